@@ -1,0 +1,113 @@
+// Package connectors holds what brings messages in and carries deliveries out:
+// the interfaces of sources and destinations and of the options that make them.
+package connectors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/plexus-health/plexus/message"
+)
+
+// A Handler takes charge of one received message. When it returns a nil error
+// what the channel's ack claims is committed and synced, and the sender gets the
+// reply, which may be a refusal. When it returns an error nothing may be claimed
+// and the sender must be made to send the message again.
+type Handler func(context.Context, *message.Message) (message.Reply, error)
+
+// A Source receives messages.
+type Source interface {
+	// Run receives until ctx ends, passing every message to handle, and
+	// returns after the last call of handle has returned. Messages of one
+	// peer are handed over in the order they came. It returns nil when ctx
+	// ended, an error when it cannot receive (the address is taken); it may
+	// be called again after that.
+	Run(ctx context.Context, handle Handler) error
+}
+
+// A Destination sends deliveries. Send may be called from as many goroutines
+// as the destination has connections.
+type Destination interface {
+	// Send sends the payload as it stands, under the delivery's control id,
+	// and returns what the peer answered. No error: accepted. Otherwise the
+	// kind of the error is the class of delivery.md §7; Down only if no byte left.
+	Send(context.Context, *message.Delivery) (message.Reply, error)
+	Close() error
+}
+
+// An Environment is what the engine lends to a part it opens.
+type Environment struct {
+	// Log is quiet when all is well and never gets a value of a message.
+	Log *slog.Logger
+	// Count counts an event of the part, such as a tolerated framing fault,
+	// under a stable word. Never nil.
+	Count func(event string, n int)
+	// Folder is the folder of the configuration file: relative file names in
+	// options start there.
+	Folder string
+	// Size is the largest message the channel takes, in bytes.
+	Size int64
+	// Whole is the largest message handed over in Raw, in bytes; a larger
+	// one is handed over as Stream.
+	Whole int64
+	// Connections is the most connections a source serves at once.
+	Connections int
+	// Now tells the time.
+	Now func() time.Time
+}
+
+// SourceOptions are the options of one kind of source as routes.yaml gives
+// them: a pointer to a struct with `yaml` tags, filled with its defaults.
+type SourceOptions interface {
+	// Validate checks words only: no network, no files, no time.
+	Validate() []Problem
+	// Open makes the source. It does not receive yet and holds no resource
+	// before Run.
+	Open(Environment) (Source, error)
+}
+
+// DestinationOptions are the options of one kind of destination.
+type DestinationOptions interface {
+	Validate() []Problem
+	// Open makes the destination. It connects when it is first used.
+	Open(Environment) (Destination, error)
+}
+
+// A Problem is what is wrong with an option.
+type Problem struct {
+	// Field is the option as the file writes it, with dots: "tls.cert". Empty: the whole.
+	Field string
+	// Text is the offending word, then what would be right.
+	Text string
+}
+
+// A Kind is one kind of connector as `source:` and `to:` name it. A nil
+// function means that the kind does not go that way.
+type Kind struct {
+	Name        string
+	Source      func() SourceOptions
+	Destination func() DestinationOptions
+}
+
+// A Secret is a credential. It prints as stars; the loader fills it from
+// `secret: name`, never from a literal.
+type Secret struct{ value string }
+
+// NewSecret returns a secret of value.
+func NewSecret(value string) Secret { return Secret{value: value} }
+
+// Reveal returns the credential, for the one place that uses it.
+func (s Secret) Reveal() string { return s.value }
+
+// IsZero reports whether no secret was given.
+func (s Secret) IsZero() bool { return s.value == "" }
+
+// String returns stars.
+func (s Secret) String() string { return "***" }
+
+// GoString returns stars.
+func (s Secret) GoString() string { return "***" }
+
+// MarshalText returns stars.
+func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }

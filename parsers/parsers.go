@@ -1,0 +1,72 @@
+// Package parsers holds what turns bytes into documents: the interface of a
+// format's parser and the extra powers a parser may have.
+package parsers
+
+import (
+	"io"
+
+	"github.com/plexus-health/plexus/message"
+)
+
+// A Parser reads one format. It is safe for use from several goroutines.
+type Parser interface {
+	// Parse returns the document of raw, which it may keep but never
+	// modifies. The error is a *message.Failure of kind Malformed that says
+	// where; no bytes cause a panic. Oddities that do not stop it are the
+	// document's warnings.
+	Parse(raw []byte) (message.Document, error)
+	// Grammar is the path syntax of the format.
+	Grammar() message.Grammar
+}
+
+// A Keyer finds by a cheap scan what intake needs, without building a document.
+type Keyer interface {
+	// Scan reads the header, receive keys and hash of raw. A *message.Failure
+	// of kind Malformed says why there is no usable header; the Header then
+	// holds what was found all the same. head is the beginning of the
+	// content, all of it or at least the first megabyte of a large one; rest,
+	// if it is not nil, delivers what follows and is read to its end.
+	Scan(head []byte, rest io.Reader) (message.Header, error)
+}
+
+// A Replier builds the bytes that tell a peer what became of its message.
+type Replier interface {
+	// Reply answers the message that begins with head (all of it, or the
+	// beginning of a large or unreadable one). It returns no bytes when the
+	// protocol asks for none, or when the message is itself an answer.
+	Reply(head []byte, answer message.Answer, made Stamp) []byte
+}
+
+// A Stamp is what a reply carries of the moment it was made.
+type Stamp struct {
+	// Time is a timestamp in the form of the format, without punctuation:
+	// 20260105133700.123+0000.
+	Time string
+	// Control is the reply's own control id.
+	Control string
+}
+
+// A Splitter yields the messages of a batch or file.
+type Splitter interface {
+	// Split reads r and calls take with each message in turn, at most limit
+	// bytes each. It stops at take's first error and returns it.
+	Split(r io.Reader, limit int64, take func(raw []byte) error) error
+}
+
+// A Kind is one word of `parse:`.
+type Kind struct {
+	Name string
+	// Options returns a pointer to a struct with yaml tags and defaults.
+	Options func() Options
+}
+
+// Options are the options of a parser as `parse: {word: {…}}` gives them.
+type Options interface {
+	// Validate checks words only.
+	Validate() []Problem
+	// Open makes the parser.
+	Open() (Parser, error)
+}
+
+// A Problem is what is wrong with an option.
+type Problem struct{ Field, Text string }

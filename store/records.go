@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/plexus-health/plexus/fhir"
+)
+
+// Records is the FHIR store: resources with versions, their search index and
+// their business identities.
+type Records interface {
+	// Read returns the current version. ErrNotFound, ErrDeleted (with the
+	// version that deleted it in the Resource).
+	Read(ctx context.Context, typ, id string) (Resource, error)
+	// ReadVersion returns one version.
+	ReadVersion(ctx context.Context, typ, id string, version int) (Resource, error)
+	// History returns the versions of a resource, the newest first.
+	History(ctx context.Context, typ, id string, limit int) ([]Resource, error)
+	// Identify returns, for every key that is owned, the resource that owns
+	// it, with its content; merged ones give the survivor.
+	Identify(ctx context.Context, keys []Identity) (map[Identity]Resource, error)
+	// Search returns the resources that match q.
+	Search(ctx context.Context, q Query) (Page, error)
+	// Write is a transaction of the API: all of them or none, synced when it
+	// returns. ErrConflict when an expectation did not hold. With key not
+	// empty the outcome is kept under it and given again for a repeat with
+	// the same writes (ingest_key).
+	Write(ctx context.Context, w []Write, by Author) ([]Resource, error)
+	// Secret is the key of ids made from identities (HMAC-SHA256), made once
+	// when the store is created.
+	Secret() []byte
+}
+
+// An Author is who writes through the API.
+type Author struct {
+	Actor string
+	// Key is the idempotency key, or empty.
+	Key string
+}
+
+// An Identity is a business identifier of a resource type in canonical form.
+type Identity struct {
+	Type string
+	Key  string
+}
+
+// A Resource is one version of a resource.
+type Resource struct {
+	Type    string
+	ID      string
+	Version int
+	Updated time.Time
+	Deleted bool
+	// Content is the JSON without meta.versionId and meta.lastUpdated; the
+	// reader adds them (fhir.Stamped). Nil when deleted.
+	Content []byte
+	// Hash is the SHA-256 of Content.
+	Hash [32]byte
+	// SourceAt is the source time of the message that wrote it; zero when none.
+	SourceAt time.Time
+}
+
+// A Write is one resource's new state, prepared outside of the transaction:
+// nothing is parsed, mapped or hashed inside it.
+type Write struct {
+	Type string
+	ID   string
+	// Expect is the version the caller has read: 0 means that there is no
+	// such resource (or only a deleted one of version Expect, when Expect is
+	// above 0).
+	Expect int
+	// Delete deletes; Content and Index are empty then.
+	Delete  bool
+	Content []byte
+	Hash    [32]byte
+	Index   fhir.Index
+	// Keys are the identities this resource owns from now on. One that
+	// another resource owns is ErrConflict.
+	Keys     []string
+	SourceAt time.Time
+}
+
+// Shape is the shape of a search parameter's index rows.
+type Shape uint8
+
+// The shapes.
+const (
+	ShapeToken Shape = iota
+	ShapeDate
+	ShapeString
+	ShapeRef
+	ShapeNumber
+	ShapeID          // _id
+	ShapeLastUpdated // _lastUpdated
+)
+
+// A Query is a search of one resource type.
+type Query struct {
+	Type string
+	// Where are joined by AND.
+	Where []Clause
+	Sort  []SortKey
+	// Limit is the number of resources of a page; 0 counts only.
+	Limit int
+	// After is the cursor of the page before, as Page.Next gave it.
+	After string
+	// Total asks for an accurate count.
+	Total bool
+}
+
+// A Clause is one parameter with its alternatives.
+type Clause struct {
+	Param fhir.Param
+	Shape Shape
+	// Not: no row matches (:not).
+	Not bool
+	// Missing asks for resources without (true) or with (false) any row.
+	Missing *bool
+	// Any are joined by OR.
+	Any []Match
+	// Chain, for ShapeRef: the reference points to a resource that matches
+	// one of these (patient.identifier=…), one for each target type.
+	Chain []Query
+	// Has: a resource of type Has.Type that matches it points here by
+	// Param, a reference parameter of Has.Type (_has).
+	Has *Query
+}
+
+// A Match is one value of a parameter.
+type Match struct {
+	// Token: System nil means any, "" none. Value nil means any of System.
+	System *string
+	Value  *string
+	// Date: microseconds UTC of the searched period, and number prefix.
+	Prefix string // "", eq ne lt gt le ge sa eb
+	Lo, Hi int64
+	// String: Text folded (prefix match), or as written with Exact, or a part
+	// with Contains.
+	Text     string
+	Exact    bool
+	Contains bool
+	// Ref: Type and ID as in fhir.RefRow; Type "*" for an id of any type.
+	Type, ID string
+	// Number: the interval [Low, High) as decimals; System and Unit when given.
+	Low, High string
+	Unit      string
+}
+
+// A SortKey is one key of _sort.
+type SortKey struct {
+	Param fhir.Param
+	Shape Shape // ShapeDate, ShapeString, ShapeToken, ShapeNumber, ShapeLastUpdated or ShapeID
+	Desc  bool
+}
+
+// A Page is one page of a search.
+type Page struct {
+	Resources []Resource
+	// Next is the cursor of the next page, or empty.
+	Next string
+	// Total is the number of all matches; -1 when it was not asked for.
+	Total int
+}

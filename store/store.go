@@ -1,0 +1,219 @@
+// Package store holds the durable truth: the journal of messages and
+// deliveries, who owns which unit, and the FHIR records. Its interfaces have
+// one implementation for each database and one conformance suite, storetest.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/plexus-health/plexus/message"
+)
+
+// The errors that callers compare.
+var (
+	// ErrFenced: the lease is no longer held; nothing was written and the
+	// unit must be dropped.
+	ErrFenced = errors.New("unit is owned by another engine")
+	// ErrNotStored: the message is not in state stored under this run any
+	// more; nothing was written.
+	ErrNotStored = errors.New("message is not stored any more")
+	// ErrConflict: a record changed since it was read; nothing was written.
+	// Read again and try again.
+	ErrConflict = errors.New("record changed meanwhile")
+	// ErrNotFound: there is no such thing.
+	ErrNotFound = errors.New("not found")
+	// ErrDeleted: the resource was deleted.
+	ErrDeleted = errors.New("deleted")
+	// ErrUnavailable is wrapped by every error that may pass by itself: the
+	// database is away, the disk is full. Nothing was written.
+	ErrUnavailable = errors.New("store is not available")
+)
+
+// A Store is everything one database holds. All its methods may be called from
+// any goroutine; each write has returned only when its commit is synced.
+type Store interface {
+	Journal
+	Work
+	Records
+	// Failed is closed when the store can write no more (an error of write,
+	// sync or commit): the process has to end and recover from the log.
+	Failed() <-chan struct{}
+	// Survives says what a commit survives: "process", "machine", "site".
+	Survives() string
+	Close() error
+}
+
+// A Journal is open to every engine. Calls are grouped into shared commits;
+// each has returned only when its own is synced.
+type Journal interface {
+	// Chunk writes part n, from 0, of the large body named id, at most
+	// MaxChunk bytes, before Record refers to it. Chunks that no message
+	// refers to are swept after an hour.
+	Chunk(ctx context.Context, id string, n int, data []byte) error
+	// Record is T1. A copy finds the entry of the first, with its answer. The
+	// caller has set ID, Channel, Header, State (Stored or Refused), Reason,
+	// Answer and Raw (or Body, by Intake.Chunks).
+	Record(ctx context.Context, in Intake) (Entry, error)
+	// TakeOver is T5: unit is owned by this engine under a new epoch.
+	TakeOver(ctx context.Context, unit string) (Lease, error)
+	// Operate is T6: reprocess, drop, pause, resume; who and why.
+	Operate(ctx context.Context, o Order) error
+}
+
+// MaxChunk is the largest part of a body in bytes; bodies above it are kept in
+// chunks.
+const MaxChunk = 1 << 20
+
+// An Intake is one message to be recorded.
+type Intake struct {
+	Message *message.Message
+	// Chunks is the id under which the parts of a large body were written;
+	// empty when Message.Raw is the whole.
+	Chunks string
+	// RefuseClash refuses a message whose sender and control id were seen
+	// with other content (`duplicates: refuse`): state, reason and answer are
+	// then Clashed.
+	RefuseClash bool
+	Clashed     struct {
+		Reason string
+		Answer message.Answer
+	}
+}
+
+// An Entry is what the journal holds of a recorded message.
+type Entry struct {
+	Seq int64
+	ID  string
+	// Copy is true when the message was there already; the entry is that of
+	// the first.
+	Copy bool
+	// Clash is true when the sender used the control id before with other
+	// content.
+	Clash  bool
+	State  message.State
+	Reason string
+	Answer message.Answer
+	Run    int
+}
+
+// A Lease is a unit owned by this engine under one epoch. Every call begins
+// with the fence; after ErrFenced nothing was written and the unit is dropped.
+type Lease interface {
+	Unit() string
+	Epoch() int64
+	// Began is written before a message is worked on that may kill the
+	// process (a large one, a script): its count of crashes grows by one, and
+	// Finish takes it back.
+	Began(ctx context.Context, seq int64) error
+	// Finish is T2: one message's state, effects, deliveries, audit and trace.
+	// ErrNotStored: somebody has finished, dropped or reprocessed it.
+	// ErrConflict: a write's expectation did not hold.
+	Finish(ctx context.Context, o Outcome) error
+	// Release hands the unit back.
+	Release(ctx context.Context) error
+}
+
+// An Outcome is what processing made of one message.
+type Outcome struct {
+	Seq    int64
+	Run    int
+	State  message.State // Done, Filtered, Refused or Parked
+	Reason string
+	Answer message.Answer
+	// Writes are the effects in the FHIR store.
+	Writes []Write
+	// Deliveries have ID, Unit, Part, Key, Key2, Control and Payload set.
+	Deliveries []message.Delivery
+	Events     []Event
+	Worklist   []WorkItem
+	// Actor is who the audit row names: "channel:lab-results".
+	Actor string
+}
+
+// An Event is one line of a message's trace. Step and Text hold no value of a
+// message.
+type Event struct {
+	At   time.Time `json:"at"`
+	Run  int       `json:"run"`
+	Step string    `json:"step"` // "recorded", "parsed", "mapped", "wrote", …
+	Text string    `json:"text,omitempty"`
+	// Ref names what the step wrote: "Observation/…", a delivery's id.
+	Ref string `json:"ref,omitempty"`
+	// Who did it, for operators' steps.
+	Who string `json:"who,omitempty"`
+}
+
+// A WorkItem is something people must look at.
+type WorkItem struct {
+	Kind  string // "unmapped", "ambiguous", "clash", "conversion"
+	Where string
+	Table string
+	// Code is the code a table lacks; it is shown on the work list only.
+	Code string
+	Text string
+}
+
+// An Order is something an operator has decided.
+type Order struct {
+	// Action is one of the Act constants.
+	Action string
+	// Message is the id of the message concerned; Unit the unit to be held or
+	// resumed.
+	Message string
+	Unit    string
+	Who     string
+	Why     string
+}
+
+// The actions of an operator.
+const (
+	ActReprocess = "reprocess" // parked or stored → stored, run + 1
+	ActDrop      = "drop"      // stored or parked → dropped
+	ActPause     = "pause"     // the unit is held
+	ActResume    = "resume"
+)
+
+// Work reads what an owner schedules from and what people look at.
+type Work interface {
+	// Stored lists the messages of channel in state stored with a seq above
+	// after, in the order of seq, without Raw.
+	Stored(ctx context.Context, channel string, after int64, limit int) ([]*message.Message, error)
+	// Load returns one message with its content (Raw, or Body for a large one).
+	Load(ctx context.Context, seq int64) (*message.Message, error)
+	// Find returns the message with this id, or whose id begins so if there
+	// is only one, with its content. ErrNotFound otherwise.
+	Find(ctx context.Context, id string) (*message.Message, error)
+	// List returns messages without content, the newest first.
+	List(ctx context.Context, f Filter) ([]*message.Message, error)
+	// Trace returns the events of a message in their order.
+	Trace(ctx context.Context, seq int64) ([]Event, error)
+	// Ledger counts messages by channel and state.
+	Ledger(ctx context.Context) ([]Count, error)
+	// Held returns the reasons of the units that an operator holds.
+	Held(ctx context.Context) (map[string]string, error)
+	// Worklist returns the open items, the newest first.
+	Worklist(ctx context.Context, limit int) ([]WorkItem, error)
+}
+
+// A Filter selects messages; zero values select all.
+type Filter struct {
+	Channel string
+	State   message.State
+	Control string
+	Type    string
+	Before  int64 // seq below this
+	Limit   int   // 0: 100
+}
+
+// A Count is one line of the ledger.
+type Count struct {
+	Channel string
+	State   message.State
+	N       int64
+}
+
+// Body is what Message.Body of a large message returns.
+type Body func(context.Context) (io.ReadCloser, error)

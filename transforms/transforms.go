@@ -1,0 +1,64 @@
+// Package transforms holds what turns one message into others: the interface of
+// a step of `map:` and what a step can tell of its output.
+package transforms
+
+import (
+	"context"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/message"
+)
+
+// A Transform is one step of `map:`, compiled. It is safe for use from several
+// goroutines and has no effects: the same message gives the same result.
+type Transform interface {
+	// Apply returns the messages m becomes: none filters it, several split
+	// it. Each result has a Doc of its own and shares the rest with m, which
+	// is not modified. A *message.Failure of kind Malformed parks the message
+	// with its reason; other kinds leave it stored to be tried again.
+	Apply(ctx context.Context, m *message.Message) ([]*message.Message, error)
+}
+
+// A Drafter is a Document made of FHIR resources that were not yet matched
+// with what the store holds: the output of a map to FHIR.
+type Drafter interface {
+	Drafts() []fhir.Draft
+}
+
+// An Explainer is a Document that knows where its parts came from.
+type Explainer interface {
+	// Provenance lists every value of the output in its order.
+	Provenance() []Origin
+	// Unmapped lists the places of the input that reached nothing.
+	Unmapped() []string
+	// Findings are the warnings of the rows: tables without an entry,
+	// conversions that did not fit.
+	Findings() []Finding
+}
+
+// An Origin says which bytes of the input made one value, by which row.
+type Origin struct {
+	// Target is the element: "Patient[0].birthDate".
+	Target string `json:"target"`
+	// Source is the path read ("PID-7"), or empty for a constant.
+	Source string `json:"source,omitempty"`
+	// Start and End are the span in the input; both 0 when there is none.
+	Start int `json:"start"`
+	End   int `json:"end"`
+	// Map, File and Line name the row.
+	Map  string `json:"map"`
+	File string `json:"file"`
+	Line int    `json:"line"`
+}
+
+// A Finding is a warning of a row. It holds no value of the message except the
+// code a table lacks, which goes to the work list and nowhere else.
+type Finding struct {
+	// Kind is a stable word: "unmapped", "conversion", "merged", "grouping".
+	Kind  string `json:"kind"`
+	Where string `json:"where"`
+	// Table is the table that lacks Code, if the finding is of that kind.
+	Table string `json:"table,omitempty"`
+	Code  string `json:"-"`
+	Text  string `json:"text"`
+}
