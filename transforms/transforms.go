@@ -4,6 +4,7 @@ package transforms
 
 import (
 	"context"
+	"time"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/message"
@@ -61,4 +62,41 @@ type Finding struct {
 	Table string `json:"table,omitempty"`
 	Code  string `json:"-"`
 	Text  string `json:"text"`
+}
+
+// A Step is one step of `map:` as the file gives it.
+type Step struct {
+	// Use is the name of a map, or a file.
+	Use string
+	// With are files that override rows, in order.
+	With []string
+	// Tables replaces tables by name: the value is a table's name or a file.
+	Tables map[string]string
+	// Set gives parameters.
+	Set map[string]string
+	// Zone is the channel's zone for times without an offset; nil when nobody said it.
+	Zone *time.Location
+	// Format is the channel's word of `parse:`.
+	Format string
+	// Folder is where relative file names start.
+	Folder string
+}
+
+// A Kind makes the steps of one sort: maps, scripts.
+type Kind struct {
+	Name string
+	// Takes reports whether a step with this `use:` is of this kind.
+	Takes func(use string) bool
+	// Make compiles a step, or says everything that is wrong with it. Files
+	// lists the files it read, so that a change of them reloads the channel.
+	Make func(Step) (step Transform, files []string, problems []Problem)
+}
+
+// A Problem is something wrong with a step. File and Line are set when the
+// place is in a map or table rather than in the step itself; Field is then empty.
+type Problem struct {
+	Field        string // "use", "with", "tables.x"
+	File         string
+	Line, Column int
+	Text         string
 }
