@@ -17,6 +17,8 @@ var (
 	// ErrFenced: the lease is no longer held; nothing was written and the
 	// unit must be dropped.
 	ErrFenced = errors.New("unit is owned by another engine")
+	// ErrOwned: another engine that is alive owns the unit.
+	ErrOwned = errors.New("unit is owned by an engine that is alive")
 	// ErrNotStored: the message is not in state stored under this run any
 	// more; nothing was written.
 	ErrNotStored = errors.New("message is not stored any more")
@@ -109,6 +111,8 @@ type Lease interface {
 	// Finish takes it back.
 	Began(ctx context.Context, seq int64) error
 	// Finish is T2: one message's state, effects, deliveries, audit and trace.
+	// ErrOwned: another engine that is alive owns the unit.
+	ErrOwned = errors.New("unit is owned by an engine that is alive")
 	// ErrNotStored: somebody has finished, dropped or reprocessed it.
 	// ErrConflict: a write's expectation did not hold.
 	Finish(ctx context.Context, o Outcome) error
