@@ -1,0 +1,320 @@
+// Package console serves what people and machines ask an engine: /api,
+// /metrics, /healthz and /readyz.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/plexus-health/plexus/access"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+// An Engine is the little the console needs of the line.
+type Engine interface {
+	// Ready returns nil when the engine takes messages, or why it does not.
+	Ready() error
+	// Channels lists the channels with what they do now, as JSON-able values.
+	Channels() any
+	// Poke says that a channel has work.
+	Poke(channel string)
+}
+
+// Options are what the console serves from.
+type Options struct {
+	Store   store.Store
+	Engine  Engine
+	Access  access.Decider
+	Metrics http.Handler // may be nil
+	Log     *slog.Logger
+}
+
+// New returns the handler of /api, /metrics, /healthz and /readyz.
+func New(o Options) http.Handler {
+	s := &server{o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.guard("health", s.health))
+	mux.HandleFunc("GET /readyz", s.guard("health", s.ready))
+	if o.Metrics != nil {
+		mux.HandleFunc("GET /metrics", s.guard("metrics", o.Metrics.ServeHTTP))
+	}
+	mux.HandleFunc("GET /api/channels", s.guard("channels.list", s.channels))
+	mux.HandleFunc("GET /api/ledger", s.guard("messages.list", s.ledger))
+	mux.HandleFunc("GET /api/worklist", s.guard("worklist.list", s.worklist))
+	mux.HandleFunc("GET /api/messages", s.guard("messages.list", s.list))
+	mux.HandleFunc("GET /api/messages/{id}", s.guard("messages.show", s.show))
+	mux.HandleFunc("GET /api/messages/{id}/raw", s.guard("messages.show", s.raw))
+	mux.HandleFunc("GET /api/messages/{id}/trace", s.guard("messages.show", s.trace))
+	mux.HandleFunc("POST /api/messages/{id}/reprocess", s.guard("messages.reprocess", s.operate(store.ActReprocess)))
+	mux.HandleFunc("POST /api/messages/{id}/drop", s.guard("messages.drop", s.operate(store.ActDrop)))
+	return mux
+}
+
+type server struct{ Options }
+
+// guard asks whether the request is allowed before anything of it is read.
+func (s *server) guard(action string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		err := s.Access.Decide(r.Context(), access.Request{Actor: "local", Remote: r.RemoteAddr, Action: action, Target: r.PathValue("id")})
+		if err != nil {
+			s.fail(w, http.StatusForbidden, err)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (s *server) health(w http.ResponseWriter, _ *http.Request) {
+	select {
+	case <-s.Store.Failed():
+		s.fail(w, http.StatusServiceUnavailable, errors.New("the store can write no more"))
+	default:
+		_, _ = io.WriteString(w, "ok\n")
+	}
+}
+
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.Engine.Ready(); err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	s.answer(w, map[string]any{"ready": true, "acknowledged survives": s.Store.Survives(), "channels": s.Engine.Channels()})
+}
+
+func (s *server) channels(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Engine.Channels()) }
+
+// A Count is one line of the ledger.
+type Count struct {
+	Channel string        `json:"channel"`
+	State   message.State `json:"state"`
+	N       int64         `json:"n"`
+}
+
+func (s *server) ledger(w http.ResponseWriter, r *http.Request) {
+	counts, err := s.Store.Ledger(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	out := make([]Count, 0, len(counts))
+	for _, c := range counts {
+		out = append(out, Count(c))
+	}
+	s.answer(w, out)
+}
+
+// An Item is one entry of the work list.
+type Item struct {
+	Kind  string `json:"kind"`
+	Where string `json:"where,omitempty"`
+	Table string `json:"table,omitempty"`
+	Code  string `json:"code,omitempty"`
+	Text  string `json:"text,omitempty"`
+}
+
+func (s *server) worklist(w http.ResponseWriter, r *http.Request) {
+	items, err := s.Store.Worklist(r.Context(), limit(r))
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	out := make([]Item, 0, len(items))
+	for _, i := range items {
+		out = append(out, Item{Kind: i.Kind, Where: i.Where, Table: i.Table, Code: i.Code, Text: i.Text})
+	}
+	s.answer(w, out)
+}
+
+// A Message is a journaled message as the API shows it.
+type Message struct {
+	ID            string         `json:"id"`
+	Seq           int64          `json:"seq"`
+	Channel       string         `json:"channel"`
+	State         message.State  `json:"state"`
+	Reason        string         `json:"reason,omitempty"`
+	Type          string         `json:"type,omitempty"`
+	Control       string         `json:"control,omitempty"`
+	Sender        string         `json:"sender,omitempty"`
+	Peer          string         `json:"peer,omitempty"`
+	Received      time.Time      `json:"received"`
+	Size          int64          `json:"size"`
+	Run           int            `json:"run"`
+	Answer        message.Answer `json:"answer"`
+	RoutesVersion string         `json:"routesVersion,omitempty"`
+}
+
+func view(m *message.Message) Message {
+	return Message{
+		ID: m.ID, Seq: m.Seq, Channel: m.Channel, State: m.State, Reason: m.Reason,
+		Type: m.Header.Type, Control: m.Header.Control, Sender: m.Header.Sender, Peer: m.Peer,
+		Received: m.Received, Size: m.Size, Run: m.Run, Answer: m.Answer, RoutesVersion: m.RoutesVersion,
+	}
+}
+
+func (s *server) list(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // 0 when it is no number: from the newest on
+	f := store.Filter{
+		Channel: q.Get("channel"), State: message.State(q.Get("state")),
+		Control: q.Get("control"), Type: q.Get("type"), Before: before, Limit: limit(r),
+	}
+	if f.State != "" && !f.State.Known() {
+		s.fail(w, http.StatusBadRequest, errors.New("state is not known; known: stored, done, filtered, parked, refused, dropped"))
+		return
+	}
+	rows, err := s.Store.List(r.Context(), f)
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	out := make([]Message, 0, len(rows))
+	for _, m := range rows {
+		out = append(out, view(m))
+	}
+	s.answer(w, out)
+}
+
+func (s *server) find(w http.ResponseWriter, r *http.Request) *message.Message {
+	m, err := s.Store.Find(r.Context(), r.PathValue("id"))
+	switch {
+	case err == nil:
+		return m
+	case errors.Is(err, store.ErrNotFound):
+		s.fail(w, http.StatusNotFound, errors.New("no message has this id"))
+	default:
+		s.fail(w, http.StatusServiceUnavailable, err)
+	}
+	return nil
+}
+
+func (s *server) show(w http.ResponseWriter, r *http.Request) {
+	if m := s.find(w, r); m != nil {
+		s.answer(w, view(m))
+	}
+}
+
+func (s *server) raw(w http.ResponseWriter, r *http.Request) {
+	m := s.find(w, r)
+	if m == nil {
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(m.Size, 10))
+	if m.Body == nil {
+		_, _ = w.Write(m.Raw) // a reader that went away needs no answer
+		return
+	}
+	body, err := m.Body(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	_, err = io.Copy(w, body)
+	if closing := body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		s.Log.Warn("content was not sent whole", "message", m.ID, "error", err.Error())
+	}
+}
+
+// A Trace is what happened to a message.
+type Trace struct {
+	Message Message       `json:"message"`
+	Events  []store.Event `json:"events"`
+}
+
+func (s *server) trace(w http.ResponseWriter, r *http.Request) {
+	m := s.find(w, r)
+	if m == nil {
+		return
+	}
+	events, err := s.Store.Trace(r.Context(), m.Seq)
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	s.answer(w, Trace{Message: view(m), Events: events})
+}
+
+// A Decision is who decided, and why.
+type Decision struct {
+	Who string `json:"who"`
+	Why string `json:"why"`
+}
+
+func (s *server) operate(action string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		// A page of another site cannot send this type without being asked first.
+		if r.Header.Get("Content-Type") != "application/json" {
+			s.fail(w, http.StatusUnsupportedMediaType, errors.New("Content-Type must be application/json")) //nolint:staticcheck // a header's name
+			return
+		}
+		var d Decision
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&d); err != nil {
+			s.fail(w, http.StatusBadRequest, errors.New(`the body must be {"who": "…", "why": "…"}`))
+			return
+		}
+		if d.Who == "" || d.Why == "" {
+			s.fail(w, http.StatusBadRequest, errors.New("who decides, and why? both are needed"))
+			return
+		}
+		m := s.find(w, r)
+		if m == nil {
+			return
+		}
+		err := s.Store.Operate(r.Context(), store.Order{Action: action, Message: m.ID, Who: d.Who, Why: d.Why})
+		switch {
+		case errors.Is(err, store.ErrNotStored):
+			s.fail(w, http.StatusConflict, errors.New("a message in state "+string(m.State)+" takes no "+action))
+		case err != nil:
+			s.fail(w, http.StatusServiceUnavailable, err)
+		default:
+			s.Engine.Poke(m.Channel)
+			s.answer(w, s.again(r.Context(), m))
+		}
+	}
+}
+
+// again reads a message after it was changed; the old view when that fails,
+// since the change itself is committed.
+func (s *server) again(ctx context.Context, m *message.Message) Message {
+	if now, err := s.Store.Find(ctx, m.ID); err == nil {
+		m = now
+	}
+	return view(m)
+}
+
+func limit(r *http.Request) int {
+	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || n <= 0 {
+		return 100
+	}
+	return min(n, 10000)
+}
+
+func (s *server) answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		s.Log.Debug("answer was not sent", "error", err.Error())
+	}
+}
+
+func (s *server) fail(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	s.answer(w, map[string]string{"error": err.Error()})
+}
