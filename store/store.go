@@ -111,8 +111,6 @@ type Lease interface {
 	// Finish takes it back.
 	Began(ctx context.Context, seq int64) error
 	// Finish is T2: one message's state, effects, deliveries, audit and trace.
-	// ErrOwned: another engine that is alive owns the unit.
-	ErrOwned = errors.New("unit is owned by an engine that is alive")
 	// ErrNotStored: somebody has finished, dropped or reprocessed it.
 	// ErrConflict: a write's expectation did not hold.
 	Finish(ctx context.Context, o Outcome) error
