@@ -1,0 +1,379 @@
+// Package channels runs the line a message travels: receive (T1 and its
+// acknowledgement), process (parse to T2) and, for what leaves the engine,
+// deliver. It owns the units of its engine and schedules them by key.
+package channels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexus-health/plexus/channels/ehr"
+	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/queue"
+	"github.com/plexus-health/plexus/routes"
+	"github.com/plexus-health/plexus/store"
+)
+
+// Options are what a Line is made of.
+type Options struct {
+	Store store.Store
+	Queue queue.Queue
+	Log   *slog.Logger
+	// Metrics is never nil; NewMetrics makes one.
+	Metrics *Metrics
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+	// Folder is where relative names in the options of parts start.
+	Folder string
+	// Workers is how many messages of one channel are processed at once;
+	// 0 means eight for each processor, so that T2 commits are shared.
+	Workers int
+}
+
+// A Line runs the channels of one configuration and exchanges them when it
+// changes. Run blocks; the other methods may be called from any goroutine.
+type Line struct {
+	options Options
+	matcher *ehr.Matcher
+	large   chan struct{} // one large message is in memory at a time
+
+	mu       sync.Mutex
+	config   *routes.Config
+	channels map[string]*channel // running, by name
+	started  bool
+	ctx      context.Context //nolint:containedctx // the life of Run, for channels that a reload starts
+	apply    sync.Mutex      // one Apply at a time
+	wait     waiters
+
+	leasing sync.Mutex
+	leases  map[string]store.Lease // by unit
+}
+
+// New returns a line that runs nothing yet.
+func New(o Options) *Line {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Workers == 0 {
+		o.Workers = 8 * runtime.GOMAXPROCS(0)
+	}
+	return &Line{
+		options:  o,
+		matcher:  &ehr.Matcher{Records: o.Store},
+		large:    make(chan struct{}, 1),
+		channels: map[string]*channel{},
+		wait:     waiters{waiting: map[int64][]chan outcome{}},
+		leases:   map[string]store.Lease{},
+	}
+}
+
+// Run runs the channels of config until ctx ends, then ends in the order of
+// the line: sources stop, what was received is answered, messages in hand are
+// finished. Ready is called once every source has been started.
+func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) error {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var owners sync.WaitGroup
+	owners.Go(func() { l.own(inner) })
+	l.mu.Lock()
+	l.ctx, l.started = inner, true
+	l.mu.Unlock()
+	l.Apply(config)
+	if ready != nil {
+		ready()
+	}
+	<-ctx.Done()
+	l.stopSources()
+	cancel()
+	owners.Wait()
+	return nil
+}
+
+// Apply runs config in place of what runs: channels that did not change notice
+// nothing. Those removed or changed stop listening first and their handlers
+// return; then the new set opens.
+func (l *Line) Apply(config *routes.Config) {
+	l.apply.Lock()
+	defer l.apply.Unlock()
+	next := map[string]*routes.Channel{}
+	for _, c := range config.Channels {
+		if c.Enabled {
+			next[c.Name] = c
+		}
+	}
+	l.mu.Lock()
+	var leaving []*channel
+	for name, running := range l.channels {
+		if c := next[name]; c == nil || c.Hash != running.config.Hash {
+			leaving = append(leaving, running)
+			delete(l.channels, name)
+		}
+	}
+	l.config = config
+	l.mu.Unlock()
+	for _, c := range leaving {
+		c.stop()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, c := range next {
+		if l.channels[name] == nil {
+			l.channels[name] = l.start(c, config.Version)
+		}
+	}
+}
+
+// Config returns the configuration that runs.
+func (l *Line) Config() *routes.Config {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.config
+}
+
+// States lists the channels with what they do now, in the order of the file.
+func (l *Line) States() []ChannelState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.config == nil {
+		return nil
+	}
+	var states []ChannelState
+	for _, c := range l.config.Channels {
+		s := ChannelState{Name: c.Name, Title: c.Title, Source: c.SourceKind, Ack: string(c.Ack), State: "disabled"}
+		if running := l.channels[c.Name]; running != nil {
+			s.State, s.Error = running.status()
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// A ChannelState is what one channel does now.
+type ChannelState struct {
+	Name   string `json:"name"`
+	Title  string `json:"title,omitempty"`
+	Source string `json:"source"`
+	Ack    string `json:"ack"`
+	State  string `json:"state"` // running, waiting (its source cannot receive), disabled
+	Error  string `json:"error,omitempty"`
+}
+
+// find returns the running channel of a name, or nil.
+func (l *Line) find(name string) *channel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.channels[name]
+}
+
+func (l *Line) stopSources() {
+	l.mu.Lock()
+	all := make([]*channel, 0, len(l.channels))
+	for _, c := range l.channels {
+		all = append(all, c)
+	}
+	l.mu.Unlock()
+	var stops sync.WaitGroup
+	for _, c := range all {
+		stops.Go(c.stop)
+	}
+	stops.Wait()
+}
+
+// A channel is one running channel of the configuration.
+type channel struct {
+	line    *Line
+	config  *routes.Channel
+	version string
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the source has ended
+	retired chan struct{} // closed when nothing new is to be processed
+	recent  *recent
+	pokes   chan struct{} // a message was recorded
+	working atomic.Bool   // the owner is at work on it here
+
+	mu    sync.Mutex
+	fault error // why the source cannot receive now
+}
+
+// start runs a channel's source.
+func (l *Line) start(config *routes.Channel, version string) *channel {
+	ctx, cancel := context.WithCancel(l.ctx)
+	c := &channel{
+		line: l, config: config, version: version, cancel: cancel, done: make(chan struct{}),
+		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
+		log:    l.options.Log.With("channel", config.Name),
+		recent: newRecent(64 << 20),
+	}
+	go c.run(ctx)
+	return c
+}
+
+// run keeps the source receiving until the channel stops: a source that cannot
+// receive (its port is taken) is tried again.
+func (c *channel) run(ctx context.Context) {
+	defer close(c.done)
+	if c.config.Source == nil {
+		<-ctx.Done()
+		return
+	}
+	pause := 200 * time.Millisecond
+	for ctx.Err() == nil {
+		err := c.receiveFrom(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.setFault(err)
+		if err != nil {
+			c.log.Error("source cannot receive, trying again", "error", err.Error(), "pause", pause.String())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 10*time.Second)
+	}
+}
+
+func (c *channel) receiveFrom(ctx context.Context) error {
+	source, err := c.config.Source.Open(connectors.Environment{
+		Log:         c.log,
+		Count:       func(event string, n int) { c.line.options.Metrics.event(c.config.Name, event, n) },
+		Folder:      c.line.options.Folder,
+		Size:        c.config.Limits.Size,
+		Whole:       store.MaxChunk,
+		Connections: c.config.Limits.Connections,
+		Now:         c.line.options.Now,
+	})
+	if err != nil {
+		return err
+	}
+	c.setFault(nil)
+	return source.Run(ctx, c.receive)
+}
+
+// stop ends the source; when the last message in hand is answered, nothing new
+// of the channel is processed.
+func (c *channel) stop() {
+	c.cancel()
+	<-c.done
+	close(c.retired)
+}
+
+func (c *channel) setFault(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fault = err
+}
+
+func (c *channel) status() (state, fault string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fault != nil {
+		return "waiting", c.fault.Error()
+	}
+	return "running", ""
+}
+
+// An outcome is what became of a message, for those who wait for it.
+type outcome struct {
+	state  message.State
+	reason string
+	answer message.Answer
+}
+
+// waiters are the senders whose channel says `ack: processed`: they wait for
+// T2 of their message.
+type waiters struct {
+	mu      sync.Mutex
+	waiting map[int64][]chan outcome
+}
+
+func (w *waiters) join(seq int64) chan outcome {
+	ch := make(chan outcome, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting[seq] = append(w.waiting[seq], ch)
+	return ch
+}
+
+func (w *waiters) leave(seq int64, ch chan outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.waiting[seq]
+	for i, c := range list {
+		if c == ch {
+			list = append(list[:i], list[i+1:]...)
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(w.waiting, seq)
+		return
+	}
+	w.waiting[seq] = list
+}
+
+func (w *waiters) tell(seq int64, o outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ch := range w.waiting[seq] {
+		ch <- o // each has room for its one outcome
+	}
+	delete(w.waiting, seq)
+}
+
+// recent keeps the content of messages that were just recorded, so that the
+// owner need not read them back. It is bounded; what it lacks is in the store.
+type recent struct {
+	mu    sync.Mutex
+	limit int64
+	size  int64
+	held  map[int64]*message.Message
+}
+
+func newRecent(limit int64) *recent {
+	return &recent{limit: limit, held: map[int64]*message.Message{}}
+}
+
+func (r *recent) put(m *message.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.size+m.Size <= r.limit {
+		r.held[m.Seq] = m
+		r.size += m.Size
+	}
+}
+
+func (r *recent) take(seq int64) *message.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.held[seq]
+	if m != nil {
+		delete(r.held, seq)
+		r.size -= m.Size
+	}
+	return m
+}
+
+// forget drops what the owner will not ask for any more.
+func (r *recent) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.held)
+	r.size = 0
+}
+
+// errStopped is returned to a source whose message was not taken because the
+// engine ends.
+var errStopped = errors.New("the engine is stopping")
+
+func wrap(step string, err error) error { return fmt.Errorf("%s: %w", step, err) }

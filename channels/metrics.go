@@ -1,0 +1,56 @@
+package channels
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the counters of the line, taken where every message passes. They
+// hold no patient data: labels are names of channels and words of ours.
+type Metrics struct {
+	messages   *prometheus.CounterVec
+	events     *prometheus.CounterVec
+	outcomes   *prometheus.CounterVec
+	intakes    *prometheus.HistogramVec
+	processing *prometheus.HistogramVec
+}
+
+// NewMetrics registers the line's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	buckets := []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
+	m := &Metrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plexus_received_total", Help: "Messages taken from peers since the start: recorded, refused and copies.",
+		}, []string{"channel"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plexus_events_total", Help: "Events since the start: copy, refused, clash, unavailable, conflict, panic, fault, and the tolerances of sources.",
+		}, []string{"channel", "event"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plexus_processed_total", Help: "Messages that reached a final state since the start, by that state.",
+		}, []string{"channel", "state"}),
+		intakes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "plexus_intake_seconds", Help: "From the last byte of a message to its answer.", Buckets: buckets,
+		}, []string{"channel"}),
+		processing: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "plexus_process_seconds", Help: "From the start of processing to the commit of T2.", Buckets: buckets,
+		}, []string{"channel"}),
+	}
+	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing)
+	return m
+}
+
+func (m *Metrics) received(channel string) { m.messages.WithLabelValues(channel).Inc() }
+
+func (m *Metrics) event(channel, event string, n int) {
+	m.events.WithLabelValues(channel, event).Add(float64(n))
+}
+
+func (m *Metrics) intake(channel string, d time.Duration) {
+	m.intakes.WithLabelValues(channel).Observe(d.Seconds())
+}
+
+func (m *Metrics) processed(channel, state string, d time.Duration) {
+	m.outcomes.WithLabelValues(channel, state).Inc()
+	m.processing.WithLabelValues(channel).Observe(d.Seconds())
+}

@@ -1,0 +1,346 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/plexus-health/plexus/channels/schedule"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+const (
+	window   = 2048 // messages of a channel known at once
+	perKey   = 64   // of one key
+	pollEach = time.Second
+)
+
+// own processes the channels that this engine owns until ctx ends. The queue
+// says which has work; every channel is also looked at each second, so that
+// nothing depends on a push.
+func (l *Line) own(ctx context.Context) {
+	var polling sync.WaitGroup
+	polling.Go(func() {
+		tick := time.NewTicker(pollEach)
+		defer tick.Stop()
+		for {
+			l.pokeAll(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	if err := l.options.Queue.Run(ctx, l.take); err != nil && ctx.Err() == nil {
+		l.options.Log.Error("queue ended, messages wait for the next start", "error", err.Error())
+	}
+	polling.Wait()
+	l.release()
+}
+
+func (l *Line) pokeAll(ctx context.Context) {
+	l.mu.Lock()
+	names := make([]string, 0, len(l.channels))
+	for name := range l.channels {
+		names = append(names, name)
+	}
+	l.mu.Unlock()
+	for _, name := range names {
+		l.pokeIn(ctx, name)
+	}
+}
+
+// poke says that a channel has work: to its owner here if it works on it
+// already, else to whoever the queue hands it to.
+// Poke says that a channel has work, for those who changed its rows.
+func (l *Line) Poke(name string) { l.poke(name) }
+
+func (l *Line) poke(name string) {
+	l.mu.Lock()
+	ctx := l.ctx
+	l.mu.Unlock()
+	l.pokeIn(ctx, name)
+}
+
+func (l *Line) pokeIn(ctx context.Context, name string) {
+	c := l.find(name)
+	if c == nil {
+		return
+	}
+	select {
+	case c.pokes <- struct{}{}:
+	default: // it will look anyway
+	}
+	if c.working.Load() {
+		return
+	}
+	if err := l.options.Queue.Push(ctx, name, time.Time{}); err != nil && ctx.Err() == nil {
+		l.options.Log.Debug("push", "channel", name, "error", err.Error()) // the poll carries on
+	}
+}
+
+// take works on a unit the queue has handed over.
+func (l *Line) take(ctx context.Context, unit string) time.Time {
+	c := l.find(unit)
+	if c == nil {
+		return time.Time{}
+	}
+	return c.work(ctx)
+}
+
+// lease returns this engine's lease of a unit.
+func (l *Line) lease(ctx context.Context, unit string) (store.Lease, error) {
+	l.leasing.Lock()
+	defer l.leasing.Unlock()
+	if held := l.leases[unit]; held != nil {
+		return held, nil
+	}
+	lease, err := l.options.Store.TakeOver(ctx, unit)
+	if err != nil {
+		return nil, err
+	}
+	l.leases[unit] = lease
+	return lease, nil
+}
+
+// drop forgets a lease that is no longer held.
+func (l *Line) drop(unit string) {
+	l.leasing.Lock()
+	defer l.leasing.Unlock()
+	delete(l.leases, unit)
+}
+
+// release hands every unit back at the end.
+func (l *Line) release() {
+	l.leasing.Lock()
+	defer l.leasing.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for unit, lease := range l.leases {
+		if err := lease.Release(ctx); err != nil {
+			l.options.Log.Warn("unit was not handed back", "channel", unit, "error", err.Error())
+		}
+	}
+	clear(l.leases)
+}
+
+// A desk is the work of one channel in hand.
+type desk struct {
+	c       *channel
+	lease   store.Lease
+	sched   *schedule.Schedule
+	results chan result
+	running int
+	// scan: the rows have to be looked at; stopping: nothing new is started;
+	// fenced: the unit is another engine's.
+	scan, stopping, fenced bool
+	later                  map[int64]time.Time // items put off, until when
+	tries                  map[int64]int
+}
+
+type result struct {
+	seq int64
+	err error
+}
+
+// work processes the stored messages of the channel until there are none, and
+// returns when it has to be looked at again.
+func (c *channel) work(ctx context.Context) time.Time {
+	c.working.Store(true)
+	defer c.working.Store(false)
+	lease, err := c.line.lease(ctx, c.config.Name)
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
+			c.log.Error("unit cannot be taken over", "error", err.Error())
+		}
+		c.recent.forget()
+		return c.line.options.Now().Add(pollEach)
+	}
+	if c.paused(ctx) {
+		return c.line.options.Now().Add(pollEach)
+	}
+	d := &desk{
+		c: c, lease: lease, sched: schedule.New(window, perKey),
+		results: make(chan result, c.line.options.Workers), scan: true,
+		later: map[int64]time.Time{}, tries: map[int64]int{},
+	}
+	return d.run(ctx)
+}
+
+func (d *desk) run(ctx context.Context) time.Time {
+	beat := time.NewTicker(pollEach)
+	defer beat.Stop()
+	for {
+		if ctx.Err() != nil || d.c.isRetired() {
+			d.stopping = true
+		}
+		if d.wantsLook() {
+			d.look(ctx)
+		}
+		if !d.stopping {
+			d.startReady(ctx)
+		}
+		if d.running == 0 {
+			if d.stopping || (d.sched.Len() == 0 && !d.scan && len(d.c.pokes) == 0) {
+				return d.end()
+			}
+			if d.wantsLook() {
+				continue
+			}
+		}
+		d.pause(ctx, beat.C)
+	}
+}
+
+// wantsLook reports whether the rows are to be looked at now: there may be new
+// ones, and there is room for them.
+func (d *desk) wantsLook() bool {
+	return d.scan && !d.stopping && d.sched.Len() <= window/2
+}
+
+// pause waits for the next thing to happen. While the desk is stopping only
+// the results of messages in hand are awaited.
+func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
+	if d.stopping {
+		d.settle(<-d.results)
+		return
+	}
+	var due <-chan time.Time
+	if at, some := d.nextDue(); some {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case r := <-d.results:
+		d.settle(r)
+	case <-d.c.pokes:
+		d.scan = true
+	case <-due:
+		d.resume()
+	case <-beat:
+		d.scan = true // rows that other engines have recorded
+		d.stopping = d.c.paused(ctx)
+	case <-ctx.Done():
+	case <-d.c.retired:
+	}
+}
+
+// paused reports whether an operator holds the channel.
+func (c *channel) paused(ctx context.Context) bool {
+	held, err := c.line.options.Store.Held(ctx)
+	_, paused := held[c.config.Name]
+	return paused || err != nil
+}
+
+func (c *channel) isRetired() bool {
+	select {
+	case <-c.retired:
+		return true
+	default:
+		return false
+	}
+}
+
+// end says when the unit has to be looked at again.
+func (d *desk) end() time.Time {
+	d.c.recent.forget()
+	if d.fenced {
+		d.c.line.drop(d.c.config.Name)
+	}
+	if d.stopping {
+		return d.c.line.options.Now().Add(pollEach / 4)
+	}
+	return time.Time{}
+}
+
+// look offers the stored messages to the schedule, the oldest first. It finds
+// work by its state, never by "seq above the last one seen": a lower seq can
+// become visible later.
+func (d *desk) look(ctx context.Context) {
+	d.scan = false
+	d.sched.Begin()
+	after := int64(0)
+	for range 8 { // pages: keys that are held up must not hide the others
+		rows, err := d.c.line.options.Store.Stored(ctx, d.c.config.Name, after, window)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
+			}
+			d.stopping = true
+			return
+		}
+		for _, m := range rows {
+			d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
+			after = m.Seq
+		}
+		if len(rows) < window || !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+			return
+		}
+	}
+}
+
+// startReady starts as many as there are workers for.
+func (d *desk) startReady(ctx context.Context) {
+	for d.running < d.c.line.options.Workers {
+		item, ok := d.sched.Next()
+		if !ok {
+			return
+		}
+		d.running++
+		go func() {
+			// T2 of a message in hand is not cut short by a stop.
+			d.results <- result{item.Seq, d.c.process(context.WithoutCancel(ctx), d.lease, item)}
+		}()
+	}
+}
+
+// settle takes the result of one message.
+func (d *desk) settle(r result) {
+	d.running--
+	switch {
+	case r.err == nil, errors.Is(r.err, store.ErrNotStored):
+		delete(d.tries, r.seq)
+		d.sched.Done(r.seq)
+		if d.sched.TurnedAway() && d.sched.Ready() == 0 {
+			d.scan = true
+		}
+	case errors.Is(r.err, store.ErrFenced):
+		d.fenced, d.stopping = true, true
+		d.c.log.Warn("unit belongs to another engine now")
+	default:
+		// A fault of ours: the message stays stored, its key waits.
+		d.tries[r.seq]++
+		wait := min(100*time.Millisecond<<min(d.tries[r.seq], 10), 30*time.Second)
+		d.later[r.seq] = time.Now().Add(wait)
+		d.c.line.options.Metrics.event(d.c.config.Name, "fault", 1)
+		level := d.c.log.Warn
+		if message.KindOf(r.err) == message.Internal && !errors.Is(r.err, store.ErrUnavailable) {
+			level = d.c.log.Error
+		}
+		level("message stays stored and is tried again", "seq", r.seq, "attempt", d.tries[r.seq], "error", r.err.Error())
+	}
+}
+
+func (d *desk) nextDue() (time.Time, bool) {
+	var first time.Time
+	for _, at := range d.later {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first, !first.IsZero()
+}
+
+func (d *desk) resume() {
+	now := time.Now()
+	for seq, at := range d.later {
+		if !at.After(now) {
+			delete(d.later, seq)
+			d.sched.Again(seq)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/plexus-health/plexus/channels/ehr"
+	"github.com/plexus-health/plexus/channels/schedule"
+	"github.com/plexus-health/plexus/expression"
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/internal/killpoint"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/routes"
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/transforms"
+)
+
+// poisonous is the number of crashes after which a message is not worked on
+// any more: it must not end every engine in turn.
+const poisonous = 3
+
+// process takes one stored message from its bytes to T2. nil means that it has
+// a final state now.
+func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.Item) error {
+	began := time.Now()
+	m, err := c.load(ctx, lease, item)
+	if err != nil {
+		return err
+	}
+	var verdict *verdictOf
+	for attempt := range 20 {
+		if verdict, err = c.judge(ctx, m, attempt > 0); err != nil {
+			return err
+		}
+		killpoint.Hit("after_map")
+		err = lease.Finish(ctx, verdict.Outcome)
+		if !errors.Is(err, store.ErrConflict) {
+			break
+		}
+		c.line.options.Metrics.event(c.config.Name, "conflict", 1)
+	}
+	if err != nil {
+		return wrap("finish", err)
+	}
+	killpoint.Hit("after_finish")
+	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
+	metrics := c.line.options.Metrics
+	metrics.processed(c.config.Name, string(verdict.State), time.Since(began))
+	if verdict.State == message.Parked {
+		c.log.Warn("message parked", "message", m.ID, "reason", verdict.Reason)
+	}
+	return nil
+}
+
+// load gets the content of a message, from memory or from the store.
+func (c *channel) load(ctx context.Context, lease store.Lease, item schedule.Item) (*message.Message, error) {
+	if m := c.recent.take(item.Seq); m != nil && m.Run == item.Run {
+		return m, nil
+	}
+	m, err := c.line.options.Store.Load(ctx, item.Seq)
+	if err != nil {
+		return nil, wrap("load", err)
+	}
+	if m.State != message.Stored {
+		return nil, store.ErrNotStored
+	}
+	if m.Body == nil {
+		return m, nil
+	}
+	if m.Crashes >= poisonous {
+		return m, nil
+	}
+	return m, lease.Began(ctx, item.Seq)
+}
+
+// A verdictOf is the outcome of one message while it is being found.
+type verdictOf struct {
+	store.Outcome
+	routed bool
+	drafts []fhir.Draft
+}
+
+// judge finds the outcome of a message. An error is a fault of ours: the
+// message stays stored. A fault of the message is a state.
+func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v *verdictOf, err error) {
+	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name}}
+	v.Answer = message.Answer{Code: message.Accepted}
+	defer func() {
+		if fault := recover(); fault != nil {
+			// A fault of ours that this message meets each time: parked, kept, alarmed.
+			c.log.Error("panic while a message was processed", "message", m.ID, "where", frames(debug.Stack()))
+			c.line.options.Metrics.event(c.config.Name, "panic", 1)
+			v, err = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, Actor: "channel:" + c.config.Name}}, nil
+			v.park("internal fault while it was processed")
+		}
+	}()
+	if m.Crashes >= poisonous {
+		v.park(fmt.Sprintf("poison: the engine ended %d times with it in hand", m.Crashes))
+		return v, nil
+	}
+	raw, free, err := c.content(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	if err := c.decide(ctx, m, raw, v, again); err != nil {
+		if message.KindOf(err) != message.Malformed {
+			return nil, err
+		}
+		v.park(err.Error())
+	}
+	return v, nil
+}
+
+// park makes the verdict: kept, and nothing of it takes effect.
+func (v *verdictOf) park(reason string) {
+	v.State, v.Reason = message.Parked, reason
+	v.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 207, Text: reason}}}
+	v.Writes, v.Deliveries = nil, nil
+	v.note("parked", reason, "")
+}
+
+func (v *verdictOf) note(step, text, ref string) {
+	v.Events = append(v.Events, store.Event{Run: v.Run, Step: step, Text: text, Ref: ref})
+}
+
+// content returns the bytes of a message; a large one is read into memory, one
+// at a time.
+func (c *channel) content(ctx context.Context, m *message.Message) (raw []byte, free func(), err error) {
+	if m.Body == nil {
+		return m.Raw, func() {}, nil
+	}
+	select {
+	case c.line.large <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	free = func() { <-c.line.large }
+	body, err := m.Body(ctx)
+	if err != nil {
+		free()
+		return nil, nil, wrap("body", err)
+	}
+	raw = make([]byte, m.Size)
+	_, err = io.ReadFull(body, raw)
+	if closing := body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		free()
+		return nil, nil, wrap("body", err)
+	}
+	return raw, free, nil
+}
+
+// decide is the line from parse to the effects.
+func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v *verdictOf, again bool) error {
+	doc, err := c.config.Parser.Parse(raw)
+	if err != nil {
+		return err
+	}
+	work := *m
+	work.Raw, work.Doc = raw, doc
+	for i, w := range doc.Warnings() {
+		if i == 20 {
+			break
+		}
+		v.note("warning", w.Text, w.Where)
+	}
+	env := expression.Env{Message: &work, Root: doc.Root()}
+	if c.config.Filter != nil {
+		pass, err := c.config.Filter.Bool(env, doc.Root())
+		if err != nil {
+			return place("filter", err)
+		}
+		if !pass {
+			v.State, v.Reason = message.Filtered, "filter: "+c.config.Filter.String()
+			v.note("filtered", v.Reason, "")
+			return nil
+		}
+	}
+	for _, r := range c.config.Require {
+		pass, err := r.That.Bool(env, doc.Root())
+		if err != nil {
+			return place("require", err)
+		}
+		if !pass {
+			c.unmet(r, v)
+			return nil
+		}
+	}
+	mapped, err := apply(ctx, c.config.Map, []*message.Message{&work}, v)
+	if err != nil {
+		return place("map", err)
+	}
+	if len(mapped) == 0 {
+		v.State, v.Reason = message.Filtered, "map: nothing was made of it"
+		return nil
+	}
+	if err := c.route(ctx, env, &work, mapped, v); err != nil {
+		return err
+	}
+	if !v.routed {
+		if c.config.Unrouted == routes.UnroutedFilter {
+			v.State, v.Reason = message.Filtered, "no route took it"
+			v.note("filtered", v.Reason, "")
+			return nil
+		}
+		v.park("no route took it")
+		return nil
+	}
+	return c.effects(ctx, &work, v, again)
+}
+
+// unmet makes the verdict of a requirement that does not hold.
+func (c *channel) unmet(r routes.Require, v *verdictOf) {
+	reason := r.Say
+	if reason == "" {
+		reason = "require: " + r.That.String()
+	}
+	if r.Else != routes.ElseRefuse {
+		v.park(reason)
+		return
+	}
+	v.State, v.Reason = message.Refused, reason
+	v.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 101, Text: reason}}}
+	v.note("refused", reason, "")
+}
+
+// apply runs steps of `map:` one after the other.
+func apply(ctx context.Context, steps []transforms.Transform, in []*message.Message, v *verdictOf) ([]*message.Message, error) {
+	for _, step := range steps {
+		var out []*message.Message
+		for _, m := range in {
+			made, err := step.Apply(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, made...)
+		}
+		in = out
+	}
+	if len(steps) > 0 {
+		for _, m := range in {
+			v.explain(m.Doc)
+		}
+	}
+	return in, nil
+}
+
+// explain takes the findings of a step into the trace and the work list.
+func (v *verdictOf) explain(doc message.Document) {
+	explainer, ok := doc.(transforms.Explainer)
+	if !ok {
+		return
+	}
+	for i, f := range explainer.Findings() {
+		if i < 50 {
+			v.note("finding", f.Kind+": "+f.Text, f.Where)
+		}
+		if f.Kind == "unmapped" {
+			v.Worklist = append(v.Worklist, store.WorkItem{Kind: f.Kind, Where: f.Where, Table: f.Table, Code: f.Code, Text: f.Text})
+		}
+	}
+}
+
+// route gives the mapped messages to the routes that want them.
+func (c *channel) route(ctx context.Context, env expression.Env, work *message.Message, mapped []*message.Message, v *verdictOf) error {
+	took := 0
+	for _, r := range c.config.Routes {
+		if r.Retired || (r.Otherwise && took > 0) {
+			continue
+		}
+		if r.When != nil {
+			pass, err := r.When.Bool(env, env.Root)
+			if err != nil {
+				return place("route "+r.Name+": when", err)
+			}
+			if !pass {
+				v.note("not routed", "when: "+r.When.String(), r.Name)
+				continue
+			}
+		}
+		took++
+		if err := c.send(ctx, r, work, mapped, v); err != nil {
+			return place("route "+r.Name, err)
+		}
+		if c.config.Deliver == routes.DeliverFirst {
+			break
+		}
+	}
+	v.routed = took > 0
+	return nil
+}
+
+// send maps for one route and adds its effects to the verdict.
+func (c *channel) send(ctx context.Context, r *routes.Route, work *message.Message, mapped []*message.Message, v *verdictOf) error {
+	out := mapped
+	if r.Original {
+		out = []*message.Message{work}
+	}
+	out, err := apply(ctx, r.Map, out, v)
+	if err != nil {
+		return place("map", err)
+	}
+	switch r.Kind {
+	case "drop":
+		v.note("dropped by route", r.DropReason, r.Name)
+	case "ehr":
+		for _, m := range out {
+			drafter, ok := m.Doc.(transforms.Drafter)
+			if !ok {
+				return &message.Failure{Kind: message.Malformed, Err: errors.New("ehr takes FHIR resources; map the message to FHIR first")}
+			}
+			v.drafts = append(v.drafts, drafter.Drafts()...)
+		}
+		v.note("routed", fmt.Sprintf("%d resources", len(v.drafts)), r.Name)
+	default:
+		return fmt.Errorf("no deliveries to %s", r.Kind)
+	}
+	return nil
+}
+
+// effects prepares what T2 writes into the core store.
+func (c *channel) effects(ctx context.Context, m *message.Message, v *verdictOf, again bool) error {
+	if len(v.drafts) == 0 {
+		return nil
+	}
+	plan, err := c.line.matcher.Prepare(ctx, v.drafts, ehr.Origin{
+		Message: m.ID, Type: m.Header.Type, Sender: m.Header.Sender, Received: m.Received, Again: again,
+	})
+	if err != nil {
+		return place("ehr", err)
+	}
+	v.Writes = plan.Writes
+	v.Events = append(v.Events, plan.Events...)
+	v.Worklist = append(v.Worklist, plan.Worklist...)
+	for i := range plan.Writes {
+		v.note("wrote", "", plan.Writes[i].Type+"/"+plan.Writes[i].ID)
+	}
+	return nil
+}
+
+// place puts a step in front of a fault of the message, and leaves its kind.
+func place(step string, err error) error {
+	f, ok := errors.AsType[*message.Failure](err)
+	if !ok {
+		return wrap(step, err)
+	}
+	placed := *f
+	placed.Err = wrap(step, errors.New(f.Error()))
+	placed.Where = ""
+	return &placed
+}
+
+// frames are the places of our own code in a stack, without arguments.
+func frames(stack []byte) string {
+	var places []string
+	for line := range strings.Lines(string(stack)) {
+		if line = strings.TrimSpace(line); strings.Contains(line, "/plexus/") || strings.HasPrefix(line, "github.com/plexus-health") {
+			if at := strings.LastIndex(line, "("); at > 0 {
+				line = line[:at]
+			}
+			places = append(places, line)
+		}
+		if len(places) == 8 {
+			break
+		}
+	}
+	return strings.Join(places, " < ")
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"github.com/plexus-health/plexus/access"
+	"github.com/plexus-health/plexus/channels"
+	"github.com/plexus-health/plexus/console"
+	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/queue/memory"
+	"github.com/plexus-health/plexus/routes"
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/postgres"
+	"github.com/plexus-health/plexus/store/sqlite"
+)
+
+// Settings of the engine itself: flags, PLEXUS_… variables or engine.yaml, in
+// this order. routes.yaml is not among them.
+type settings struct {
+	Routes   string
+	Env      string
+	Secrets  string
+	Data     string
+	Database string
+	HTTP     string
+	LogLevel string
+}
+
+func runCommand(a *app) *cobra.Command {
+	v := viper.New()
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve the channels of routes.yaml",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := readSettings(v)
+			if err != nil {
+				return &exit{code: exitUsage, err: err}
+			}
+			return a.serve(cmd.Context(), s)
+		},
+	}
+	f := cmd.Flags()
+	f.String("routes", "routes.yaml", "the file of channels")
+	f.String("env", "", "environment: variables of env/NAME.yaml beside the routes")
+	f.String("secrets", "secrets", "folder of mounted secrets, one file each")
+	f.String("data", "./data", "folder of the embedded store")
+	f.String("database", "", "postgres://… in place of the embedded store")
+	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
+	f.String("log-level", "info", "debug, info, warn or error")
+	if err := v.BindPFlags(f); err != nil {
+		panic(err) // a programmer's mistake that every test meets
+	}
+	return cmd
+}
+
+func readSettings(v *viper.Viper) (settings, error) {
+	v.SetEnvPrefix("PLEXUS")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	v.AutomaticEnv()
+	v.SetConfigName("engine")
+	v.SetConfigType("yaml")
+	v.AddConfigPath(".")
+	if err := v.ReadInConfig(); err != nil {
+		if _, absent := errors.AsType[viper.ConfigFileNotFoundError](err); !absent {
+			return settings{}, fmt.Errorf("engine.yaml: %w", err)
+		}
+	}
+	return settings{
+		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
+		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
+		LogLevel: v.GetString("log-level"),
+	}, nil
+}
+
+// load reads the routes file under these settings.
+func (s settings) load() (*routes.Config, routes.Problems) {
+	return routes.Load(routes.LoadOptions{
+		File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(),
+	})
+}
+
+// open opens the store these settings name.
+func (s settings) open(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	if s.Database != "" {
+		return postgres.Open(ctx, postgres.Options{DSN: s.Database, Log: log})
+	}
+	return sqlite.Open(ctx, sqlite.Options{Folder: s.Data, Log: log})
+}
+
+// serve runs the engine until ctx ends or its store can write no more.
+func (a *app) serve(ctx context.Context, s settings) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return &exit{code: exitUsage, err: fmt.Errorf("--log-level %q is not known; known: debug, info, warn, error", s.LogLevel)}
+	}
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	if err := onlyLoopback(s.HTTP); err != nil {
+		return &exit{code: exitUsage, err: err}
+	}
+	config, problems := s.load()
+	if len(problems) > 0 {
+		fmt.Fprint(a.stderr, problems.Error(), "\n")
+		return &exit{code: exitSome}
+	}
+	opened, err := s.open(ctx, log)
+	if err != nil {
+		return &exit{code: exitFailed, err: err}
+	}
+	e := newEngine(s, opened, log)
+	err = e.run(ctx, config)
+	if closing := opened.Close(); err == nil && closing != nil {
+		err = fmt.Errorf("close: %w", closing)
+	}
+	if err != nil {
+		return &exit{code: exitFailed, err: err}
+	}
+	return nil
+}
+
+// onlyLoopback holds the HTTP address on this machine as long as there are no
+// users and no TLS.
+func onlyLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--http %q is not host:port", address)
+	}
+	ip := net.ParseIP(host)
+	if host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	return fmt.Errorf("--http %q is not on this machine: the engine has no users yet and serves 127.0.0.1 or [::1] only", address)
+}
+
+// An engine is one running process.
+type engine struct {
+	settings settings
+	store    store.Store
+	log      *slog.Logger
+	line     *channels.Line
+	handler  http.Handler
+	ready    atomic.Bool
+	reload   chan struct{}
+}
+
+var _ console.Engine = (*engine)(nil)
+
+func newEngine(s settings, opened store.Store, log *slog.Logger) *engine {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&ledgerCollector{store: opened, log: log},
+	)
+	e := &engine{settings: s, store: opened, log: log, reload: make(chan struct{}, 1)}
+	e.line = channels.New(channels.Options{
+		Store: opened, Queue: &memory.Queue{}, Log: log,
+		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/fhir/", rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log}))
+	mux.Handle("/", console.New(console.Options{
+		Store: opened, Engine: e, Access: access.Loopback{}, Log: log,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+	}))
+	e.handler = access.Local(mux)
+	return e
+}
+
+// run serves until ctx ends. Shutdown follows the line: sources stop, what was
+// received is finished, then HTTP ends; the store is closed last, by the caller.
+func (e *engine) run(ctx context.Context, config *routes.Config) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", e.settings.HTTP)
+	if err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	server := &http.Server{
+		Handler: e.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute,
+		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
+	}
+	var parts sync.WaitGroup
+	parts.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("http: %w", err))
+		}
+	})
+	parts.Go(func() { e.watch(ctx, config) })
+	parts.Go(func() {
+		select {
+		case <-e.store.Failed():
+			cancel(errStoreFailed)
+		case <-ctx.Done():
+		}
+	})
+	err = e.line.Run(ctx, config, func() {
+		e.ready.Store(true)
+		e.log.Info("ready", "http", "http://"+listener.Addr().String(), "channels", len(config.Channels), "routes", config.Version, "acknowledged survives", e.store.Survives())
+	})
+	e.ready.Store(false)
+	ending, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer done()
+	if closing := server.Shutdown(ending); closing != nil {
+		e.log.Warn("http requests were cut off", "error", closing.Error())
+	}
+	cause := context.Cause(ctx)
+	cancel(nil)
+	parts.Wait()
+	if err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if err == nil {
+		e.log.Info("stopped")
+	}
+	return err
+}
+
+var errStoreFailed = errors.New("the store can write no more: the process ends and recovers from the log at its next start")
+
+// watch applies a changed configuration: by SIGHUP, or because one of its files
+// changed. A faulty file leaves the running one in place.
+func (e *engine) watch(ctx context.Context, config *routes.Config) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		watching, stop := context.WithCancel(ctx)
+		changed := make(chan struct{}, 1)
+		var watcher sync.WaitGroup
+		watcher.Go(func() {
+			err := routes.Watch(watching, config.Files, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+			if err != nil && watching.Err() == nil {
+				e.log.Warn("files are not watched; send SIGHUP after a change", "error", err.Error())
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-hup:
+		case <-changed:
+		}
+		stop()
+		watcher.Wait()
+		if ctx.Err() != nil {
+			return
+		}
+		config = e.exchange(config)
+	}
+}
+
+// exchange loads the configuration anew and applies it if it is right.
+func (e *engine) exchange(old *routes.Config) *routes.Config {
+	config, problems := e.settings.load()
+	if len(problems) > 0 {
+		e.log.Error("the new configuration is faulty, the old one runs on", "problems", len(problems))
+		for _, p := range problems {
+			e.log.Error(p.Error())
+		}
+		return old
+	}
+	diff := routes.Diff(old, config)
+	if len(diff.Added)+len(diff.Removed)+len(diff.Changed) == 0 {
+		return config
+	}
+	e.line.Apply(config)
+	e.log.Info("configuration changed", "routes", config.Version, "added", len(diff.Added), "removed", len(diff.Removed), "changed", len(diff.Changed))
+	return config
+}
+
+// Ready returns nil when the engine takes messages.
+func (e *engine) Ready() error {
+	select {
+	case <-e.store.Failed():
+		return errStoreFailed
+	default:
+	}
+	if !e.ready.Load() {
+		return errors.New("starting or stopping")
+	}
+	for _, c := range e.line.States() {
+		if c.Error != "" {
+			return fmt.Errorf("channel %s: %s", c.Name, c.Error)
+		}
+	}
+	return nil
+}
+
+// Channels lists the channels with what they do now.
+func (e *engine) Channels() any { return e.line.States() }
+
+// Poke says that a channel has work.
+func (e *engine) Poke(channel string) { e.line.Poke(channel) }
+
+// ledgerCollector shows the ledger as it stands in the store, so that metrics
+// and journal cannot disagree.
+type ledgerCollector struct {
+	store store.Store
+	log   *slog.Logger
+}
+
+var ledgerMetric = prometheus.NewDesc("plexus_messages_total", "Messages in the journal by channel and state.", []string{"channel", "state"}, nil)
+
+// Describe sends the one description.
+func (l *ledgerCollector) Describe(ch chan<- *prometheus.Desc) { ch <- ledgerMetric }
+
+// Collect reads the ledger.
+func (l *ledgerCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	counts, err := l.store.Ledger(ctx)
+	if err != nil {
+		l.log.Warn("ledger cannot be read for the metrics", "error", err.Error())
+		return
+	}
+	for _, c := range counts {
+		ch <- prometheus.MustNewConstMetric(ledgerMetric, prometheus.GaugeValue, float64(c.N), c.Channel, string(c.State))
+	}
+}
