@@ -1,0 +1,10 @@
+// Package maps holds the maps the engine brings, as data. A family of maps is
+// a folder: v2-to-fhir.
+package maps
+
+import "embed"
+
+// FS holds the shipped maps: FAMILY/*.yaml.
+//
+//go:embed *
+var FS embed.FS
