@@ -1,0 +1,400 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// engineCommand runs a command of the engine as a user would and returns what
+// it printed.
+func (s *site) engineCommand(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), binary(s.t, s.tags), args...)
+	cmd.Dir = s.folder
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		s.t.Fatalf("engine %v: %v", args, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// send sends one message and returns the code of its acknowledgement.
+func (s *site) send(address, raw string) string {
+	s.t.Helper()
+	p, err := dial(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer p.close()
+	code, err := p.exchange(raw)
+	if err != nil {
+		s.t.Fatalf("%s: %v", control10(raw), err)
+	}
+	return code
+}
+
+// one returns the only journal row of a control id.
+func (s *site) one(control string) row {
+	s.t.Helper()
+	rows := s.rows("control=" + url.QueryEscape(control))
+	if len(rows) != 1 {
+		s.t.Fatalf("%d messages have the control id %s, want 1", len(rows), control)
+	}
+	return rows[0]
+}
+
+func TestLine(t *testing.T) {
+	stores(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		l := s.mustReady()
+		defer func() { l.stop() }()
+
+		t.Run("a result becomes FHIR and its trace says how", func(t *testing.T) {
+			if code := s.send(s.results, oru("T1", "M1", "1", 3)); code != "AA" {
+				t.Fatalf("answered %s, want AA", code)
+			}
+			s.settled()
+			if got := s.search("Observation", url.Values{"patient.identifier": {"M1"}}); len(got) != 3 {
+				t.Fatalf("%d observations, want 3", len(got))
+			}
+			for typ, want := range map[string]int{"Patient": 1, "DiagnosticReport": 1, "ServiceRequest": 1, "Provenance": 1} {
+				if got := s.search(typ, url.Values{}); len(got) != want {
+					t.Errorf("%d of %s, want %d", len(got), typ, want)
+				}
+			}
+			out, errs, code := s.engineCommand("messages", "trace", s.one("T1").ID, "--http", s.http)
+			if code != exitOK || !strings.Contains(out, "wrote") || !strings.Contains(out, "Observation/") || !strings.Contains(out, "done") {
+				t.Errorf("trace (exit %d) does not say what was written:\n%s%s", code, out, errs)
+			}
+		})
+		t.Run("a copy is answered as the first was and has no second effect", func(t *testing.T) {
+			again := strings.Replace(oru("T1", "M1", "1", 3), "|20260105120000||ORU", "|20260105130000||ORU", 1)
+			if code := s.send(s.results, again); code != "AA" {
+				t.Fatalf("answered %s, want AA", code)
+			}
+			s.one("T1")
+			for _, o := range s.search("Observation", url.Values{"patient.identifier": {"M1"}}) {
+				if version(o) != "1" {
+					t.Error("a copy wrote an observation again")
+				}
+			}
+		})
+		t.Run("the same control id with other content is a new message", func(t *testing.T) {
+			if code := s.send(s.results, oru("T1", "M2", "2", 1)); code != "AA" {
+				t.Fatalf("answered %s, want AA", code)
+			}
+			if rows := s.rows("control=T1"); len(rows) != 2 {
+				t.Errorf("%d rows, want 2", len(rows))
+			}
+			if _, metrics := s.get("/metrics", nil); !strings.Contains(string(metrics), `plexus_events_total{channel="lab-results",event="clash"} 1`) {
+				t.Error("no alarm was counted")
+			}
+		})
+		t.Run("a correction updates the result and keeps its history", func(t *testing.T) {
+			first := oru("T3", "M3", "3", 1)
+			second := strings.Replace(strings.Replace(oru("T4", "M3", "3", 1), "|N|||F|", "|N|||C|", 1), "||0.2|", "||9.9|", 1)
+			s.send(s.results, first)
+			s.settled()
+			s.send(s.results, second)
+			s.settled()
+			got := s.search("Observation", url.Values{"patient.identifier": {"M3"}})
+			if len(got) != 1 || got[0]["status"] != "corrected" || version(got[0]) != "2" {
+				t.Errorf("got %v, want one corrected observation of version 2", got)
+			}
+			s.send(s.results, strings.Replace(oru("T5", "M3", "3", 1), "||0.2|", "||1.1|", 1))
+			s.settled()
+			if got = s.search("Observation", url.Values{"patient.identifier": {"M3"}}); len(got) != 1 || got[0]["status"] != "corrected" {
+				t.Errorf("a final result came after the corrected one and overwrote it: %v", got)
+			}
+		})
+		t.Run("what a filter does not want is answered positively and says why", func(t *testing.T) {
+			if code := s.send(s.results, adt("T6", "M6", 1, "A01")); code != "AA" {
+				t.Fatalf("answered %s, want AA", code)
+			}
+			s.settled()
+			if r := s.one("T6"); r.State != "filtered" || !strings.Contains(r.Reason, "filter") {
+				t.Errorf("got %+v, want filtered by the filter", r)
+			}
+		})
+		t.Run("ack: processed answers only after the effects are committed", func(t *testing.T) {
+			if code := s.send(s.admit, adt("T7", "M7", 1, "A01")); code != "AA" {
+				t.Fatalf("answered %s, want AA", code)
+			}
+			if got := s.search("Patient", url.Values{"identifier": {"M7"}}); len(got) != 1 {
+				t.Errorf("answered AA and %d patients are there, want 1", len(got))
+			}
+		})
+		t.Run("ack: processed answers a message that parks with AE and keeps it", func(t *testing.T) {
+			raw := strings.Replace(adt("T8", "M8", 1, "Z99"), "ADT^Z99^ADT_A01", "ADT^Z99^ADT_Z99", 1)
+			if code := s.send(s.admit, raw); code != "AE" {
+				t.Fatalf("answered %s, want AE", code)
+			}
+			if r := s.one("T8"); r.State != "parked" || r.Reason == "" {
+				t.Errorf("got %+v, want parked with a reason", r)
+			}
+			out, errs, code := s.engineCommand("messages", "drop", s.one("T8").ID, "--why", "a test", "--who", "tester", "--http", s.http)
+			if code != exitOK || s.one("T8").State != "dropped" {
+				t.Errorf("drop: exit %d, state %s\n%s%s", code, s.one("T8").State, out, errs)
+			}
+		})
+	})
+}
+
+// TestBadInput sends what nobody should and looks at the answer, the journal
+// and the connections of others.
+func TestBadInput(t *testing.T) {
+	s := newSite(t, "")
+	l := s.mustReady()
+	defer l.stop()
+	neighbour, err := dial(s.results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer neighbour.close()
+	good := 0
+	for _, c := range []struct {
+		name, raw string
+		reply     string // what the answer must contain
+		state     string // of the newest journal row; empty: none is added
+	}{
+		{"no MSH", "PID|1||X\r", "MSA|A", "refused"},
+		{"garbage", "\x01\x02\x03 this is not HL7", "MSA|A", "refused"},
+		{"MSH cut off", "MSH|^~", "MSA|A", "refused"},
+		{"no MSH-10", "MSH|^~\\&|A|B|C|D|20260105||ORU^R01||P|2.5.1\rPID|1||M\r", "MSA|A", "refused"},
+		{"no MSH-9", "MSH|^~\\&|A|B|C|D|20260105||||P|2.5.1\rPID|1||M\r", "MSA|A", "refused"},
+		{"unknown type", strings.Replace(oru("B1", "M", "1", 1), "ORU^R01^ORU_R01", "ORU^Z77^ORU_Z77", 1), "MSA|AA|B1", "parked"},
+		{"no patient number parks nothing less than the message", strings.Replace(oru("B2", "M", "1", 1), "M^^^NORTH CLINIC^MR", "", 1), "MSA|AA|B2", "done"},
+		{"NUL bytes", strings.Replace(oru("B3", "M", "1", 1), "PATIENT", "PAT\x00IENT", 1), "MSA|A", ""},
+		{"bytes of no charset", strings.Replace(oru("B4", "M", "1", 1), "PATIENT", "PAT\xff\xfeIENT", 1), "MSA|AA|B4", "done"},
+		{"enhanced mode, no MSH-10", "MSH|^~\\&|A|B|C|D|20260105||ORU^R01||P|2.5.1|||AL|NE\rPID|1||M\r", "MSA|C", "refused"},
+		{"a version that takes ERR segments", "MSH|^~\\&|A|B|C|D|20260105||ORU^R01||P|2.5.1\r", "\rERR|", "refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := len(s.rows(""))
+			p, err := dial(s.results)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			reply := p.raw(t, "\x0b"+c.raw+"\x1c\r")
+			if !strings.Contains(reply, c.reply) {
+				t.Errorf("answered %q, want %q in it", reply, c.reply)
+			}
+			if rows := s.settled(); c.state != "" && (len(rows) != before+1 || rows[0].State != c.state || (c.state != "done" && rows[0].Reason == "")) {
+				t.Errorf("journal grew by %d, newest %+v, want %s with a reason", len(rows)-before, rows[0], c.state)
+			}
+			if code, err := p.exchange(oru(fmt.Sprintf("G%d", good), "G", "9", 1)); err != nil || code != "AA" {
+				t.Errorf("the connection does not go on: %s %v", code, err)
+			}
+			if code, err := neighbour.exchange(oru(fmt.Sprintf("N%d", good), "N", "9", 1)); err != nil || code != "AA" {
+				t.Errorf("another connection suffers: %s %v", code, err)
+			}
+			good++
+		})
+	}
+	t.Run("half a frame is never answered positively", func(t *testing.T) {
+		p, err := dial(s.results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.conn.Write([]byte("\x0b" + oru("HALF", "M", "1", 1)[:100])); err != nil {
+			t.Fatal(err)
+		}
+		p.close()
+		if code := s.send(s.results, oru("AFTER", "M", "1", 1)); code != "AA" {
+			t.Errorf("answered %s, want AA", code)
+		}
+		for _, r := range s.rows("control=HALF") {
+			if r.State != "refused" {
+				t.Errorf("half a frame is %s", r.State)
+			}
+		}
+	})
+	t.Run("a large message is taken in chunks", func(t *testing.T) {
+		raw := oru("LARGE", "ML", "77", 1) + "OBX|2|ED|PDF^Report^L||^application^pdf^Base64^" + strings.Repeat("QUJD", 1<<20) + "||||||F\r"
+		if code := s.send(s.results, raw); code != "AA" {
+			t.Fatalf("answered %s, want AA", code)
+		}
+		s.settled()
+		if r := s.one("LARGE"); r.State != "done" {
+			t.Fatalf("got %+v, want done", r)
+		}
+		if _, body := s.get("/api/messages/"+s.one("LARGE").ID+"/raw", nil); string(body) != raw {
+			t.Errorf("%d bytes came back, want the %d sent", len(body), len(raw))
+		}
+	})
+	t.Run("100 MB are refused and the connection goes on", func(t *testing.T) {
+		p, err := dial(s.results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		raw := oru("HUGE", "M", "1", 1) + "OBX|2|TX|X||" + strings.Repeat("x", 100<<20) + "\r"
+		code, err := p.exchange(raw)
+		if err != nil || (code != "AE" && code != "AR") {
+			t.Fatalf("answered %q %v, want AE or AR", code, err)
+		}
+		if r := s.one("HUGE"); r.State != "refused" || !strings.Contains(r.Reason, "8388608") {
+			t.Errorf("got %+v, want refused with the limit", r)
+		}
+		if code, err := p.exchange(oru("AFTERHUGE", "M", "1", 1)); err != nil || code != "AA" {
+			t.Errorf("the connection does not go on: %s %v", code, err)
+		}
+	})
+}
+
+// raw writes bytes and reads one framed answer.
+func (p *peer) raw(t *testing.T, frame string) string {
+	t.Helper()
+	if err := p.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.conn.Write([]byte(frame)); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := p.in.ReadString(0x1c)
+	if err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	if _, err := p.in.ReadByte(); err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// TestReload changes the configuration of a running engine.
+func TestReload(t *testing.T) {
+	s := newSite(t, "")
+	text := strings.Replace(fmt.Sprintf(siteRoutes, s.results, s.admit),
+		"    map: v2-to-fhir\n", "    require: [ { that: number(PID-2) > 0, else: park } ]\n    map: v2-to-fhir\n", 1)
+	s.configure(text)
+	l := s.mustReady()
+	defer l.stop()
+	steady, err := dial(s.admit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer steady.close()
+	if code, err := steady.exchange(adt("S1", "MS", 1, "A01")); err != nil || code != "AA" {
+		t.Fatalf("%s %v", code, err)
+	}
+	raw := strings.Replace(oru("W1", "MW", "1", 1), "PID|1||", "PID|1|SECRETVALUE|", 1)
+	if code := s.send(s.results, raw); code != "AA" {
+		t.Fatalf("answered %s, want AA", code)
+	}
+	s.settled()
+	parked := s.one("W1")
+	if parked.State != "parked" || !strings.Contains(parked.Reason, "not a number") || strings.Contains(parked.Reason, "SECRETVALUE") {
+		t.Fatalf("got %+v, want parked: not a number, without the value", parked)
+	}
+	t.Run("a faulty file leaves the running one in place", func(t *testing.T) {
+		s.configure("channels: [ { nmae: x } ]\n")
+		eventually(t, "the fault is reported", func() bool { return strings.Contains(l.log.String(), "the old one runs on") })
+		if code, err := steady.exchange(adt("S2", "MS", 2, "A08")); err != nil || code != "AA" {
+			t.Errorf("%s %v", code, err)
+		}
+	})
+	t.Run("a mended file is taken over and the message goes through", func(t *testing.T) {
+		s.configure(fmt.Sprintf(siteRoutes, s.results, s.admit))
+		eventually(t, "the change is reported", func() bool { return strings.Contains(l.log.String(), "configuration changed") })
+		out, errs, code := s.engineCommand("messages", "reprocess", parked.ID, "--why", "the rule is mended", "--who", "tester", "--http", s.http)
+		if code != exitOK {
+			t.Fatalf("exit %d\n%s%s", code, out, errs)
+		}
+		s.settled()
+		if r := s.one("W1"); r.State != "done" || r.Run != 1 {
+			t.Errorf("got %+v, want done in run 1", r)
+		}
+		if got := s.search("Observation", url.Values{"patient.identifier": {"MW"}}); len(got) != 1 {
+			t.Errorf("%d observations, want 1", len(got))
+		}
+	})
+	t.Run("an untouched channel notices nothing", func(t *testing.T) {
+		if code, err := steady.exchange(adt("S3", "MS", 3, "A08")); err != nil || code != "AA" {
+			t.Errorf("the connection was not kept: %s %v", code, err)
+		}
+	})
+}
+
+// eventually waits for something that happens in another process.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("within a minute: not %s", what)
+		}
+	}
+}
+
+// TestNoPatientDataLeaves puts canary values into every field of messages that
+// go right and wrong, and looks for them wherever people and machines look.
+func TestNoPatientDataLeaves(t *testing.T) {
+	s := newSite(t, "")
+	l := s.mustReady("PLEXUS_LOG_LEVEL=debug")
+	canary := "CANARY7F3"
+	fill := func(raw string) string {
+		lines := strings.Split(strings.TrimSuffix(raw, "\r"), "\r")
+		for i, line := range lines {
+			if strings.HasPrefix(line, "MSH") {
+				continue
+			}
+			fields := strings.Split(line, "|")
+			for f := range fields {
+				if f > 1 && fields[f] == "" {
+					fields[f] = canary
+				}
+			}
+			lines[i] = strings.Join(fields, "|")
+		}
+		return strings.Join(lines, "\r") + "\r"
+	}
+	frames := []string{
+		fill(oru("C1", canary, canary, 2)),
+		fill(strings.Replace(oru("C2", canary, "2", 1), "ORU^R01^ORU_R01", "ORU^Z77^ORU_Z77", 1)),
+		fill(strings.Replace(oru("C3", canary, "2", 1), "20260105110000", canary, -1)),
+		strings.Replace(fill(oru("", canary, "2", 1)), "PID|", "PID^", 1),
+		canary + canary,
+		"MSH|^~\\&" + canary,
+	}
+	for _, raw := range frames {
+		p, err := dial(s.results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.raw(t, "\x0b"+raw+"\x1c\r")
+		p.close()
+	}
+	journal := s.settled()
+	for _, path := range []string{"/metrics", "/readyz", "/api/channels", "/api/ledger", "/fhir/Patient?" + canary + "=1", "/fhir/Patient/" + canary, "/fhir/Observation?date=" + canary} {
+		_, body := s.get(path, nil)
+		if text := strings.ReplaceAll(string(body), "/fhir/Patient/"+canary, ""); strings.Contains(text, canary) && !strings.Contains(path, canary) {
+			t.Errorf("%s shows a value of a message", path)
+		}
+	}
+	for _, r := range journal {
+		if strings.Contains(r.Reason, canary) {
+			t.Errorf("the reason of %s shows a value: %s", r.Control, r.Reason)
+		}
+	}
+	l.stop()
+	if text := l.log.String(); strings.Contains(text, canary) {
+		at := strings.Index(text, canary)
+		t.Errorf("the log shows a value of a message: …%s…", text[max(0, at-200):min(len(text), at+50)])
+	}
+	if err := filepath.WalkDir(s.folder, func(path string, _ os.DirEntry, err error) error {
+		if strings.Contains(path, canary) {
+			t.Errorf("a file is named after a value: %s", path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

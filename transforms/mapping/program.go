@@ -1,0 +1,303 @@
+package mapping
+
+import (
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/tables"
+)
+
+// A program is a message map compiled: everything a message needs, and nothing
+// that changes while messages run through it.
+type program struct {
+	name    string
+	names   []string // of members, by number
+	base    []int32  // the number of the choice a member is of (valueString → value[x]), or its own
+	rows    []rowInfo
+	slots   []string // segments by slot
+	root    *cscope
+	makes   []*cmaking // by number
+	systems *tables.Systems
+	// looked are the fields that conditions and keys read.
+	looked map[string]map[int]bool
+	// ignored are segments that nobody expects to reach anything.
+	ignored map[string]bool
+}
+
+// A rowInfo is what provenance says of a row.
+type rowInfo struct {
+	mapName, version, file string
+	line                   int
+	text                   string
+}
+
+// A cscope is a group, compiled.
+type cscope struct {
+	group string
+	makes []*cmaking
+	inner []*cscope
+}
+
+// A cmaking is one name of make, compiled.
+type cmaking struct {
+	number   int32
+	name     string
+	resource string
+	row      int32
+	each     bool
+	decl     []string // the segments named
+	anchors  []bool   // which of them make the resource when they are there
+	when     cond
+	maps     []*cmap
+	keys     []candidate
+	// source are the fields whose time is that of the resource's state.
+	source []cursor
+}
+
+// A cmap is the rows of one map, compiled for one type of output.
+type cmap struct {
+	name     string
+	resource string // set when the map makes a resource of its own
+	targets  []*ctarget
+	keys     []candidate
+	// constants is true when no row reads the message.
+	constants bool
+	row       int32
+}
+
+// run makes what the map makes below into. It reports whether something of the
+// message is in it.
+func (m *cmap) run(r *run, f *frame, into int32) bool {
+	if f.depth > 12 {
+		return false
+	}
+	return runTargets(r, f, into, m.targets, m.constants)
+}
+
+func runTargets(r *run, f *frame, into int32, targets []*ctarget, constants bool) bool {
+	real, nodes := r.real, len(r.nodes)
+	for _, t := range targets {
+		t.run(r, f, into)
+	}
+	return r.real != real || constants && len(r.nodes) > nodes
+}
+
+type stepMode uint8
+
+const (
+	stepOne stepMode = iota
+	stepNew          // [+]
+	stepAt           // [n]
+)
+
+// A step is one part of a target.
+type step struct {
+	name  int32
+	mode  stepMode
+	index int
+	// url is set for an extension: the item begins with it.
+	url string
+}
+
+// A ctarget is a target and its rows, compiled.
+type ctarget struct {
+	steps []step // before the last
+	last  step
+	rows  []*crow
+	// not lists targets whose presence keeps this one away (exclusive).
+	not []int32
+	// top is the element of the resource that an HL7 delete clears; empty
+	// below other elements.
+	top string
+	// text is true when a text that did not fit is kept in an extension of
+	// the element; under is that element's _name.
+	text  bool
+	under int32
+}
+
+// A crow is one row, compiled.
+type crow struct {
+	number int32
+	when   cond
+	each   bool
+	get    getter // nil: the row has no source
+	emit   emitter
+	name   int32 // of the last member: a choice takes it from the row's type
+	max    int
+}
+
+// An emitter makes a value below parent, as its member name or, when name is
+// 0, as an item. It reports whether it made one.
+type emitter func(r *run, f *frame, v *val, parent, name int32) bool
+
+// run makes one target: the first row that gives a value, or all under [+].
+func (t *ctarget) run(r *run, f *frame, into int32) {
+	for _, name := range t.not {
+		if r.has(into, name) {
+			return
+		}
+	}
+	if t.single() && t.present(r, into) {
+		return
+	}
+	r.unfit = ""
+	for _, row := range t.rows {
+		if row.when != nil && !row.when(r, f) {
+			continue
+		}
+		if row.run(r, f, into, t) && t.single() {
+			return
+		}
+	}
+	if t.text && r.unfit != "" {
+		r.keepText(t, into)
+	}
+}
+
+// single reports whether the first value wins: nothing on the way is new.
+func (t *ctarget) single() bool {
+	if t.last.mode == stepNew {
+		return false
+	}
+	for i := range t.steps {
+		if t.steps[i].mode == stepNew {
+			return false
+		}
+	}
+	return true
+}
+
+// present reports whether the single element is there already.
+func (t *ctarget) present(r *run, at int32) bool {
+	for i := range t.steps {
+		if at = r.child(at, t.steps[i].name); at == 0 {
+			return false
+		}
+		if t.steps[i].mode == stepAt {
+			if at = r.item(at, t.steps[i].index); at == 0 {
+				return false
+			}
+		}
+	}
+	return r.has(at, t.last.name)
+}
+
+// has reports whether a member of that name, or of that choice, is there.
+func (r *run) has(parent, name int32) bool {
+	for i := r.nodes[parent].first; i != 0; i = r.nodes[i].next {
+		if r.prog.base[r.nodes[i].name] == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (row *crow) run(r *run, f *frame, into int32, t *ctarget) bool {
+	var v val
+	if row.get == nil {
+		v.constant = true
+		return row.make(r, f, into, t, &v)
+	}
+	if !row.get(r, f, &v) {
+		return false
+	}
+	if v.null() {
+		return r.clear(f, into, t)
+	}
+	if !row.each {
+		return row.make(r, f, into, t, &v)
+	}
+	made := false
+	ordinal := f.ordinal
+	n := v.reps()
+	if row.max > 0 {
+		n = min(n, row.max)
+	}
+	for i := 1; i <= n; i++ {
+		one := v.nth(i)
+		if !one.valued() || one.null() {
+			continue
+		}
+		f.ordinal = i
+		made = row.make(r, f, into, t, &one) || made
+	}
+	f.ordinal = ordinal
+	return made
+}
+
+// make descends to the place of the target and makes the value there, or
+// leaves everything as it was.
+func (row *crow) make(r *run, f *frame, into int32, t *ctarget, v *val) bool {
+	m := r.mark()
+	at := into
+	for i := range t.steps {
+		if at = r.descend(at, &t.steps[i], row.number); at == 0 {
+			r.rollback(m)
+			return false
+		}
+	}
+	name := row.name
+	if t.last.mode == stepNew {
+		at, name = r.array(at, name, row.number), 0
+	}
+	r.row = row.number
+	if !row.emit(r, f, v, at, name) {
+		r.rollback(m)
+		return false
+	}
+	return true
+}
+
+// descend goes one step down, making what is not there.
+func (r *run) descend(at int32, s *step, row int32) int32 {
+	switch s.mode {
+	case stepOne:
+		if next := r.child(at, s.name); next != 0 {
+			return next
+		}
+		return r.attach(at, node{name: s.name, kind: fhir.Object, row: row})
+	case stepNew:
+		item := r.attach(r.array(at, s.name, row), node{kind: fhir.Object, row: row})
+		if s.url != "" {
+			r.attach(item, node{name: nameURL, kind: fhir.String, text: s.url, row: row})
+		}
+		return item
+	case stepAt:
+	}
+	array := r.array(at, s.name, row)
+	count := 0
+	for i := r.nodes[array].first; i != 0; i = r.nodes[i].next {
+		if count == s.index {
+			return i
+		}
+		count++
+	}
+	if count != s.index {
+		return 0
+	}
+	return r.attach(array, node{kind: fhir.Object, row: row})
+}
+
+func (r *run) array(at, name, row int32) int32 {
+	if next := r.child(at, name); next != 0 {
+		return next
+	}
+	return r.attach(at, node{name: name, kind: fhir.Array, row: row})
+}
+
+// clear notes that the message asks to clear an element.
+func (r *run) clear(f *frame, into int32, t *ctarget) bool {
+	if t.top == "" || f.inst < 0 || r.insts[f.inst].build != into {
+		return true
+	}
+	in := &r.insts[f.inst]
+	for _, have := range in.deletes {
+		if have == t.top {
+			return true
+		}
+	}
+	in.deletes = append(in.deletes, t.top)
+	return true
+}
+
+// A segment of the message, by the parser's type.
+type segment = hl7v2.Segment

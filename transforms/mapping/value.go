@@ -1,0 +1,144 @@
+package mapping
+
+import (
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+)
+
+// level is how deep in a field a value stands.
+type level uint8
+
+const (
+	noLevel level = iota // not from the input
+	fieldLevel
+	repLevel
+	compLevel
+	subLevel
+)
+
+// A val is what a source gave: a place in the input, or a text.
+type val struct {
+	level  level
+	v      hl7v2.Value
+	text   string // when level is noLevel
+	coding *coding
+	// start and end are the span of the input that text came from.
+	start, end int32
+	// many are further values, for SEG[*] paths.
+	many []val
+	// constant is true for what did not come from the message.
+	constant bool
+}
+
+// A coding is a constant of a known code system.
+type coding struct{ system, code, display string }
+
+// String is the value as text, decoded; of a composite its first component.
+func (v *val) String() string {
+	switch v.level {
+	case noLevel:
+		return v.text
+	case fieldLevel:
+		return v.v.Rep(1).Comp(1).Sub(1).Text()
+	case repLevel:
+		return v.v.Comp(1).Sub(1).Text()
+	case compLevel:
+		return v.v.Sub(1).Text()
+	case subLevel:
+	}
+	return v.v.Text()
+}
+
+// comp returns the n-th part one level below: the relative path .n.
+func (v *val) comp(n int) val {
+	switch v.level {
+	case fieldLevel:
+		return val{level: compLevel, v: v.v.Rep(1).Comp(n)}
+	case repLevel:
+		return val{level: compLevel, v: v.v.Comp(n)}
+	case compLevel:
+		return val{level: subLevel, v: v.v.Sub(n)}
+	case noLevel, subLevel:
+	}
+	if n == 1 {
+		return *v
+	}
+	return val{}
+}
+
+// rep returns the n-th repetition of a field; of anything else itself.
+func (v *val) rep(n int) val {
+	if v.level != fieldLevel {
+		return *v
+	}
+	return val{level: repLevel, v: v.v.Rep(n)}
+}
+
+// reps counts repetitions.
+func (v *val) reps() int {
+	switch {
+	case v.many != nil:
+		return len(v.many)
+	case v.level == fieldLevel:
+		return v.v.Reps()
+	}
+	return 1
+}
+
+// nth is the n-th of what each goes through, from 1.
+func (v *val) nth(n int) val {
+	if v.many != nil {
+		return v.many[n-1]
+	}
+	return v.rep(n)
+}
+
+// valued reports whether there is something: "" (delete) is not empty.
+func (v *val) valued() bool {
+	if v.level == noLevel {
+		return v.text != "" || v.coding != nil || v.many != nil
+	}
+	return v.v.Valued()
+}
+
+// null reports whether the value is HL7's delete.
+func (v *val) null() bool {
+	return v.level != noLevel && v.v.Null()
+}
+
+// span is where in the input the value stands; 0, 0 when it is not from there.
+func (v *val) span() (int32, int32) {
+	if v.level == noLevel {
+		return v.start, v.end
+	}
+	start, end := v.v.Span()
+	return int32(start), int32(end)
+}
+
+// An env is one group of the message: its own segments, and for each segment
+// the maps read the nearest outwards.
+type env struct {
+	parent *env
+	scope  *cscope
+	own    []hl7v2.Segment
+	near   []hl7v2.Segment // by slot
+	made   []int32         // instances made here and below, in order
+	inner  []*env
+}
+
+// A frame is where a row runs.
+type frame struct {
+	env  *env
+	decl []hl7v2.Segment // the declared segments of what is being made, by number
+	cur  val             // what was handed over: .
+	args []val           // $1, $2
+	inst int32           // the resource being made
+	// ordinal counts repetitions under each, from 1.
+	ordinal int
+	depth   int
+}
+
+// A getter reads a source. It reports whether there is a value.
+type getter func(r *run, f *frame, out *val) bool
+
+// A cond is a compiled condition.
+type cond func(r *run, f *frame) bool

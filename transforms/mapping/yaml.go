@@ -1,0 +1,213 @@
+package mapping
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/plexus-health/plexus/transforms"
+)
+
+// A place is where something stands in a file.
+type place struct {
+	file         string
+	line, column int
+}
+
+// problems collects everything wrong with a set of files.
+type problems struct{ list []transforms.Problem }
+
+func (p *problems) add(at place, format string, args ...any) {
+	p.list = append(p.list, transforms.Problem{
+		File: at.file, Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...),
+	})
+}
+
+type sort uint8
+
+const (
+	scalar sort = iota
+	mapping
+	list
+	nothing
+)
+
+// A tree is a YAML value with its place; scalars keep their text as typed, so
+// that .10 is no number and 012 no other.
+type tree struct {
+	sort    sort
+	text    string
+	at      place
+	members []member
+	items   []*tree
+}
+
+type member struct {
+	key  string
+	at   place
+	tree *tree
+}
+
+// readYAML returns the documents of a file. Tags, anchors, aliases, merge keys
+// and keys that stand twice are problems.
+func readYAML(file string, data []byte, probs *problems) []*tree {
+	parsed, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		at := place{file, 1, 1}
+		text := "not readable as YAML"
+		if bad, ok := err.(yaml.Error); ok && bad.GetToken() != nil { //nolint:errorlint // the parser returns it bare
+			at.line, at.column = bad.GetToken().Position.Line, bad.GetToken().Position.Column
+			text += ": " + bad.GetMessage()
+		}
+		probs.add(at, "%s", text)
+		return nil
+	}
+	r := reader{file: file, probs: probs}
+	var docs []*tree
+	for _, doc := range parsed.Docs {
+		if doc.Body != nil {
+			docs = append(docs, r.read(doc.Body, 0))
+		}
+	}
+	return docs
+}
+
+type reader struct {
+	file  string
+	probs *problems
+}
+
+func (r *reader) place(n ast.Node) place {
+	at := place{file: r.file, line: 1, column: 1}
+	if t := n.GetToken(); t != nil {
+		at.line, at.column = t.Position.Line, t.Position.Column
+	}
+	return at
+}
+
+func (r *reader) read(n ast.Node, depth int) *tree {
+	if n == nil {
+		return &tree{sort: nothing, at: place{r.file, 1, 1}}
+	}
+	t := &tree{at: r.place(n)}
+	if depth > 40 {
+		r.probs.add(t.at, "nested deeper than 40 levels")
+		return t
+	}
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		t.sort = mapping
+		if len(v.Values) > 0 {
+			t.at = r.place(v.Values[0].Key)
+		}
+		for _, m := range v.Values {
+			r.member(t, m, depth)
+		}
+	case *ast.SequenceNode:
+		t.sort = list
+		for _, item := range v.Values {
+			t.items = append(t.items, r.read(item, depth+1))
+		}
+	case *ast.LiteralNode:
+		t.text = strings.TrimRight(v.Value.Value, "\n")
+	case *ast.NullNode:
+		t.sort = nothing
+	case *ast.TagNode:
+		r.probs.add(t.at, "a tag (%s) is not allowed here; put the text in quotes", v.Start.Value)
+	case *ast.AnchorNode, *ast.AliasNode:
+		r.probs.add(t.at, "anchors and aliases (& and *) are not allowed here; put the text in quotes")
+	default:
+		t.text = n.GetToken().Value
+	}
+	return t
+}
+
+func (r *reader) member(t *tree, v *ast.MappingValueNode, depth int) {
+	at := r.place(v.Key)
+	if _, merge := v.Key.(*ast.MergeKeyNode); merge {
+		r.probs.add(at, "merge keys (<<) are not allowed here")
+		return
+	}
+	key := v.Key.GetToken().Value
+	if explicit, ok := v.Key.(*ast.MappingKeyNode); ok {
+		key = explicit.Value.GetToken().Value
+	}
+	for i := range t.members {
+		if t.members[i].key == key {
+			r.probs.add(at, "%q stands twice, first in line %d", key, t.members[i].at.line)
+			return
+		}
+	}
+	t.members = append(t.members, member{key: key, at: at, tree: r.read(v.Value, depth+1)})
+}
+
+// get returns the value of a key of a mapping, nil when there is none.
+func (t *tree) get(key string) *tree {
+	for i := range t.members {
+		if t.members[i].key == key {
+			return t.members[i].tree
+		}
+	}
+	return nil
+}
+
+// texts gives a scalar as a list of one, a list of scalars as such.
+func (t *tree) texts(probs *problems, what string) []string {
+	switch {
+	case t == nil || t.sort == nothing:
+		return nil
+	case t.sort == scalar:
+		return []string{t.text}
+	case t.sort == list:
+		out := make([]string, 0, len(t.items))
+		for _, item := range t.items {
+			if item.sort != scalar {
+				probs.add(item.at, "%s is a list of words", what)
+				continue
+			}
+			out = append(out, item.text)
+		}
+		return out
+	}
+	probs.add(t.at, "%s is a word or a list of words", what)
+	return nil
+}
+
+// near says which of the known words was probably meant, or nothing.
+func near(word string, known []string) string {
+	best, found := 1+len(word)/3, ""
+	for _, k := range known {
+		d := distance(strings.ToLower(word), strings.ToLower(k))
+		if d < best || d == best && found != "" && k < found {
+			best, found = d, k
+		}
+	}
+	if found == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", found)
+}
+
+// distance is the number of letters to change, add or drop.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0]++
+		for j := range len(b) {
+			next := min(row[j+1], row[j]) + 1
+			if a[i] == b[j] {
+				next = min(next, last)
+			} else {
+				next = min(next, last+1)
+			}
+			last, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
