@@ -177,7 +177,7 @@ func (c *compiler) path(text string, at place) getter {
 		return noValue
 	}
 	c.checkPath(&cur, text, at)
-	c.look(cur.segment, cur.field)
+	c.look(&cur)
 	return c.absolute(&cur)
 }
 

@@ -15,10 +15,9 @@ type program struct {
 	rows    []rowInfo
 	slots   []string // segments by slot
 	root    *cscope
-	makes   []*cmaking // by number
 	systems *tables.Systems
-	// looked are the fields that conditions and keys read.
-	looked map[string]map[int]bool
+	// looked are the components that conditions and keys read: "OBX-2.1".
+	looked map[string]bool
 	// ignored are segments that nobody expects to reach anything.
 	ignored map[string]bool
 }
@@ -49,8 +48,8 @@ type cmaking struct {
 	when     cond
 	maps     []*cmap
 	keys     []candidate
-	// source are the fields whose time is that of the resource's state.
-	source []cursor
+	// required are the elements R4 asks for.
+	required []int32
 }
 
 // A cmap is the rows of one map, compiled for one type of output.
@@ -87,6 +86,7 @@ const (
 	stepOne stepMode = iota
 	stepNew          // [+]
 	stepAt           // [n]
+	stepURL          // [name of an extension]
 )
 
 // A step is one part of a target.
@@ -172,10 +172,15 @@ func (t *ctarget) present(r *run, at int32) bool {
 		if at = r.child(at, t.steps[i].name); at == 0 {
 			return false
 		}
-		if t.steps[i].mode == stepAt {
-			if at = r.item(at, t.steps[i].index); at == 0 {
-				return false
-			}
+		switch t.steps[i].mode {
+		case stepAt:
+			at = r.item(at, t.steps[i].index)
+		case stepURL:
+			at = r.withURL(at, t.steps[i].url)
+		case stepOne, stepNew:
+		}
+		if at == 0 {
+			return false
 		}
 	}
 	return r.has(at, t.last.name)
@@ -256,10 +261,14 @@ func (r *run) descend(at int32, s *step, row int32) int32 {
 		}
 		return r.attach(at, node{name: s.name, kind: fhir.Object, row: row})
 	case stepNew:
-		item := r.attach(r.array(at, s.name, row), node{kind: fhir.Object, row: row})
-		if s.url != "" {
-			r.attach(item, node{name: nameURL, kind: fhir.String, text: s.url, row: row})
+		return r.attach(r.array(at, s.name, row), node{kind: fhir.Object, row: row})
+	case stepURL:
+		array := r.array(at, s.name, row)
+		if item := r.withURL(array, s.url); item != 0 {
+			return item
 		}
+		item := r.attach(array, node{kind: fhir.Object, row: row})
+		r.attach(item, node{name: nameURL, kind: fhir.String, text: s.url, row: row})
 		return item
 	case stepAt:
 	}
@@ -275,6 +284,16 @@ func (r *run) descend(at int32, s *step, row int32) int32 {
 		return 0
 	}
 	return r.attach(array, node{kind: fhir.Object, row: row})
+}
+
+// withURL finds the extension of that URL in an array.
+func (r *run) withURL(array int32, url string) int32 {
+	for i := r.nodes[array].first; i != 0; i = r.nodes[i].next {
+		if u := r.child(i, nameURL); u != 0 && r.nodes[u].text == url {
+			return i
+		}
+	}
+	return 0
 }
 
 func (r *run) array(at, name, row int32) int32 {

@@ -1,8 +1,6 @@
 package mapping
 
 import (
-	"bytes"
-	"strconv"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -34,6 +32,8 @@ type run struct {
 	unfitAt  span
 	parked   error
 	scratch  []byte
+	time     time.Time // of the message, once asked for
+	timed    bool
 }
 
 // An instance is one resource being made.
@@ -92,43 +92,264 @@ func (r *run) finding(kind string, v *val, table, code, text string) {
 	}
 	start, _ := v.span()
 	r.findings = append(r.findings, transforms.Finding{
-		Kind: kind, Where: r.doc.Where(int(start)), Table: table, Code: code, Text: text,
+		Kind: kind, Where: r.where(int(start)), Table: table, Code: code, Text: text,
 	})
 }
 
 // plan finds the groups and resources of the message.
-func (r *run) plan() error {
-	root := r.doc.Groups()
+func (r *run) plan() {
 	top := &env{scope: r.prog.root, near: make([]segment, len(r.prog.slots))}
-	r.fill(top, root)
+	r.fill(top, r.doc.Groups())
 	r.planScope(top)
-	if len(r.insts) > maxInstances {
-		return errTooLarge
+}
+
+// fill finds the segments and inner groups of one group.
+func (r *run) fill(e *env, g *hl7v2.Group) {
+	var groups []*hl7v2.Group
+	r.collect(e, g, &groups)
+	for _, inner := range groups {
+		below := &env{parent: e, scope: e.scope.find(inner.Name()), near: make([]segment, len(e.near))}
+		copy(below.near, e.near)
+		e.inner = append(e.inner, below)
+		r.fill(below, inner)
+	}
+}
+
+// collect takes the segments of a group, and those of groups below it that
+// make has no word for, as the group's own.
+func (r *run) collect(e *env, g *hl7v2.Group, groups *[]*hl7v2.Group) {
+	for _, seg := range g.Segments() {
+		slot := r.prog.slotOf(seg.Name())
+		if slot >= 0 && !e.holds(seg.Name()) {
+			e.near[slot] = seg
+		}
+		e.own = append(e.own, seg)
+	}
+	for _, inner := range g.Groups() {
+		if e.scope.find(inner.Name()) != nil {
+			*groups = append(*groups, inner)
+		} else {
+			r.collect(e, inner, groups)
+		}
+	}
+}
+
+// holds reports whether the group has a segment of that name of its own.
+func (e *env) holds(name string) bool {
+	for i := range e.own {
+		if e.own[i].Name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *cscope) find(group string) *cscope {
+	for _, inner := range s.inner {
+		if inner.group == group {
+			return inner
+		}
 	}
 	return nil
 }
 
-// fill finds the segments and inner groups of one group: what stands in groups
-// below that make has no word for is its own.
-func (r *run) fill(e *env, g hl7v2.Group) {
-	for _, part := range g.Parts() {
-		if seg, ok := part.Segment(); ok {
-			e.own = append(e.own, seg)
-			if slot := r.prog.slotOf(seg.Name()); slot >= 0 && !e.hasOwn(slot, seg.Name()) {
-				e.near[slot] = seg
-			}
-			continue
+func (p *program) slotOf(segment string) int {
+	for i := range p.slots {
+		if p.slots[i] == segment {
+			return i
 		}
-		inner, _ := part.Group()
-		if scope := e.scope.find(inner.Name()); scope != nil {
-			e.inner = append(e.inner, &env{parent: e, scope: scope})
-			r.pending = append(r.pending, pending{e.inner[len(e.inner)-1], inner})
-			continue
-		}
-		r.fill(e, inner)
+	}
+	return -1
+}
+
+// planScope makes the instances of a group, then those of the groups in it.
+func (r *run) planScope(e *env) {
+	for _, m := range e.scope.makes {
+		r.planMaking(e, m)
+	}
+	for _, inner := range e.inner {
+		r.planScope(inner)
 	}
 }
 
-var _ = bytes.Equal
-var _ = strconv.Itoa
-var _ = fhir.Null
+func (r *run) planMaking(e *env, m *cmaking) {
+	decl := make([]segment, len(m.decl))
+	if !m.each {
+		any := false
+		for i, name := range m.decl {
+			for j := range e.own {
+				if e.own[j].Name() == name {
+					decl[i] = e.own[j]
+					any = any || m.anchors[i]
+					break
+				}
+			}
+		}
+		if any {
+			r.instance(e, m, decl)
+		}
+		return
+	}
+	for j := range e.own {
+		if e.own[j].Name() == m.decl[0] {
+			one := make([]segment, len(m.decl))
+			one[0] = e.own[j]
+			r.instance(e, m, one)
+		}
+	}
+}
+
+// instance makes one resource, if its condition holds.
+func (r *run) instance(e *env, m *cmaking, decl []segment) {
+	if len(r.insts) >= maxInstances {
+		return
+	}
+	f := frame{env: e, decl: decl, inst: -1}
+	if m.when != nil && !m.when(r, &f) {
+		return
+	}
+	in := instance{making: m, name: m.name, resource: m.resource, env: e, decl: decl, into: -1}
+	for i := range decl {
+		if decl[i].Valid() {
+			start, end := decl[i].Span()
+			in.start, in.end = int32(start), int32(end)
+			break
+		}
+	}
+	number := int32(len(r.insts))
+	in.keys, in.fallback = r.keysOf(m.resource, m.keys, &f)
+	r.add(number, &in, m.row)
+	for up := e; up != nil; up = up.parent {
+		up.made = append(up.made, number)
+	}
+}
+
+// add takes an instance into the message: alone, or into the one that has its
+// first key.
+func (r *run) add(number int32, in *instance, row int32) {
+	in.ordinal = r.count("\x00" + in.resource)
+	if len(in.keys) == 0 {
+		in.keys, in.fallback = []string{r.placeKey(in)}, true
+	}
+	if first, ok := r.byKey[in.keys[0]]; ok && r.insts[first].resource == in.resource {
+		in.into = first
+		for r.insts[in.into].into >= 0 {
+			in.into = r.insts[in.into].into
+		}
+	}
+	in.root = r.root(row)
+	in.build = in.root
+	keep := in.keys[:0]
+	for _, key := range in.keys {
+		owner, taken := r.byKey[key]
+		switch {
+		case !taken && in.into >= 0:
+			r.byKey[key] = in.into
+			r.insts[in.into].keys = append(r.insts[in.into].keys, key)
+		case !taken:
+			r.byKey[key] = number
+		case owner != number && in.into < 0:
+			continue // another resource of the message has this name already
+		}
+		keep = append(keep, key)
+	}
+	in.keys = keep
+	in.urn = urnOf(in.keys[0])
+	r.insts = append(r.insts, *in)
+}
+
+func (r *run) count(key string) int {
+	r.ordinals[key]++
+	return r.ordinals[key]
+}
+
+// fillInstances runs the rows of everything planned.
+func (r *run) fillInstances() {
+	planned := len(r.insts)
+	for i := range planned {
+		in := &r.insts[i]
+		f := frame{env: in.env, decl: in.decl, inst: int32(i)}
+		for _, m := range in.making.maps {
+			root := in.build
+			m.run(r, &f, root)
+			in = &r.insts[i] // a row may have added instances
+		}
+		if in.into >= 0 {
+			r.merge(int32(i))
+		}
+	}
+	for i := range planned {
+		in := &r.insts[i]
+		for _, name := range in.making.required {
+			if in.into < 0 && !r.has(in.root, name) {
+				r.finding("required", &val{start: in.start, end: in.end}, "", "", in.resource+" requires "+r.prog.names[name])
+			}
+		}
+	}
+}
+
+// merge puts an instance into the one that was there first.
+func (r *run) merge(i int32) {
+	in := &r.insts[i]
+	first := &r.insts[in.into]
+	conflict := r.graft(first.root, in.root, r.prog.base)
+	first.deletes = append(first.deletes, in.deletes...)
+	if in.making == nil && !conflict {
+		return
+	}
+	v := val{start: in.start, end: in.end}
+	text := in.resource + " has the key of an earlier one: merged into it"
+	if conflict {
+		text += "; where they differ the earlier holds"
+	}
+	r.finding("merged", &v, "", "", text)
+}
+
+// nearest finds the resource of a name nearest outwards: -1 when there is none.
+func (r *run) nearest(e *env, making int32) int32 {
+	for up := e; up != nil; up = up.parent {
+		for _, i := range up.made {
+			if in := &r.insts[i]; in.making != nil && in.making.number == making {
+				return r.standing(i)
+			}
+		}
+	}
+	return -1
+}
+
+// standing is the instance that i was merged into, or i.
+func (r *run) standing(i int32) int32 {
+	if r.insts[i].into >= 0 {
+		return r.insts[i].into
+	}
+	return i
+}
+
+// reference makes a reference to an instance below parent.
+func (r *run) reference(parent, name, to, row int32, v *val) {
+	start, end := v.span()
+	r.real++
+	obj := r.attach(parent, node{name: name, kind: fhir.Object, row: row})
+	r.attach(obj, node{name: nameReference, kind: fhir.String, text: r.insts[r.standing(to)].urn, row: row, start: start, end: end})
+}
+
+// keepText keeps the text of a date that is none in an extension.
+func (r *run) keepText(t *ctarget, into int32) {
+	at := into
+	row := t.rows[0].number
+	for i := range t.steps {
+		if at = r.descend(at, &t.steps[i], row); at == 0 {
+			return
+		}
+	}
+	under := r.child(at, t.under)
+	if under == 0 {
+		under = r.attach(at, node{name: t.under, kind: fhir.Object, row: row})
+	}
+	item := r.attach(r.array(under, nameExtension, row), node{kind: fhir.Object, row: row})
+	r.attach(item, node{name: nameURL, kind: fhir.String, text: originalText, row: row})
+	r.attach(item, node{name: nameValueString, kind: fhir.String, text: r.unfit, row: row, start: r.unfitAt.start, end: r.unfitAt.end})
+}
+
+// originalText is the extension for a text that is no value of its element.
+const originalText = "http://hl7.org/fhir/StructureDefinition/originalText"

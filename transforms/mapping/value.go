@@ -97,7 +97,7 @@ func (v *val) valued() bool {
 	if v.level == noLevel {
 		return v.text != "" || v.coding != nil || v.many != nil
 	}
-	return v.v.Valued()
+	return v.v.Valued() || v.v.Null()
 }
 
 // null reports whether the value is HL7's delete.

@@ -25,10 +25,11 @@ func (p *problems) add(at place, format string, args ...any) {
 	})
 }
 
-type sort uint8
+// A shape is the kind of a YAML value.
+type shape uint8
 
 const (
-	scalar sort = iota
+	scalar shape = iota
 	mapping
 	list
 	nothing
@@ -37,7 +38,7 @@ const (
 // A tree is a YAML value with its place; scalars keep their text as typed, so
 // that .10 is no number and 012 no other.
 type tree struct {
-	sort    sort
+	sort    shape
 	text    string
 	at      place
 	members []member

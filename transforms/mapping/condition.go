@@ -1,0 +1,355 @@
+package mapping
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+)
+
+// condition compiles a `when`: comparisons of paths with constants, valued and
+// len, joined by and, or, not. What else expressions may hold is beyond rows.
+func (c *compiler) condition(text string, at place) cond {
+	if text == "" {
+		return nil
+	}
+	c.looking = true
+	defer func() { c.looking = false }()
+	p := &conditionParser{c: c, at: at, text: text}
+	p.next()
+	got, err := p.or()
+	if err == nil && p.token != "" {
+		err = fmt.Errorf("%q is too much", p.token)
+	}
+	if err != nil {
+		c.wrong(at, "when: %s; a row compares paths with constants, valued(PATH) and len(PATH[*]), joined by and, or, not", err)
+		return func(*run, *frame) bool { return false }
+	}
+	return got
+}
+
+type conditionParser struct {
+	c     *compiler
+	at    place
+	text  string
+	token string
+	kind  byte // 'w' word or path, 's' text, 'o' sign, 0 the end
+}
+
+// next reads one token.
+func (p *conditionParser) next() {
+	p.text = strings.TrimLeft(p.text, " \t\n")
+	p.token, p.kind = "", 0
+	if p.text == "" {
+		return
+	}
+	switch first := p.text[0]; {
+	case first == '"' || first == '\'':
+		end := strings.IndexByte(p.text[1:], first)
+		if end < 0 {
+			p.token, p.kind, p.text = p.text, 'e', ""
+			return
+		}
+		p.token, p.kind, p.text = p.text[1:end+1], 's', p.text[end+2:]
+	case strings.IndexByte("()[],", first) >= 0:
+		p.token, p.kind, p.text = p.text[:1], 'o', p.text[1:]
+	case strings.IndexByte("=!<>&|", first) >= 0:
+		n := 1
+		if len(p.text) > 1 && strings.IndexByte("=&|", p.text[1]) >= 0 {
+			n = 2
+		}
+		p.token, p.kind, p.text = p.text[:n], 'o', p.text[n:]
+	default:
+		n := 0
+		for depth := 0; n < len(p.text); n++ {
+			ch := p.text[n]
+			if ch == '[' {
+				depth++
+			} else if ch == ']' && depth > 0 {
+				depth--
+			} else if depth == 0 && strings.IndexByte(" \t\n()],=!<>&|\"'", ch) >= 0 {
+				break
+			}
+		}
+		n = max(n, 1)
+		p.token, p.kind, p.text = p.text[:n], 'w', p.text[n:]
+	}
+}
+
+func (p *conditionParser) is(kind byte, tokens ...string) bool {
+	for _, t := range tokens {
+		if p.kind == kind && p.token == t {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *conditionParser) or() (cond, error) {
+	left, err := p.and()
+	for err == nil && (p.is('w', "or") || p.is('o', "||")) {
+		p.next()
+		var right cond
+		if right, err = p.and(); err == nil {
+			a := left
+			left = func(r *run, f *frame) bool { return a(r, f) || right(r, f) }
+		}
+	}
+	return left, err
+}
+
+func (p *conditionParser) and() (cond, error) {
+	left, err := p.not()
+	for err == nil && (p.is('w', "and") || p.is('o', "&&")) {
+		p.next()
+		var right cond
+		if right, err = p.not(); err == nil {
+			a := left
+			left = func(r *run, f *frame) bool { return a(r, f) && right(r, f) }
+		}
+	}
+	return left, err
+}
+
+func (p *conditionParser) not() (cond, error) {
+	if p.is('w', "not") || p.is('o', "!") {
+		p.next()
+		inner, err := p.not()
+		if err != nil {
+			return nil, err
+		}
+		return func(r *run, f *frame) bool { return !inner(r, f) }, nil
+	}
+	if p.is('o', "(") {
+		p.next()
+		inner, err := p.or()
+		if err != nil {
+			return nil, err
+		}
+		return inner, p.expect(")")
+	}
+	return p.comparison()
+}
+
+func (p *conditionParser) expect(sign string) error {
+	if !p.is('o', sign) {
+		return fmt.Errorf("%q is missing", sign)
+	}
+	p.next()
+	return nil
+}
+
+func (p *conditionParser) comparison() (cond, error) {
+	switch {
+	case p.kind == 0:
+		return nil, fmt.Errorf("a condition is missing")
+	case p.kind == 's' || p.kind == 'e':
+		return nil, fmt.Errorf("a path stands before the comparison")
+	case p.is('w', "true"):
+		p.next()
+		return func(*run, *frame) bool { return true }, nil
+	case p.is('w', "valued"):
+		get, err := p.call()
+		if err != nil {
+			return nil, err
+		}
+		return func(r *run, f *frame) bool {
+			var v val
+			return get(r, f, &v)
+		}, nil
+	case p.is('w', "len"):
+		return p.length()
+	}
+	path := p.token
+	get := p.operand(path)
+	p.next()
+	if strings.HasPrefix(p.text, "(") || p.is('o', "(") {
+		return nil, fmt.Errorf("%q is not one of valued, len", path)
+	}
+	return p.compare(get)
+}
+
+// operand compiles the left side: a path, or a value handed over.
+func (p *conditionParser) operand(text string) getter {
+	return p.c.source(parseSource(text, p.at, p.c.probs))
+}
+
+func (p *conditionParser) compare(get getter) (cond, error) {
+	sign := p.token
+	switch {
+	case p.is('o', "==", "!="):
+		p.next()
+		want, err := p.constant()
+		if err != nil {
+			return nil, err
+		}
+		equal := sign == "=="
+		return func(r *run, f *frame) bool { return textOf(r, f, get) == want == equal }, nil
+	case p.is('w', "in"):
+		p.next()
+		set, err := p.list()
+		if err != nil {
+			return nil, err
+		}
+		return func(r *run, f *frame) bool {
+			text := textOf(r, f, get)
+			for i := range set {
+				if set[i] == text {
+					return true
+				}
+			}
+			return false
+		}, nil
+	case p.is('w', "not"):
+		p.next()
+		if !p.is('w', "in") {
+			return nil, fmt.Errorf("in is missing after not")
+		}
+		p.next()
+		set, err := p.list()
+		if err != nil {
+			return nil, err
+		}
+		return func(r *run, f *frame) bool {
+			text := textOf(r, f, get)
+			for i := range set {
+				if set[i] == text {
+					return false
+				}
+			}
+			return true
+		}, nil
+	}
+	return nil, fmt.Errorf("==, != or in is missing")
+}
+
+func textOf(r *run, f *frame, get getter) string {
+	var v val
+	if !get(r, f, &v) {
+		return ""
+	}
+	return v.String()
+}
+
+func (p *conditionParser) constant() (string, error) {
+	if p.kind != 's' && !(p.kind == 'w' && isNumber(p.token)) {
+		return "", fmt.Errorf("%q is not a constant; texts stand in quotes", p.token)
+	}
+	text := p.token
+	p.next()
+	return text, nil
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
+
+func (p *conditionParser) list() ([]string, error) {
+	if err := p.expect("["); err != nil {
+		return nil, err
+	}
+	var set []string
+	for {
+		text, err := p.constant()
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, text)
+		if p.is('o', ",") {
+			p.next()
+			continue
+		}
+		return set, p.expect("]")
+	}
+}
+
+// call reads (PATH) of valued and len.
+func (p *conditionParser) call() (getter, error) {
+	name := p.token
+	p.next()
+	if err := p.expect("("); err != nil {
+		return nil, fmt.Errorf("%s needs a path in parentheses", name)
+	}
+	if p.kind != 'w' {
+		return nil, fmt.Errorf("%s needs a path in parentheses", name)
+	}
+	get := p.operand(p.token)
+	if cur, err := parseCursor(p.token); err == nil && cur.segment != "" && cur.field == 0 {
+		get = p.c.wholeSegment(cur.segment)
+	}
+	p.next()
+	return get, p.expect(")")
+}
+
+// length compiles len(PATH[*]) > 1, which counts repetitions, and len(PATH) > 8,
+// which counts characters.
+func (p *conditionParser) length() (cond, error) {
+	rest := p.text
+	many := false
+	if close := strings.IndexByte(rest, ')'); close >= 0 {
+		many = strings.HasSuffix(strings.TrimSpace(rest[:close]), "[*]")
+	}
+	get, err := p.call()
+	if err != nil {
+		return nil, err
+	}
+	sign := p.token
+	if !p.is('o', "==", "!=", "<", ">", "<=", ">=") {
+		return nil, fmt.Errorf("len(…) is compared with a number")
+	}
+	p.next()
+	text, err := p.constant()
+	if err != nil {
+		return nil, err
+	}
+	want, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("len(…) is compared with a number")
+	}
+	return func(r *run, f *frame) bool {
+		var v val
+		n := 0
+		if get(r, f, &v) {
+			if n = v.reps(); !many {
+				n = len([]rune(v.String()))
+			}
+		}
+		return ordered(n, sign, want)
+	}, nil
+}
+
+func ordered(n int, sign string, want int) bool {
+	switch sign {
+	case "==":
+		return n == want
+	case "!=":
+		return n != want
+	case "<":
+		return n < want
+	case ">":
+		return n > want
+	case "<=":
+		return n <= want
+	}
+	return n >= want
+}
+
+// wholeSegment is valued where the segment is there.
+func (c *compiler) wholeSegment(name string) getter {
+	if n, ok := c.declared[name]; ok {
+		return func(_ *run, f *frame, out *val) bool { return segmentValue(f.decl[n], out) }
+	}
+	slot := c.slot(name)
+	return func(_ *run, f *frame, out *val) bool { return segmentValue(f.env.near[slot], out) }
+}
+
+func segmentValue(seg hl7v2.Segment, out *val) bool {
+	if !seg.Valid() {
+		return false
+	}
+	start, end := seg.Span()
+	*out = val{text: seg.Name(), start: int32(start), end: int32(end)}
+	return true
+}

@@ -1,0 +1,156 @@
+package mapping
+
+import (
+	_ "embed" // for r4.txt
+	"sort"
+	"strings"
+	"sync"
+)
+
+// An element is one element of a FHIR type, as far as maps ask.
+type element struct {
+	name     string
+	types    []string // "Period", "Reference"; the element's own path for what it defines inline
+	many     bool
+	required bool
+	choice   bool
+}
+
+// allows reports whether the element may be of a type.
+func (e *element) allows(typ string) bool {
+	for _, t := range e.types {
+		if t == typ {
+			return true
+		}
+	}
+	return false
+}
+
+// primitive reports whether a type is one: their names begin small.
+func primitive(typ string) bool {
+	return typ != "" && typ[0] >= 'a' && typ[0] <= 'z'
+}
+
+// A model holds the elements of FHIR R4's types.
+type model struct {
+	elements      map[string][]element
+	resourceTypes []string
+}
+
+//go:embed r4.txt
+var r4Text string
+
+// r4 is the model, read when the first map is compiled.
+var r4 = sync.OnceValue(func() *model { //nolint:gochecknoglobals // a constant that is read late
+	m := &model{elements: map[string][]element{}}
+	for line := range strings.Lines(r4Text) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		typ, isResource := strings.CutPrefix(words[0], "+")
+		if isResource {
+			m.resourceTypes = append(m.resourceTypes, typ)
+		}
+		for _, word := range words[1:] {
+			name, types, _ := strings.Cut(word, ":")
+			e := element{types: strings.Split(types, ",")}
+			e.required = strings.HasSuffix(name, "!")
+			name = strings.TrimSuffix(name, "!")
+			e.many = strings.HasSuffix(name, "*")
+			e.name = strings.TrimSuffix(name, "*")
+			e.choice = strings.HasSuffix(e.name, "[x]")
+			m.elements[typ] = append(m.elements[typ], e)
+		}
+	}
+	sort.Strings(m.resourceTypes)
+	return m
+})
+
+func (m *model) child(typ, name string) (element, bool) {
+	for _, e := range m.elements[typ] {
+		if e.name == name {
+			return e, true
+		}
+	}
+	return element{}, false
+}
+
+// children lists the names of a type's elements.
+func (m *model) children(typ string) []string {
+	out := make([]string, 0, len(m.elements[typ]))
+	for _, e := range m.elements[typ] {
+		out = append(out, e.name)
+	}
+	return out
+}
+
+func (m *model) resource(typ string) bool {
+	i := sort.SearchStrings(m.resourceTypes, typ)
+	return i < len(m.resourceTypes) && m.resourceTypes[i] == typ
+}
+
+func (m *model) resources() []string { return m.resourceTypes }
+
+func (m *model) known(typ string) bool { return m.elements[typ] != nil }
+
+// required lists the elements a type must have.
+func (m *model) required(typ string) []element {
+	var out []element
+	for _, e := range m.elements[typ] {
+		if e.required {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// An extensionDef is an extension that rows may name.
+type extensionDef struct{ url, typ string }
+
+// extensions are those that rows name in brackets; a URL may stand instead.
+func extensions() map[string]extensionDef {
+	const hl7 = "http://hl7.org/fhir/StructureDefinition/"
+	const usCore = "http://hl7.org/fhir/us/core/StructureDefinition/"
+	return map[string]extensionDef{
+		"patient-birthTime":            {hl7 + "patient-birthTime", "dateTime"},
+		"patient-birthPlace":           {hl7 + "patient-birthPlace", "Address"},
+		"patient-mothersMaidenName":    {hl7 + "patient-mothersMaidenName", "string"},
+		"patient-citizenship":          {hl7 + "patient-citizenship", ""},
+		"patient-nationality":          {hl7 + "patient-nationality", ""},
+		"patient-religion":             {hl7 + "patient-religion", "CodeableConcept"},
+		"patient-importance":           {hl7 + "patient-importance", "CodeableConcept"},
+		"patient-interpreterRequired":  {hl7 + "patient-interpreterRequired", "boolean"},
+		"humanname-mothers-family":     {hl7 + "humanname-mothers-family", "string"},
+		"humanname-own-name":           {hl7 + "humanname-own-name", "string"},
+		"humanname-own-prefix":         {hl7 + "humanname-own-prefix", "string"},
+		"humanname-assembly-order":     {hl7 + "humanname-assembly-order", "code"},
+		"iso21090-ADXP-streetName":     {hl7 + "iso21090-ADXP-streetName", "string"},
+		"identifier-checkDigit":        {hl7 + "identifier-checkDigit", "string"},
+		"iso21090-ADXP-censusTract":    {hl7 + "iso21090-ADXP-censusTract", "string"},
+		"originalText":                 {originalText, "string"},
+		"data-absent-reason":           {hl7 + "data-absent-reason", "code"},
+		"us-core-race":                 {usCore + "us-core-race", ""},
+		"us-core-ethnicity":            {usCore + "us-core-ethnicity", ""},
+		"us-core-birthsex":             {usCore + "us-core-birthsex", "code"},
+		"observation-value-attachment": {"http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value", "Attachment"},
+	}
+}
+
+// extensionOf finds an extension by its name or URL.
+func extensionOf(name string) (extensionDef, bool) {
+	if def, ok := extensions()[name]; ok {
+		return def, true
+	}
+	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "urn:") {
+		return extensionDef{url: name}, true
+	}
+	return extensionDef{}, false
+}
+
+func title(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
