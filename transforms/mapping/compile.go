@@ -184,7 +184,7 @@ func (c *compiler) makingOf(m *making) *cmaking {
 	}
 	out.when = c.condition(m.when, m.whenAt)
 	var missing []string
-	for _, segment := range m.segments {
+	for i, segment := range m.segments {
 		name := segment + " to " + m.resource
 		d := c.lib.maps[name]
 		out.anchors = append(out.anchors, d != nil)
@@ -193,6 +193,8 @@ func (c *compiler) makingOf(m *making) *cmaking {
 			continue
 		}
 		out.maps = append(out.maps, c.segmentMap(d, m.resource))
+		out.from = append(out.from, i)
+		out.all = append(out.all, m.all[i])
 		if len(out.keys) == 0 && len(d.keys) > 0 {
 			c.def = d
 			out.keys = c.keys(d, m.resource)

@@ -381,10 +381,13 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 	if table != nil && b.typ != "CodeableConcept" {
 		return b.wrong("through after as adds a coding to a CodeableConcept, not to %s", article(b.typ))
 	}
-	row, args := b.out.number, b.args
+	row, args, url := b.out.number, b.args, b.w.url
 	b.out.emit = func(r *run, f *frame, v *val, parent, name int32) bool {
 		obj := r.attach(parent, node{name: name, kind: fhir.Object, row: row})
 		inner := frame{env: f.env, decl: f.decl, cur: *v, args: f.args, inst: f.inst, ordinal: f.ordinal, depth: f.depth + 1}
+		if url != "" {
+			r.attach(obj, node{name: nameURL, kind: fhir.String, text: url, row: row})
+		}
 		made := false
 		if set != nil {
 			made = runTargets(r, &inner, obj, set, constants)

@@ -35,6 +35,7 @@ type targetWalk struct {
 	// mode and name are those of the step in hand, not yet taken.
 	mode stepMode
 	at   int
+	url  string // of an extension that the rows make as a whole
 }
 
 // target compiles a target and its rows; nil when nothing of it is left.
@@ -149,6 +150,17 @@ func (w *targetWalk) step(part string, beforeExtension bool) bool {
 	return true
 }
 
+// whole reports whether every row of the target nests rows without saying a
+// type.
+func (w *targetWalk) whole() bool {
+	for _, r := range w.t.rows {
+		if len(r.set) == 0 || r.as != "" {
+			return false
+		}
+	}
+	return len(w.t.rows) > 0
+}
+
 // extension goes into the extension of a name: the target is its value.
 func (w *targetWalk) extension(name string, nested bool) bool {
 	def, ok := extensionOf(name)
@@ -163,6 +175,12 @@ func (w *targetWalk) extension(name string, nested bool) bool {
 	w.typ = "Extension"
 	if nested {
 		w.elem = element{}
+		return true
+	}
+	if def.typ == "" && w.whole() {
+		// The rows make the extension itself, of parts or with value[x].
+		w.out.steps = w.out.steps[:len(w.out.steps)-1]
+		w.elem, w.mode, w.url = element{name: "extension", types: []string{"Extension"}, many: true}, stepNew, def.url
 		return true
 	}
 	w.elem, _ = w.c.lib.model.child("Extension", "value[x]")

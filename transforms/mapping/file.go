@@ -57,6 +57,7 @@ type making struct {
 	at             place
 	each           bool
 	segments       []string
+	all            []bool // which of them add to the one resource as often as they stand
 	when           string
 	whenAt         place
 	file           *definition
@@ -403,12 +404,13 @@ func readMaking(m *member, d *definition, probs *problems) *making {
 		return nil
 	}
 	out.resource = strings.TrimSpace(resource)
-	from = strings.TrimSpace(from)
-	if rest, ok := strings.CutPrefix(from, wordEach+" "); ok {
-		out.each, from = true, rest
-	}
-	for _, s := range strings.Split(from, ",") {
-		out.segments = append(out.segments, strings.TrimSpace(s))
+	for i, s := range strings.Split(from, ",") {
+		segment, each := strings.CutPrefix(strings.TrimSpace(s), wordEach+" ")
+		if each && i == 0 {
+			out.each = true // a resource for each
+		}
+		out.segments = append(out.segments, strings.TrimSpace(segment))
+		out.all = append(out.all, each && i > 0)
 	}
 	return out
 }

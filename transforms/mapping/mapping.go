@@ -75,7 +75,7 @@ func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {
 	if len(s.Set) > 0 {
 		probs.list = append(probs.list, transforms.Problem{Field: "set", Text: "maps to FHIR take no parameters"})
 	}
-	if len(probs.list) > 0 {
+	if probs.unreadable {
 		return nil, b.files, probs.list
 	}
 	m := &Map{use: s.Use, structures: map[string]*program{}, zone: s.Zone}
@@ -203,6 +203,7 @@ func (b *stepBuilder) read(field, name string) ([]byte, bool) {
 		if errors.Is(err, fs.ErrNotExist) {
 			text = "there is no such file"
 		}
+		b.probs.unreadable = true
 		b.probs.list = append(b.probs.list, transforms.Problem{Field: field, Text: "\"" + name + "\": " + text})
 		return nil, false
 	}

@@ -47,6 +47,8 @@ type cmaking struct {
 	anchors  []bool   // which of them make the resource when they are there
 	when     cond
 	maps     []*cmap
+	from     []int  // of each map, its segment among decl
+	all      []bool // of each map, whether it runs for every such segment of the group
 	keys     []candidate
 	// required are the elements R4 asks for.
 	required []int32

@@ -269,11 +269,11 @@ func (r *run) fillInstances() {
 	for i := range planned {
 		in := &r.insts[i]
 		f := frame{env: in.env, decl: in.decl, inst: int32(i)}
-		for _, m := range in.making.maps {
-			root := in.build
-			m.run(r, &f, root)
+		for j, m := range in.making.maps {
 			in = &r.insts[i] // a row may have added instances
+			r.runMap(in.making, j, m, &f, in.build)
 		}
+		in = &r.insts[i]
 		if in.into >= 0 {
 			r.merge(int32(i))
 		}
@@ -286,6 +286,24 @@ func (r *run) fillInstances() {
 			}
 		}
 	}
+}
+
+// runMap runs one segment's map. It runs where the segment is absent too: its
+// rows may read others.
+func (r *run) runMap(made *cmaking, j int, m *cmap, f *frame, into int32) {
+	at := made.from[j]
+	if !made.all[j] {
+		m.run(r, f, into)
+		return
+	}
+	first := f.decl[at]
+	for _, seg := range f.env.own {
+		if seg.Name() == made.decl[at] {
+			f.decl[at] = seg
+			m.run(r, f, into)
+		}
+	}
+	f.decl[at] = first
 }
 
 // merge puts an instance into the one that was there first.

@@ -17,7 +17,12 @@ type place struct {
 }
 
 // problems collects everything wrong with a set of files.
-type problems struct{ list []transforms.Problem }
+type problems struct {
+	list []transforms.Problem
+	// unreadable is true when a file could not be read at all: what others
+	// miss because of it would only be noise.
+	unreadable bool
+}
 
 func (p *problems) add(at place, format string, args ...any) {
 	p.list = append(p.list, transforms.Problem{
@@ -63,6 +68,7 @@ func readYAML(file string, data []byte, probs *problems) []*tree {
 			text += ": " + bad.GetMessage()
 		}
 		probs.add(at, "%s", text)
+		probs.unreadable = true
 		return nil
 	}
 	r := reader{file: file, probs: probs}
