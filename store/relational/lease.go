@@ -1,0 +1,217 @@
+package relational
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+// one runs a query that gives at most one row; false when there is none.
+func one(ctx context.Context, tx Tx, sql string, args []any, dest ...any) (bool, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return false, err
+	}
+	found := rows.Next()
+	if found {
+		err = rows.Scan(dest...)
+	}
+	return found, errors.Join(err, rows.Err(), rows.Close())
+}
+
+// TakeOver is T5 for a unit of processing: owner takes it under a new epoch,
+// unless an engine that is alive owns it. now is the database's clock.
+func TakeOver(ctx context.Context, tx Tx, unit, owner string, now time.Time) (epoch int64, err error) {
+	if _, err := tx.Exec(ctx, `INSERT INTO units (unit, name) VALUES (?, ?) ON CONFLICT (unit) DO NOTHING`, unit, unit); err != nil {
+		return 0, err
+	}
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE"
+	}
+	var old string
+	if _, err := one(ctx, tx, `SELECT owner, epoch FROM units WHERE unit = ?`+lock, []any{unit}, &old, &epoch); err != nil {
+		return 0, err
+	}
+	if old != "" && old != owner {
+		var until, dead int64
+		alive, err := one(ctx, tx, `SELECT until, dead FROM engines WHERE owner = ?`, []any{old}, &until, &dead)
+		if err != nil {
+			return 0, err
+		}
+		if alive && dead == 0 && until > Micros(now) {
+			return 0, store.ErrOwned
+		}
+		if _, err := tx.Exec(ctx, `UPDATE engines SET dead = 1 WHERE owner = ?`, old); err != nil {
+			return 0, err
+		}
+	}
+	epoch++
+	_, err = tx.Exec(ctx, `UPDATE units SET owner = ?, epoch = ? WHERE unit = ?`, owner, epoch, unit)
+	return epoch, err
+}
+
+// Release hands a unit back.
+func Release(ctx context.Context, tx Tx, unit, owner string, epoch int64) error {
+	_, err := tx.Exec(ctx, `UPDATE units SET owner = '' WHERE unit = ? AND owner = ? AND epoch = ?`, unit, owner, epoch)
+	return err
+}
+
+// Fence fails with store.ErrFenced when the unit is not this owner's under this
+// epoch any more.
+func Fence(ctx context.Context, tx Tx, unit, owner string, epoch int64) error {
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR SHARE"
+	}
+	var held int
+	found, err := one(ctx, tx, `SELECT 1 FROM units WHERE unit = ? AND owner = ? AND epoch = ?`+lock, []any{unit, owner, epoch}, &held)
+	if err == nil && !found {
+		err = store.ErrFenced
+	}
+	return err
+}
+
+// Began counts a crash in advance.
+func Began(ctx context.Context, tx Tx, seq int64) error {
+	_, err := tx.Exec(ctx, `UPDATE messages SET crashes = crashes + 1 WHERE seq = ? AND state = 'stored'`, seq)
+	return err
+}
+
+// A Finished is an outcome prepared outside of the transaction.
+type Finished struct {
+	store.Outcome
+	Channel string
+	answer  string
+	reason  string
+	steps   string
+	now     int64
+}
+
+// FinishedOf prepares an outcome.
+func FinishedOf(o *store.Outcome, channel string, now time.Time) *Finished {
+	f := &Finished{Outcome: *o, Channel: channel, answer: answerJSON(o.Answer), reason: CleanText(o.Reason), now: Micros(now)}
+	if len(o.Events) > 0 {
+		for i := range f.Events {
+			if f.Events[i].At.IsZero() {
+				f.Events[i].At = now.UTC()
+			}
+		}
+		if text, err := json.Marshal(f.Events); err == nil { // texts and times always marshal
+			f.steps = CleanJSON(string(text))
+		}
+	}
+	return f
+}
+
+// Settle is T2 without the effects: the message's change of state, deliveries,
+// trace, work list, audit.
+func (f *Finished) Settle(ctx context.Context, tx Tx, led *Ledger) error {
+	n, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, answer = ?, open = ?, crashes = 0 WHERE seq = ? AND run = ? AND state = 'stored'`,
+		string(f.State), f.reason, f.answer, len(f.Deliveries), f.Seq, f.Run)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return store.ErrNotStored
+	}
+	led.Add(f.Channel, message.Stored, -1)
+	led.Add(f.Channel, f.State, 1)
+	if f.steps != "" {
+		if _, err := tx.Exec(ctx, `INSERT INTO events (message, run, at, steps) VALUES (?, ?, ?, ?)`, f.Seq, f.Run, f.now, f.steps); err != nil {
+			return fmt.Errorf("trace: %w", err)
+		}
+	}
+	for i := range f.Deliveries {
+		d := &f.Deliveries[i]
+		_, err := tx.Exec(ctx, `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, control, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)`,
+			d.ID, f.Seq, f.Run, d.Unit, d.Part, f.Seq, Clean(d.Key), Clean(d.Key2), f.now, Clean(d.Control), d.Payload)
+		if err != nil {
+			return fmt.Errorf("delivery: %w", err)
+		}
+	}
+	for i := range f.Worklist {
+		w := &f.Worklist[i]
+		_, err := tx.Exec(ctx, `INSERT INTO worklist (at, message, kind, place, name, code, text) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			f.now, f.Seq, w.Kind, Clean(w.Where), w.Table, Clean(w.Code), CleanText(w.Text))
+		if err != nil {
+			return fmt.Errorf("work list: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rid) VALUES (?, ?, ?, ?)`, f.now, f.Actor, "message."+string(f.State), f.Seq)
+	return err
+}
+
+// Operate is T6.
+func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledger) error {
+	if o.Who == "" || o.Why == "" {
+		return errors.New("who decides, and why? both are needed")
+	}
+	switch o.Action {
+	case store.ActPause, store.ActResume:
+		return hold(ctx, tx, o, now)
+	case store.ActReprocess, store.ActDrop:
+	default:
+		return fmt.Errorf("%q is no action of an operator", o.Action)
+	}
+	var seq, run int64
+	var channel, state string
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE"
+	}
+	found, err := one(ctx, tx, `SELECT seq, run, channel, state FROM messages WHERE id = ?`+lock, []any{o.Message}, &seq, &run, &channel, &state)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return store.ErrNotFound
+	}
+	if state != string(message.Stored) && state != string(message.Parked) {
+		return store.ErrNotStored
+	}
+	next, step := message.Stored, "reprocessed"
+	if o.Action == store.ActDrop {
+		next, step = message.Dropped, "dropped"
+	} else {
+		run++
+	}
+	if _, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, run = ?, crashes = 0 WHERE seq = ?`, string(next), dropReason(o), run, seq); err != nil {
+		return err
+	}
+	led.Add(channel, message.State(state), -1)
+	led.Add(channel, next, 1)
+	steps, err := json.Marshal([]store.Event{{At: now.UTC(), Run: int(run), Step: step, Text: CleanText(o.Why), Who: Clean(o.Who)}})
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO events (message, run, at, steps) VALUES (?, ?, ?, ?)`, seq, run, Micros(now), string(steps)); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rid, detail) VALUES (?, ?, ?, ?, ?)`, Micros(now), Clean(o.Who), "message."+o.Action, seq, []byte(o.Why))
+	return err
+}
+
+func dropReason(o store.Order) string {
+	if o.Action == store.ActDrop {
+		return CleanText("dropped by " + o.Who + ": " + o.Why)
+	}
+	return ""
+}
+
+func hold(ctx context.Context, tx Tx, o store.Order, now time.Time) error {
+	held := ""
+	if o.Action == store.ActPause {
+		held = CleanText("paused by " + o.Who + ": " + o.Why)
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO units (unit, name, held) VALUES (?, ?, ?) ON CONFLICT (unit) DO UPDATE SET held = excluded.held`, o.Unit, o.Unit, held); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)`, Micros(now), Clean(o.Who), "unit."+o.Action, []byte(o.Unit+": "+o.Why))
+	return err
+}
