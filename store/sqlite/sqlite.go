@@ -1,0 +1,273 @@
+// Package sqlite is the embedded store: one SQLite file in WAL mode with full
+// synchronisation, one writer, many readers.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Options of the embedded store.
+type Options struct {
+	// Folder holds the database; it is made when it is missing.
+	Folder string
+	// Log gets what an operator should know; nil means nobody.
+	Log *slog.Logger
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+	// Readers is how many connections read at once; 0 means 4.
+	Readers int
+	// Unsafe turns the sync of commits off (synchronous=NORMAL). It is there
+	// for the test that has to lose messages.
+	Unsafe bool
+}
+
+// A Store is an open database. Only one process has a folder open.
+type Store struct {
+	relational.Work
+	*relational.Reader
+	options Options
+	owner   string
+	lock    *os.File
+	readers *sql.DB
+	writer  *writer
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or makes the database of a folder. It fails when another process
+// has it open.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Readers == 0 {
+		o.Readers = 4
+	}
+	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock, err := lockFolder(o.Folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{options: o, lock: lock, owner: newOwner()}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	return s, nil
+}
+
+func newOwner() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+// lockFolder holds the folder for this process; the lock ends with it.
+func lockFolder(folder string) (*os.File, error) {
+	path := filepath.Join(folder, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock of the data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		return nil, fmt.Errorf("data folder %s: another engine has it open", folder)
+	}
+	return f, nil
+}
+
+func (s *Store) dsn(more string) string {
+	sync := "FULL"
+	if s.options.Unsafe {
+		sync = "NORMAL"
+	}
+	return "file:" + filepath.Join(s.options.Folder, "plexus.db") +
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(" + sync + ")&_pragma=busy_timeout(10000)&_pragma=foreign_keys(0)&_pragma=temp_store(2)&_txlock=immediate" + more
+}
+
+func (s *Store) open(ctx context.Context) error {
+	db, err := sql.Open("sqlite", s.dsn("&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-65536)"))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(2) // the writer's and the checkpointer's
+	if err := migrate(ctx, db); err != nil {
+		return errors.Join(fmt.Errorf("migrate: %w", err), db.Close())
+	}
+	if s.readers, err = sql.Open("sqlite", s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)&_pragma=mmap_size(268435456)")); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.readers.SetMaxOpenConns(s.options.Readers)
+	s.readers.SetMaxIdleConns(s.options.Readers)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.Work = relational.Work{Lend: s.lend}
+	secret, err := secretOf(ctx, conn)
+	if err != nil {
+		return errors.Join(err, conn.Close(), db.Close())
+	}
+	s.Reader = relational.NewReader(s.lend, secret)
+	s.writer = newWriter(db, conn, s.options)
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.running.Go(func() { s.writer.run(life) })
+	s.running.Go(func() { s.checkpoint(life, db) })
+	return nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	folder, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, folder)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// secretOf reads the key of ids, or makes it.
+func secretOf(ctx context.Context, conn *sql.Conn) ([]byte, error) {
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // never fails since Go 1.24
+	if _, err := conn.ExecContext(ctx, `INSERT INTO setting (name, value) VALUES ('secret', ?) ON CONFLICT (name) DO NOTHING`, fresh); err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	var secret []byte
+	if err := conn.QueryRowContext(ctx, `SELECT value FROM setting WHERE name = 'secret'`).Scan(&secret); err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	return secret, nil
+}
+
+// lend lends a reading connection, for at most half a minute.
+func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	conn, err := s.readers.Conn(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	err = f(readTx{conn})
+	if closing := conn.Close(); err == nil && closing != nil && !errors.Is(closing, sql.ErrConnDone) {
+		err = closing
+	}
+	return unavailable(err)
+}
+
+// unavailable marks errors of the database that may pass by themselves; others
+// pass as they are.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		switch e.Code() & 0xff {
+		case codes.SQLITE_FULL, codes.SQLITE_BUSY, codes.SQLITE_NOMEM, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN:
+			return fmt.Errorf("%w: %s", store.ErrUnavailable, codeName(e.Code()))
+		}
+		if e.Code() == codes.SQLITE_IOERR_SHMSIZE {
+			return fmt.Errorf("%w: %s", store.ErrUnavailable, codeName(e.Code()))
+		}
+		return fmt.Errorf("sqlite: %s", codeName(e.Code()))
+	}
+	return err
+}
+
+// codeName names an error of SQLite without what it was about: its text may
+// quote values.
+func codeName(code int) string {
+	if text, ok := driver.ErrorCodeString[code]; ok {
+		return text
+	}
+	if text, ok := driver.ErrorCodeString[code&0xff]; ok {
+		return fmt.Sprintf("%s (extended code %d)", text, code)
+	}
+	return fmt.Sprintf("code %d", code)
+}
+
+// checkpoint moves the log into the database beside the writer, on its own
+// connection.
+func (s *Store) checkpoint(ctx context.Context, db *sql.DB) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	wal := filepath.Join(s.options.Folder, "plexus.db-wal")
+	alarmed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		info, err := os.Stat(wal)
+		if err != nil || info.Size() < 4<<20 {
+			continue
+		}
+		if _, err := db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil && ctx.Err() == nil {
+			s.options.Log.Warn("the log could not be moved into the database", "error", unavailable(err).Error())
+		}
+		if large := info.Size() > 256<<20; large != alarmed {
+			alarmed = large
+			if large {
+				s.options.Log.Error("the database's log is larger than 256 MB: a reader may be holding it", "bytes", info.Size())
+			}
+		}
+	}
+}
+
+// Failed is closed when the store can write no more.
+func (s *Store) Failed() <-chan struct{} { return s.writer.failed }
+
+// Survives says what a commit survives.
+func (s *Store) Survives() string { return "loss of power on this machine" }
+
+// Close waits for the writer to finish what was asked of it and closes the
+// files.
+func (s *Store) Close() error {
+	s.writer.close()
+	s.stop()
+	s.running.Wait()
+	err := s.writer.conn.Close()
+	return errors.Join(err, s.writer.db.Close(), s.closeFiles())
+}
+
+func (s *Store) closeFiles() error {
+	var err error
+	if s.readers != nil {
+		err = s.readers.Close()
+	}
+	return errors.Join(err, s.lock.Close())
+}

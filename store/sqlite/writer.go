@@ -1,0 +1,400 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"github.com/plexus-health/plexus/internal/killpoint"
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
+)
+
+// Bounds of one batch: what many ask at once shares a commit, and nobody waits
+// long for it.
+const (
+	batchOps   = 512
+	batchTime  = 5 * time.Millisecond
+	batchBytes = 4 << 20
+	finishRun  = 16 // outcomes in one savepoint
+)
+
+// An op is one operation that waits for its commit.
+type op struct {
+	// small is run by itself and must not be able to fail alone; nil for an outcome.
+	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
+	// outcome is T2 of a message.
+	outcome *outcome
+	// whole: an error undoes the op's own statements only (a savepoint).
+	whole bool
+	bytes int
+	err   error
+	done  chan struct{}
+}
+
+type outcome struct {
+	lease    *lease
+	finished *relational.Finished
+	set      relational.WriteSet
+}
+
+// A writer is the one goroutine that writes. Small operations (someone waits)
+// come first, outcomes up to what is left of the budget; every fourth batch
+// serves outcomes first, so that a flood cannot starve them.
+type writer struct {
+	db      *sql.DB
+	conn    *sql.Conn
+	tx      *writeTx
+	options Options
+
+	smalls   chan *op
+	outcomes chan *op
+	closing  chan struct{}
+	ended    chan struct{}
+	failed   chan struct{}
+	once     sync.Once
+	batches  int
+	carry    *op // taken from a queue, left for the next batch
+}
+
+func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
+	return &writer{
+		db: db, conn: conn, options: o, tx: &writeTx{conn: conn, prepared: map[string]*sql.Stmt{}},
+		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps),
+		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
+	}
+}
+
+// do hands an operation over and waits for its commit.
+func (w *writer) do(ctx context.Context, o *op) error {
+	o.done = make(chan struct{})
+	queue := w.smalls
+	if o.outcome != nil {
+		queue = w.outcomes
+	}
+	select {
+	case <-w.failed:
+		return errFailed
+	case <-w.closing:
+		return errClosed
+	default:
+	}
+	select {
+	case queue <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.failed:
+		return errFailed
+	case <-w.ended:
+		return errClosed
+	}
+	// Once handed over the outcome is awaited whatever happens to ctx: only
+	// then is it known.
+	select {
+	case <-o.done:
+		return o.err
+	case <-w.failed:
+		return errFailed
+	case <-w.ended:
+		select {
+		case <-o.done:
+			return o.err
+		default:
+			return errClosed
+		}
+	}
+}
+
+var (
+	errFailed = errors.New("the store can write no more: the process has to end and recover from the log")
+	errClosed = errors.New("the store is closed")
+)
+
+// close lets the writer finish what it was handed and end.
+func (w *writer) close() {
+	w.once.Do(func() { close(w.closing) })
+}
+
+func (w *writer) run(ctx context.Context) {
+	defer close(w.ended)
+	idle := time.NewTicker(10 * time.Second)
+	defer idle.Stop()
+	for {
+		batch := w.gather(nil, false)
+		if len(batch) == 0 {
+			select {
+			case o := <-w.smalls:
+				batch = w.gather([]*op{o}, false)
+			case o := <-w.outcomes:
+				batch = w.gather([]*op{o}, false)
+			case <-idle.C:
+				w.sweep(ctx)
+				continue
+			case <-w.closing:
+				batch = w.gather(nil, false)
+				if len(batch) == 0 {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+		w.batches++
+		if !w.commit(context.WithoutCancel(ctx), batch) {
+			return
+		}
+	}
+}
+
+// gather takes what waits, within the bounds of a batch.
+func (w *writer) gather(batch []*op, _ bool) []*op {
+	size := 0
+	for _, o := range batch {
+		size += o.bytes
+	}
+	take := func(queue chan *op, room int) {
+		for len(batch) < batchOps && size < batchBytes && room > 0 {
+			select {
+			case o := <-queue:
+				batch = append(batch, o)
+				size += o.bytes
+				room--
+			default:
+				return
+			}
+		}
+	}
+	if w.batches%4 == 3 {
+		take(w.outcomes, 64)
+		take(w.smalls, batchOps)
+		return batch
+	}
+	take(w.smalls, batchOps)
+	take(w.outcomes, 128)
+	return batch
+}
+
+// commit writes a batch in one transaction and one sync. It reports false when
+// the store can write no more.
+func (w *writer) commit(ctx context.Context, batch []*op) bool {
+	left, err := w.write(ctx, batch)
+	switch {
+	case err == nil:
+	case passing(err):
+		// Nothing was written: all are told so, and the next batch may succeed.
+		w.options.Log.Error("nothing was written", "error", unavailable(err).Error(), "operations", len(batch))
+		for _, o := range batch {
+			o.err = unavailable(err)
+		}
+		left = nil
+	default:
+		w.options.Log.Error("the database cannot be written; the process has to end", "error", unavailable(err).Error())
+		close(w.failed)
+		return false
+	}
+	killpoint.Hit("after_commit")
+	hitOutcome("after_t2_commit", batch)
+	for _, o := range batch {
+		if !contains(left, o) {
+			close(o.done)
+		}
+	}
+	if len(left) > 0 {
+		return w.commit(ctx, left)
+	}
+	return true
+}
+
+func contains(list []*op, o *op) bool {
+	for _, l := range list {
+		if l == o {
+			return true
+		}
+	}
+	return false
+}
+
+func hitOutcome(name string, batch []*op) {
+	for _, o := range batch {
+		if o.outcome != nil {
+			killpoint.Hit(name)
+			return
+		}
+	}
+}
+
+// passing reports whether a fault of the database wrote nothing and may pass by
+// itself: the disk is full.
+func passing(err error) bool {
+	e, ok := errors.AsType[*driver.Error](err)
+	if !ok {
+		return false
+	}
+	return e.Code()&0xff == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE || e.Code()&0xff == codes.SQLITE_BUSY
+}
+
+// write runs a batch. It returns what there was no time for.
+func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error) {
+	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`) // SQLite may have rolled back by itself
+		}
+	}()
+	began := time.Now()
+	led := &relational.Ledger{}
+	var outcomes []*op
+	for _, o := range batch {
+		if o.outcome != nil {
+			outcomes = append(outcomes, o)
+			continue
+		}
+		if err := w.small(ctx, o, led); err != nil {
+			return nil, err
+		}
+	}
+	for len(outcomes) > 0 {
+		if len(outcomes) < len(batch) && time.Since(began) > batchTime {
+			left = outcomes // those who were recorded do not wait for them
+			break
+		}
+		n := min(finishRun, len(outcomes))
+		if err := w.finish(ctx, outcomes[:n], led); err != nil {
+			return nil, err
+		}
+		outcomes = outcomes[n:]
+		if time.Since(began) > 4*batchTime && len(outcomes) > 0 {
+			left = outcomes
+			break
+		}
+	}
+	if err := led.Write(ctx, w.tx, 0); err != nil {
+		return nil, err
+	}
+	killpoint.Hit("before_commit")
+	hitOutcome("before_t2_commit", batch)
+	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return left, nil
+}
+
+func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger) error {
+	if !o.whole {
+		return o.small(ctx, w.tx, led)
+	}
+	own := &relational.Ledger{}
+	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
+	if err == nil {
+		led.Merge(own)
+		return nil
+	}
+	if isFault(err) {
+		return err
+	}
+	o.err = err
+	return nil
+}
+
+// isFault reports whether an error is one of the database and not an answer.
+func isFault(err error) bool {
+	_, fault := errors.AsType[*driver.Error](err)
+	return fault
+}
+
+func (w *writer) savepoint(ctx context.Context, f func() error) error {
+	if _, err := w.tx.Exec(ctx, `SAVEPOINT one`); err != nil {
+		return err
+	}
+	err := f()
+	if err != nil {
+		if _, back := w.tx.Exec(ctx, `ROLLBACK TO one`); back != nil {
+			return errors.Join(back, err)
+		}
+	}
+	if _, release := w.tx.Exec(ctx, `RELEASE one`); release != nil {
+		return errors.Join(release, err)
+	}
+	return err
+}
+
+// finish runs T2 of several messages in one savepoint; when one of them cannot
+// be written, each in its own, so that it does not undo its neighbours.
+func (w *writer) finish(ctx context.Context, group []*op, led *relational.Ledger) error {
+	own := &relational.Ledger{}
+	err := w.savepoint(ctx, func() error { return w.together(ctx, group, own) })
+	if err == nil {
+		led.Merge(own)
+		return nil
+	}
+	if full(err) {
+		return err
+	}
+	for _, o := range group {
+		own := &relational.Ledger{}
+		o.err = w.savepoint(ctx, func() error { return w.together(ctx, []*op{o}, own) })
+		switch {
+		case o.err == nil:
+			led.Merge(own)
+		case full(o.err):
+			return o.err
+		}
+	}
+	return nil
+}
+
+// full reports faults that concern the database as a whole and not one message.
+func full(err error) bool {
+	e, ok := errors.AsType[*driver.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case codes.SQLITE_CONSTRAINT, codes.SQLITE_TOOBIG, codes.SQLITE_MISMATCH, codes.SQLITE_ERROR:
+		return false
+	}
+	return true
+}
+
+func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledger) error {
+	fenced := map[*lease]bool{}
+	sets := make([]relational.WriteSet, 0, len(group))
+	for _, o := range group {
+		l := o.outcome.lease
+		if !fenced[l] {
+			if err := relational.Fence(ctx, w.tx, l.unit, l.store.owner, l.epoch); err != nil {
+				return err
+			}
+			fenced[l] = true
+		}
+		if err := o.outcome.finished.Settle(ctx, w.tx, led); err != nil {
+			return err
+		}
+		if len(o.outcome.set.Writes) > 0 {
+			sets = append(sets, o.outcome.set)
+		}
+	}
+	if len(sets) == 0 {
+		return nil
+	}
+	return relational.ApplyWrites(ctx, w.tx, sets)
+}
+
+// sweep deletes parts of bodies that no message refers to, when nothing waits.
+func (w *writer) sweep(ctx context.Context) {
+	before := w.options.Now().Add(-time.Hour)
+	n, err := relational.SweepChunks(ctx, w.tx, before)
+	if err != nil {
+		w.options.Log.Warn("parts without a message were not swept", "error", unavailable(err).Error())
+	} else if n > 0 {
+		w.options.Log.Info("parts without a message were swept", "parts", n)
+	}
+}
