@@ -196,6 +196,13 @@ func (c *compiler) resolve(name string, elem *element) (d *definition, typ strin
 	if elem.choice && try(name+" to value[x]") {
 		return d, typ, choice
 	}
+	if elem.allows("Reference") {
+		for _, full := range c.lib.names() {
+			if strings.HasPrefix(full, name+" to ") && try(full) {
+				return d, typ, choice
+			}
+		}
+	}
 	return nil, "", false
 }
 

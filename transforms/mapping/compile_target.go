@@ -147,6 +147,9 @@ func (w *targetWalk) step(part string, beforeExtension bool) bool {
 		return false
 	}
 	w.elem = elem
+	if elem.of != "" {
+		w.c.member(elem.name, w.c.member(elem.of, -1))
+	}
 	return true
 }
 
@@ -201,6 +204,7 @@ func extensionNames() []string {
 // finish makes the last step.
 func (w *targetWalk) finish() {
 	w.out.last = step{name: w.c.member(w.elem.name, -1), mode: w.mode, index: w.at}
+	w.out.base = w.c.prog.base[w.out.last.name]
 	switch {
 	case w.elem.choice || w.mode != stepOne || len(w.elem.types) != 1:
 	case w.elem.types[0] == "date", w.elem.types[0] == "dateTime", w.elem.types[0] == "instant":

@@ -275,9 +275,11 @@ func (p *conditionParser) call() (getter, error) {
 	if p.kind != 'w' {
 		return nil, fmt.Errorf("%s needs a path in parentheses", name)
 	}
-	get := p.operand(p.token)
+	var get getter
 	if cur, err := parseCursor(p.token); err == nil && cur.segment != "" && cur.field == 0 {
 		get = p.c.wholeSegment(cur.segment)
+	} else {
+		get = p.operand(p.token)
 	}
 	p.next()
 	return get, p.expect(")")

@@ -33,6 +33,7 @@ func conversions() map[string]conversion {
 		"dateTime": {out: "dateTime", text: dateTimeText}, "instant": {out: "instant", text: instantText},
 		"time":         {out: "time", text: func(_ *run, v *val) (string, bool) { return fits(v.String(), clock) }},
 		"base64Binary": {out: "base64Binary", text: base64Text}, "base64": {out: "base64Binary", text: base64Text},
+		"text-base64":    {out: "base64Binary", text: textBase64},
 		"upper":          {out: "string", text: func(_ *run, v *val) (string, bool) { return strings.ToUpper(v.String()), true }},
 		"lower":          {out: "string", text: func(_ *run, v *val) (string, bool) { return strings.ToLower(v.String()), true }},
 		"digits":         {out: "string", text: digitsText},
@@ -159,6 +160,12 @@ func base64Text(_ *run, v *val) (string, bool) {
 		_, err := base64.StdEncoding.DecodeString(text)
 		return text, err == nil
 	})
+}
+
+// textBase64 is a text, with its line ends, as base64 of its UTF-8.
+func textBase64(r *run, v *val) (string, bool) {
+	text, ok := formattedText(r, v)
+	return base64.StdEncoding.EncodeToString([]byte(text)), ok
 }
 
 func digitsText(_ *run, v *val) (string, bool) {

@@ -15,7 +15,7 @@ type definition struct {
 	// structures the message map takes.
 	structures []string
 	params     []param
-	keys       [][]source // candidates, each the first valued of its sources
+	keys       []keyDef
 	exclusive  [][]string
 	segments   []segmentDef
 	ignore     []string
@@ -28,6 +28,13 @@ type definition struct {
 func (d *definition) sides() (from, to string) {
 	from, to, _ = strings.Cut(d.name, " to ")
 	return strings.TrimSpace(from), strings.TrimSpace(to)
+}
+
+// A keyDef is one candidate of key: the first valued of its sources. With else
+// in front it counts only where no candidate before it is valued.
+type keyDef struct {
+	sources   []source
+	otherwise bool
 }
 
 // A param is a parameter of a map with its default.
@@ -186,12 +193,13 @@ func (d *definition) readParams(t *tree, probs *problems) {
 
 func (d *definition) readKeys(t *tree, probs *problems) {
 	for _, text := range t.texts(probs, "key") {
+		text, otherwise := strings.CutPrefix(text, "else ")
 		r := parseSentence(text, t.at, probs)
 		if r.as != "" || r.through != "" || r.when != "" || r.each {
 			probs.add(t.at, "%sa key is a source alone: %q", d.prefix(), text)
 			continue
 		}
-		d.keys = append(d.keys, r.sources)
+		d.keys = append(d.keys, keyDef{r.sources, otherwise})
 	}
 }
 

@@ -19,8 +19,8 @@ type candidate struct {
 	identifier bool
 	// all asks for every repetition after the one named, for patients.
 	all getter
-	// otherwise is true for a number that names the patient only where no
-	// better one is there (PID-2).
+	// otherwise is true for what names the resource only where nothing before
+	// it does (else; PID-2).
 	otherwise bool
 }
 
@@ -276,11 +276,14 @@ func (c *compiler) keys(d *definition, resource string) []candidate {
 	c.looking = true
 	defer func() { c.looking = false }()
 	var out []candidate
-	for _, sources := range d.keys {
-		cand := candidate{}
+	for _, def := range d.keys {
+		sources := def.sources
+		cand := candidate{otherwise: def.otherwise}
 		first := sources[0]
 		if len(sources) == 1 && first.kind == fromTemplate {
-			c.keyTemplate(&cand, first)
+			if !c.keyTemplate(&cand, first) {
+				continue
+			}
 		} else {
 			cand.identifier = true
 			cand.parts = []keyPart{c.keyPath(&cand, sources)}
@@ -309,8 +312,9 @@ func (c *compiler) patientKey(cand *candidate, s source) {
 }
 
 // keyTemplate compiles text {A}|{B?}: the parts are the places, the text
-// between them is only for people.
-func (c *compiler) keyTemplate(cand *candidate, s source) {
+// between them is only for people. It reports false for a candidate that needs
+// a resource this message map never makes.
+func (c *compiler) keyTemplate(cand *candidate, s source) bool {
 	for _, piece := range c.template(s.text, s.at) {
 		if piece.place == "" {
 			continue
@@ -323,6 +327,9 @@ func (c *compiler) keyTemplate(cand *candidate, s source) {
 			cand.parts = append(cand.parts, keyPart{making: making})
 			continue
 		}
+		if c.lib.makes(piece.place) {
+			return false
+		}
 		var sources []source
 		for _, cutPiece := range cutSentence(piece.place) {
 			sources = append(sources, parseSource(cutPiece.text, s.at, c.probs))
@@ -334,6 +341,7 @@ func (c *compiler) keyTemplate(cand *candidate, s source) {
 	if len(cand.parts) == 0 {
 		c.wrong(s.at, "the key %q names nothing of the message", s.text)
 	}
+	return true
 }
 
 // keyPath compiles one place of a key.

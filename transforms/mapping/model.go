@@ -14,6 +14,7 @@ type element struct {
 	many     bool
 	required bool
 	choice   bool
+	of       string // the choice this is one type of: doseRange of dose[x]
 }
 
 // allows reports whether the element may be of a type.
@@ -71,6 +72,15 @@ func (m *model) child(typ, name string) (element, bool) {
 	for _, e := range m.elements[typ] {
 		if e.name == name {
 			return e, true
+		}
+		base, ok := strings.CutSuffix(e.name, "[x]")
+		if !ok || !strings.HasPrefix(name, base) {
+			continue
+		}
+		for _, t := range e.types {
+			if name == base+title(t) {
+				return element{name: name, types: []string{t}, required: e.required, of: e.name}, true
+			}
 		}
 	}
 	return element{}, false

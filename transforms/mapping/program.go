@@ -105,6 +105,7 @@ type ctarget struct {
 	steps []step // before the last
 	last  step
 	rows  []*crow
+	base  int32 // the choice the last step is of, or itself
 	// not lists targets whose presence keeps this one away (exclusive).
 	not []int32
 	// top is the element of the resource that an HL7 delete clears; empty
@@ -185,7 +186,7 @@ func (t *ctarget) present(r *run, at int32) bool {
 			return false
 		}
 	}
-	return r.has(at, t.last.name)
+	return r.has(at, t.base)
 }
 
 // has reports whether a member of that name, or of that choice, is there.
