@@ -1,0 +1,399 @@
+package mllp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/message"
+)
+
+// A Source is an MLLP listener: as many connections as it is allowed, one
+// message in flight on each, answered in the order they came.
+type Source struct {
+	options SourceOptions
+	env     connectors.Environment
+	peers   []netip.Prefix
+	endWait time.Duration // how long an end byte waits for its carriage return
+	grace   time.Duration // how long a handler may go on when Run is to end
+
+	listened func(net.Addr)                                      // for tests: the port taken
+	listen   func(context.Context, string) (net.Listener, error) // for tests: the listener
+}
+
+var _ connectors.Source = (*Source)(nil)
+
+// withDefaults fills what the caller left out.
+func withDefaults(env connectors.Environment) connectors.Environment {
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	if env.Count == nil {
+		env.Count = func(string, int) {}
+	}
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	if env.Size <= 0 {
+		env.Size = 8 << 20
+	}
+	if env.Whole <= 0 || env.Whole > env.Size {
+		env.Whole = env.Size
+	}
+	if env.Connections <= 0 {
+		env.Connections = 100
+	}
+	return env
+}
+
+// A run is one call of Run.
+type run struct {
+	*Source
+	ctx    context.Context //nolint:containedctx // the life of one Run
+	handle connectors.Handler
+	work   context.Context //nolint:containedctx // of handlers: ends a grace after ctx
+	tls    *tls.Config
+	slots  chan struct{}
+	conns  sync.WaitGroup
+}
+
+// Run listens until ctx ends. Then it takes no connection and no message any
+// more; a handler at work has a few seconds to end and its answer goes out.
+func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
+	r := &run{Source: s, handle: handle, slots: make(chan struct{}, s.env.Connections)}
+	if s.options.TLS != nil {
+		certificates := &certificates{options: *s.options.TLS, folder: s.env.Folder, log: s.env.Log}
+		config, err := certificates.server()
+		if err != nil {
+			return err
+		}
+		r.tls = config
+	}
+	listen := s.listen
+	if listen == nil {
+		listen = func(ctx context.Context, address string) (net.Listener, error) {
+			third := s.options.KeepAlive / 3
+			config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+				Enable: true, Idle: s.options.KeepAlive, Interval: max(third, time.Second), Count: 3,
+			}}
+			return config.Listen(ctx, "tcp", address)
+		}
+	}
+	listener, err := listen(ctx, s.options.Listen)
+	if err != nil {
+		return err
+	}
+	s.env.Log.Info("listening", "address", listener.Addr().String(), "tls", r.tls != nil)
+	if s.listened != nil {
+		s.listened(listener.Addr())
+	}
+	return r.serve(ctx, listener)
+}
+
+// serve accepts connections and waits for all of them to end.
+func (r *run) serve(ctx context.Context, listener net.Listener) error {
+	var cancel, giveUp context.CancelFunc
+	r.ctx, cancel = context.WithCancel(ctx)
+	defer cancel()
+	r.work, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	closed := context.AfterFunc(r.ctx, func() {
+		_ = listener.Close() // ends Accept; there is nobody to tell more
+		time.AfterFunc(r.grace, giveUp)
+	})
+	defer closed()
+	err := r.accept(listener)
+	cancel()
+	_ = listener.Close() // it may be closed already
+	r.conns.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// accept takes connections until the listener is closed. That the machine has
+// no file descriptor left, or a peer that gave up, does not end it.
+func (r *run) accept(listener net.Listener) error {
+	pause := time.Duration(0)
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case r.ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close() // nothing was read from it
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			r.env.Count("accept-error", 1)
+			if pause == 0 {
+				r.env.Log.Warn("connections cannot be accepted for now", "error", err.Error())
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-r.ctx.Done():
+			}
+			continue
+		}
+		pause = 0
+		r.admit(conn)
+	}
+}
+
+// admit starts a connection if its peer is allowed and there is room.
+func (r *run) admit(conn net.Conn) {
+	if !r.allowed(conn.RemoteAddr()) {
+		r.env.Count("peer-refused", 1)
+		r.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
+		_ = conn.Close() // nothing was read from it
+		return
+	}
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		r.env.Count("connection-refused", 1)
+		r.env.Log.Warn("all connections are taken, connection closed",
+			"peer", conn.RemoteAddr().String(), "connections", r.env.Connections)
+		_ = conn.Close() // nothing was read from it
+		return
+	}
+	r.conns.Go(func() {
+		defer func() { <-r.slots }()
+		r.connection(conn)
+	})
+}
+
+// allowed reports whether a peer may connect.
+func (r *run) allowed(address net.Addr) bool {
+	if len(r.peers) == 0 {
+		return true
+	}
+	peer, err := netip.ParseAddrPort(address.String())
+	if err != nil {
+		return false
+	}
+	for _, p := range r.peers {
+		if p.Contains(peer.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// errStopping is what reads return when Run is to end.
+var errStopping = errors.New("the listener stops")
+
+func isStopping(err error) bool { return errors.Is(err, errStopping) }
+
+// A link is a connection whose reads end with the run.
+type link struct {
+	net.Conn
+	ctx context.Context //nolint:containedctx // the life of one Run
+}
+
+// Read reads; errStopping when the run ended while it waited.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if err != nil && l.ctx.Err() != nil && timedOut(err) {
+		err = errStopping
+	}
+	return n, err
+}
+
+// deadline bounds the reads that follow, and ends them at once when the run is
+// to end.
+func (l *link) deadline(t time.Time) {
+	_ = l.SetReadDeadline(t) // fails only when closed: the read says so
+	if l.ctx.Err() != nil {
+		_ = l.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// connection serves one peer until it goes, misbehaves or the run ends.
+func (r *run) connection(conn net.Conn) {
+	defer func() { _ = conn.Close() }() // after an orderly end there is nothing to tell
+	peer := conn.RemoteAddr().String()
+	log := r.env.Log.With("peer", peer)
+	if r.tls != nil {
+		secure := tls.Server(conn, r.tls)
+		ctx, done := context.WithTimeout(r.ctx, r.options.Frame)
+		err := secure.HandshakeContext(ctx)
+		done()
+		if err != nil {
+			r.env.Count("tls-failed", 1)
+			log.Warn("no encrypted connection", "error", err.Error())
+			return
+		}
+		conn = secure
+	}
+	l := &link{Conn: conn, ctx: r.ctx}
+	unhook := context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer unhook()
+	c := &connection{run: r, conn: conn, peer: peer, log: log, told: map[string]struct{}{}}
+	c.reader = &reader{
+		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault,
+		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
+		endWait: r.endWait, strict: r.options.Framing == strict,
+	}
+	c.serve()
+}
+
+// A connection is one peer being served.
+type connection struct {
+	run    *run
+	conn   net.Conn
+	peer   string
+	log    *slog.Logger
+	reader *reader
+	out    []byte              // the answer being written, reused
+	told   map[string]struct{} // faults that were logged
+}
+
+// fault counts a fault of framing and logs the first of its sort.
+func (c *connection) fault(event string, n int, offset int64) {
+	c.run.env.Count(event, n)
+	if _, again := c.told[event]; again {
+		return
+	}
+	c.told[event] = struct{}{}
+	level := slog.LevelWarn
+	if event == "gap-bytes" || event == "empty-frame" {
+		level = slog.LevelInfo
+	}
+	c.log.Log(c.run.ctx, level, "fault of framing, only the first of a connection is logged", "fault", event, "count", n, "offset", offset)
+}
+
+// serve hands over message after message.
+func (c *connection) serve() {
+	for {
+		f, err := c.reader.next()
+		if err != nil {
+			c.ended(err)
+			return
+		}
+		if !c.message(f) {
+			return
+		}
+	}
+}
+
+// ended says why a connection ended between messages, where that is worth it.
+func (c *connection) ended(err error) {
+	switch {
+	case isStopping(err), errors.Is(err, io.EOF):
+	case errors.Is(err, errIdle):
+		c.run.env.Count("idle-closed", 1)
+		c.log.Info("connection was silent for too long and is closed")
+	case errors.Is(err, errNoise):
+		c.log.Warn("bytes outside of frames, connection closed")
+	default:
+		c.log.Info("connection lost", "error", err.Error())
+	}
+}
+
+// message hands one frame over and writes its answer. It reports whether the
+// connection goes on.
+func (c *connection) message(f frame) bool {
+	reply, err := c.handle(f)
+	if f.stream != nil {
+		switch s := f.stream; {
+		case s.stopped != nil:
+			return false
+		case s.failure != nil:
+			// It did not come whole: whatever was said of it does not count.
+			f = s.remains()
+			reply, err = c.handle(f)
+		case !s.done && err == nil:
+			c.log.Error("a message was answered before it was read to its end, connection closed")
+			return false
+		}
+	}
+	if err != nil {
+		// Nothing may be claimed: without an answer the sender keeps the message.
+		c.run.env.Count("unanswered", 1)
+		c.log.Warn("message not taken, connection closed without an answer", "error", err.Error())
+		return false
+	}
+	if f.damage != nil && reply.Answer.Code == message.Accepted {
+		c.log.Error("a damaged message was answered positively, connection closed without the answer")
+		return false
+	}
+	if !f.mute && !c.write(reply.Raw) {
+		return false
+	}
+	if f.last {
+		c.log.Warn("connection closed after a fault of framing")
+		if !f.mute {
+			c.linger()
+		}
+		return false
+	}
+	return c.run.ctx.Err() == nil
+}
+
+func (c *connection) handle(f frame) (message.Reply, error) {
+	m := &message.Message{Peer: c.peer, Received: c.run.env.Now(), Raw: f.raw, Damage: f.damage, Size: int64(len(f.raw))}
+	if f.stream != nil {
+		m.Stream, m.Size = f.stream, 0
+	}
+	return c.run.handle(c.run.work, m)
+}
+
+// write sends an answer in a frame; no bytes: none is sent.
+func (c *connection) write(raw []byte) bool {
+	if len(raw) == 0 {
+		return true
+	}
+	c.out = appendFrame(c.out[:0], raw)
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.run.options.Write)); err != nil {
+		c.lost(err)
+		return false
+	}
+	if _, err := c.conn.Write(c.out); err != nil {
+		c.lost(err)
+		return false
+	}
+	return true
+}
+
+func (c *connection) lost(err error) {
+	c.run.env.Count("reply-failed", 1)
+	c.log.Warn("answer could not be delivered, the sender will send the message again", "error", err.Error())
+}
+
+// linger lets the peer read the last answer: closing with unread bytes would
+// take it away from him.
+func (c *connection) linger() {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second)) // fails only when closed
+		_, _ = io.CopyN(io.Discard, c.conn, 1<<20)              // whatever comes is lost on purpose
+	}
+}
+
+// appendFrame appends content in a frame. Bytes that no content may hold, which
+// an answer can only have from a damaged message, become spaces.
+func appendFrame(dst, content []byte) []byte {
+	dst = append(dst, startByte)
+	begin := len(dst)
+	dst = append(dst, content...)
+	if bytes.IndexByte(content, startByte) >= 0 || bytes.IndexByte(content, endByte) >= 0 {
+		for i, b := range dst[begin:] {
+			if b == startByte || b == endByte {
+				dst[begin+i] = ' '
+			}
+		}
+	}
+	return append(dst, endByte, carriageReturn)
+}

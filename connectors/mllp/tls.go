@@ -1,0 +1,158 @@
+package mllp
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/plexus-health/plexus/connectors"
+)
+
+// TLSOptions are the encryption of a listener.
+type TLSOptions struct {
+	// File of the certificate of this side, PEM, with its chain. It is read
+	// again when it changes.
+	Cert string `yaml:"cert"`
+	// File of the certificate's private key, PEM.
+	Key string `yaml:"key"`
+	// File of the authorities whose certificates peers must show, PEM
+	// (mutual TLS). Default: peers need none.
+	CA string `yaml:"ca"`
+	// Lowest version of TLS that is spoken: 1.2 (the default) or 1.3.
+	Min string `yaml:"min"`
+}
+
+func (o *TLSOptions) validate() []connectors.Problem {
+	var problems []connectors.Problem
+	if o.Cert == "" {
+		problems = append(problems, connectors.Problem{Field: "tls.cert", Text: "is missing: the file of the certificate"})
+	}
+	if o.Key == "" {
+		problems = append(problems, connectors.Problem{Field: "tls.key", Text: "is missing: the file of the certificate's private key"})
+	}
+	if _, ok := versionOf(o.Min); !ok {
+		problems = append(problems, connectors.Problem{Field: "tls.min", Text: fmt.Sprintf("%q is not known; known: 1.2, 1.3", o.Min)})
+	}
+	return problems
+}
+
+func versionOf(word string) (uint16, bool) {
+	switch word {
+	case "", "1.2":
+		return tls.VersionTLS12, true
+	case "1.3":
+		return tls.VersionTLS13, true
+	}
+	return 0, false
+}
+
+// certificates keeps the configuration made of files and makes it anew when one
+// of them has changed. A change that cannot be read leaves the old one in place.
+type certificates struct {
+	options TLSOptions
+	folder  string
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	stamps [3]stamp
+	config *tls.Config
+}
+
+// A stamp tells whether a file has changed.
+type stamp struct {
+	time time.Time
+	size int64
+}
+
+func (c *certificates) file(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.folder, name)
+}
+
+// current returns the configuration for one handshake.
+func (c *certificates) current() (*tls.Config, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var now [3]stamp
+	for i, name := range []string{c.options.Cert, c.options.Key, c.options.CA} {
+		if name == "" {
+			continue
+		}
+		info, err := os.Stat(c.file(name))
+		if err != nil {
+			return c.keep(err)
+		}
+		now[i] = stamp{info.ModTime(), info.Size()}
+	}
+	if c.config != nil && now == c.stamps {
+		return c.config, nil
+	}
+	config, err := c.read()
+	if err != nil {
+		return c.keep(err)
+	}
+	if c.config != nil {
+		c.log.Info("certificates were read again")
+	}
+	c.config, c.stamps = config, now
+	return config, nil
+}
+
+// keep answers with the configuration in use when the files are not usable.
+func (c *certificates) keep(err error) (*tls.Config, error) {
+	if c.config == nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	c.log.Warn("changed certificates are not usable, the old ones stay", "error", err.Error())
+	return c.config, nil
+}
+
+func (c *certificates) read() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.file(c.options.Cert), c.file(c.options.Key))
+	if err != nil {
+		return nil, err
+	}
+	version, _ := versionOf(c.options.Min)
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: version}
+	if c.options.CA != "" {
+		if config.ClientCAs, err = readAuthorities(c.file(c.options.CA)); err != nil {
+			return nil, err
+		}
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return config, nil
+}
+
+// server is the configuration of a listener: each handshake asks for the
+// certificates in force.
+func (c *certificates) server() (*tls.Config, error) {
+	first, err := c.current()
+	if err != nil {
+		return nil, err
+	}
+	config := first.Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current() }
+	return config, nil
+}
+
+var errNoAuthority = errors.New("no certificate in the file of authorities")
+
+func readAuthorities(file string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, errNoAuthority
+	}
+	return pool, nil
+}
