@@ -14,7 +14,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func (c *compiler) row(r *row, w *targetWalk, parent string) *crow {
 	out := &crow{each: r.each, max: r.max, name: w.out.last.name}
 	out.number = c.rowNumber(r.at, r.owner, w.t.path+": "+r.text)
-	out.when = c.condition(r.when, r.whenAt)
+	out.when = c.rowCondition(r, out)
 	if len(r.sources) > 0 {
 		switch first := r.sources[0]; first.kind {
 		case fromRef, fromRefs:
@@ -28,6 +28,29 @@ func (c *compiler) row(r *row, w *targetWalk, parent string) *crow {
 	}
 	b := &rowBuilder{c: c, r: r, w: w, out: out, parent: parent}
 	return b.build()
+}
+
+// rowCondition compiles a row's when. Under each, a relative path in it is read
+// from the repetition in hand.
+func (c *compiler) rowCondition(r *row, out *crow) cond {
+	if !r.each || !relativeIn(r.when) {
+		return c.condition(r.when, r.whenAt)
+	}
+	relative := c.relative
+	c.relative = true
+	out.whenItem = c.condition(r.when, r.whenAt)
+	c.relative = relative
+	return nil
+}
+
+// relativeIn reports whether a condition has a relative path.
+func relativeIn(when string) bool {
+	for i := range len(when) {
+		if when[i] == '.' && (i == 0 || strings.IndexByte(" (", when[i-1]) >= 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // refRow compiles ref NAME and refs NAME.
@@ -138,7 +161,11 @@ func (b *rowBuilder) as(table *tables.Table) *crow {
 		}
 		return b.object(b.c.dataMap(d, typ, ""), nil, table)
 	}
-	if conv, ok := b.c.conversions[b.r.as]; ok && (len(b.r.set) == 0 || conv.object != nil) {
+	if len(b.r.set) > 0 && b.w.elem.allows(b.r.as) {
+		b.typ = b.r.as
+		return b.object(nil, nil, nil)
+	}
+	if conv, ok := b.c.conversions[b.r.as]; ok {
 		b.typ = conv.out
 		if conv.object != nil {
 			if conv.out == "Range" && !b.w.elem.allows("Range") && !b.w.elem.choice {
@@ -150,10 +177,6 @@ func (b *rowBuilder) as(table *tables.Table) *crow {
 			return b.through(table)
 		}
 		return b.primitive(conv)
-	}
-	if len(b.r.set) > 0 && b.w.elem.allows(b.r.as) {
-		b.typ = b.r.as
-		return b.object(nil, nil, nil)
 	}
 	if b.w.elem.allows(b.r.as) {
 		return b.wrong("as %s: there is no map that makes one of what stands here; nest rows under set", b.r.as)
@@ -388,7 +411,7 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 	if table != nil && b.typ != "CodeableConcept" {
 		return b.wrong("through after as adds a coding to a CodeableConcept, not to %s", article(b.typ))
 	}
-	row, args, url := b.out.number, b.args, b.w.url
+	row, args, url, hands := b.out.number, b.args, b.w.url, b.r.hands()
 	b.out.emit = func(r *run, f *frame, v *val, parent, name int32) bool {
 		obj := r.attach(parent, node{name: name, kind: fhir.Object, row: row})
 		inner := frame{env: f.env, decl: f.decl, cur: *v, args: f.args, inst: f.inst, ordinal: f.ordinal, depth: f.depth + 1}
@@ -397,7 +420,11 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 		}
 		made := false
 		if set != nil {
+			if !hands {
+				inner.cur = f.cur
+			}
 			made = runTargets(r, &inner, obj, set, constants)
+			inner.cur = *v
 		}
 		var keep [4]val
 		values := evaluate(r, f, args, &keep)
@@ -433,14 +460,25 @@ func evaluate(r *run, f *frame, args []getter, keep *[4]val) []val {
 	return values
 }
 
-// nested compiles set: its rows see what the row read as "." .
+// hands reports whether nested rows see what the row read as ".". A relative
+// source only says whether there is something: its nested rows stay where they
+// are, so that { from: .4, set: { code: .4, display: .5 } } reads one composite.
+func (r *row) hands() bool {
+	if len(r.sources) == 0 {
+		return false
+	}
+	first := r.sources[0]
+	return r.each || first.kind != fromPath || !strings.HasPrefix(first.text, ".")
+}
+
+// nested compiles set.
 func (b *rowBuilder) nested() ([]*ctarget, bool) {
 	if len(b.r.set) == 0 {
 		return nil, false
 	}
 	c := b.c
 	relative, relativeType := c.relative, c.relativeType
-	if len(b.r.sources) > 0 {
+	if b.r.hands() {
 		c.relative, c.relativeType = true, c.typeOf(b.r.sources[0])
 	}
 	set, constants := c.targets(b.r.set, b.typ, nil, false)

@@ -121,11 +121,13 @@ type ctarget struct {
 type crow struct {
 	number int32
 	when   cond
-	each   bool
-	get    getter // nil: the row has no source
-	emit   emitter
-	name   int32 // of the last member: a choice takes it from the row's type
-	max    int
+	// whenItem is a condition on each repetition.
+	whenItem cond
+	each     bool
+	get      getter // nil: the row has no source
+	emit     emitter
+	name     int32 // of the last member: a choice takes it from the row's type
+	max      int
 }
 
 // An emitter makes a value below parent, as its member name or, when name is
@@ -224,6 +226,14 @@ func (row *crow) run(r *run, f *frame, into int32, t *ctarget) bool {
 		one := v.nth(i)
 		if !one.valued() || one.null() {
 			continue
+		}
+		if row.whenItem != nil {
+			cur := f.cur
+			f.cur = one
+			holds := row.whenItem(r, f)
+			if f.cur = cur; !holds {
+				continue
+			}
 		}
 		f.ordinal = i
 		made = row.make(r, f, into, t, &one) || made
