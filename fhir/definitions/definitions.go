@@ -1,0 +1,254 @@
+// Package definitions holds the FHIR R4 (4.0.1) definitions as tables: types
+// with their elements, search parameters, the patient compartment. The tables
+// are generated from the official bundles.
+package definitions
+
+import (
+	_ "embed"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/plexus-health/plexus/fhir"
+)
+
+//go:generate bash ../../scripts/definitions.sh
+
+//go:embed elements.tsv
+var elementsText string
+
+//go:embed params.tsv
+var paramsText string
+
+//go:embed patient.tsv
+var patientText string
+
+// A Type is a resource type, data type or primitive.
+type Type struct {
+	// Number is stable over versions of the engine: the store keeps it.
+	Number int
+	Name   string
+	// Kind is "resource", "complex-type", "primitive-type" or "abstract".
+	Kind string
+	// Elements are those of the type in their order, backbone elements by
+	// their path ("contact.name").
+	Elements []Element
+	index    map[string]int
+}
+
+// An Element is one element of a type.
+type Element struct {
+	// Path is relative to the type: "contact.name", "value[x]".
+	Path string
+	Min  int
+	// Max is 0 to n; -1 for any number.
+	Max int
+	// Types are the types it may have; "#Type.path" refers to the elements
+	// of another.
+	Types []string
+	// Targets are the resource types a reference may point to.
+	Targets []string
+	// Binding is the value set of a required binding, or empty.
+	Binding string
+}
+
+// Repeats reports whether the element is a list.
+func (e *Element) Repeats() bool { return e.Max < 0 || e.Max > 1 }
+
+// A Param is a search parameter of one resource type.
+type Param struct {
+	ID         fhir.Param
+	Type, Code string
+	// Kind is token, date, string, reference, number, quantity or uri.
+	Kind       string
+	Targets    []string
+	Expression string
+}
+
+type model struct {
+	types   map[string]*Type
+	numbers map[int]string
+	params  map[string][]*Param // by resource type, sorted by code
+	byID    map[fhir.Param]*Param
+	patient map[string][]string
+}
+
+// load parses the tables once.
+var load = sync.OnceValue(func() *model {
+	m := &model{types: map[string]*Type{}, numbers: map[int]string{}, params: map[string][]*Param{}, byID: map[fhir.Param]*Param{}, patient: map[string][]string{}}
+	m.loadTypes()
+	m.loadParams()
+	for line := range strings.Lines(patientText) {
+		if name, codes, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
+			m.patient[name] = strings.Fields(codes)
+		}
+	}
+	return m
+})
+
+func (m *model) loadTypes() {
+	var t *Type
+	for line := range strings.Lines(elementsText) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if head, ok := strings.CutPrefix(fields[0], "@"); ok && len(fields) == 3 {
+			n, _ := strconv.Atoi(head) // generated
+			t = &Type{Number: n, Name: fields[1], Kind: fields[2], index: map[string]int{}}
+			m.types[t.Name], m.numbers[n] = t, t.Name
+			continue
+		}
+		for len(fields) < 6 {
+			fields = append(fields, "")
+		}
+		e := Element{Path: fields[0], Max: -1, Binding: fields[5]}
+		e.Min, _ = strconv.Atoi(fields[1]) // generated
+		if fields[2] != "*" {
+			e.Max, _ = strconv.Atoi(fields[2]) // generated
+		}
+		e.Types, e.Targets = strings.Fields(fields[3]), strings.Fields(fields[4])
+		t.index[strings.TrimSuffix(e.Path, "[x]")] = len(t.Elements)
+		t.Elements = append(t.Elements, e)
+	}
+}
+
+// unindexed are parameters that are not kept: what they find is found by
+// another one too, or they are about the engine itself.
+func unindexed(code string) bool {
+	return strings.HasPrefix(code, "combo-") || code == "_source" || code == "_query"
+}
+
+func (m *model) loadParams() {
+	for line := range strings.Lines(paramsText) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 6 || unindexed(f[2]) {
+			continue
+		}
+		id, _ := strconv.Atoi(f[0]) // generated
+		p := &Param{ID: fhir.Param(id), Type: f[1], Code: f[2], Kind: f[3], Targets: strings.Fields(f[4]), Expression: f[5]}
+		m.params[p.Type] = append(m.params[p.Type], p)
+		m.byID[p.ID] = p
+	}
+	for _, list := range m.params {
+		sort.Slice(list, func(i, j int) bool { return list[i].Code < list[j].Code })
+	}
+}
+
+// Lookup returns the type of a name.
+func Lookup(name string) (*Type, bool) {
+	t := load().types[name]
+	return t, t != nil
+}
+
+// Resource returns the resource type of a name.
+func Resource(name string) (*Type, bool) {
+	t := load().types[name]
+	return t, t != nil && t.Kind == "resource"
+}
+
+// Resources lists the resource types, sorted.
+func Resources() []string {
+	var names []string
+	for name, t := range load().types {
+		if t.Kind == "resource" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Number is the stable number of a type; 0 when it is not known.
+func Number(name string) int {
+	if t := load().types[name]; t != nil {
+		return t.Number
+	}
+	return 0
+}
+
+// Name is the type of a number.
+func Name(number int) string { return load().numbers[number] }
+
+// Primitive reports whether a type is a primitive one.
+func Primitive(name string) bool {
+	t := load().types[name]
+	return (t != nil && t.Kind == "primitive-type") || name == "string" || name == "xhtml"
+}
+
+// Child finds an element by its name as JSON writes it below path of a type
+// ("" for the type itself). For a choice ("valueQuantity") it returns the
+// element "value[x]" and the type the name says; for another element typ is
+// its one type, or empty.
+func (t *Type) Child(path, name string) (e *Element, typ string, ok bool) {
+	full := name
+	if path != "" {
+		full = path + "." + name
+	}
+	if i, found := t.index[full]; found {
+		e = &t.Elements[i]
+		if strings.HasSuffix(e.Path, "[x]") {
+			return nil, "", false // a choice is never written without its type
+		}
+		if len(e.Types) == 1 {
+			typ = e.Types[0]
+		}
+		return e, typ, true
+	}
+	for cut := len(full) - 1; cut > len(full)-len(name); cut-- {
+		if full[cut] < 'A' || full[cut] > 'Z' {
+			continue
+		}
+		i, found := t.index[full[:cut]]
+		if !found || !strings.HasSuffix(t.Elements[i].Path, "[x]") {
+			continue
+		}
+		for _, one := range t.Elements[i].Types {
+			if strings.EqualFold(one[:1], full[cut:cut+1]) && one[1:] == full[cut+1:] {
+				return &t.Elements[i], one, true
+			}
+		}
+	}
+	return nil, "", false
+}
+
+// Children lists the elements directly below path.
+func (t *Type) Children(path string) []*Element {
+	var out []*Element
+	for i := range t.Elements {
+		p := t.Elements[i].Path
+		if path != "" {
+			rest, below := strings.CutPrefix(p, path+".")
+			if !below {
+				continue
+			}
+			p = rest
+		}
+		if !strings.Contains(p, ".") {
+			out = append(out, &t.Elements[i])
+		}
+	}
+	return out
+}
+
+// Params lists the search parameters of a resource type, sorted by code.
+func Params(typ string) []*Param { return load().params[typ] }
+
+// FindParam returns a search parameter of a resource type.
+func FindParam(typ, code string) (*Param, bool) {
+	list := load().params[typ]
+	i := sort.Search(len(list), func(i int) bool { return list[i].Code >= code })
+	if i < len(list) && list[i].Code == code {
+		return list[i], true
+	}
+	return nil, false
+}
+
+// ParamByID returns the parameter of a number.
+func ParamByID(id fhir.Param) (*Param, bool) {
+	p := load().byID[id]
+	return p, p != nil
+}
+
+// PatientParams lists the reference parameters that put a resource of a type
+// into the compartment of a patient.
+func PatientParams(typ string) []string { return load().patient[typ] }
