@@ -155,7 +155,7 @@ type made struct{}
 func (made) Span() (start, end int) { return 0, 0 }
 
 // Encode appends the Bundle as JSON.
-func (o *Output) Encode(dst []byte) []byte { return appendJSON(dst, o.Bundle()) }
+func (o *Output) Encode(dst []byte) []byte { return o.Bundle().AppendJSON(dst) }
 
 // Warnings are the findings of the rows.
 func (o *Output) Warnings() []message.Warning {

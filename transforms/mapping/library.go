@@ -15,7 +15,7 @@ import (
 // A library is a set of maps by name, with overrides applied.
 type library struct {
 	maps   map[string]*definition
-	model  *model
+	model  model
 	tables *tables.Set
 	// segments are those that sites declare.
 	segments map[string]segmentDef

@@ -130,7 +130,7 @@ type stepBuilder struct {
 
 func (b *stepBuilder) library() *library {
 	lib := &library{
-		maps: map[string]*definition{}, model: r4(), tables: b.siteTables(), segments: map[string]segmentDef{},
+		maps: map[string]*definition{}, tables: b.siteTables(), segments: map[string]segmentDef{},
 		changed: map[string]*row{}, standard: standardSegments(),
 	}
 	use := b.step.Use

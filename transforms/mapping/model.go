@@ -1,10 +1,9 @@
 package mapping
 
 import (
-	_ "embed" // for r4.txt
-	"sort"
 	"strings"
-	"sync"
+
+	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
 // An element is one element of a FHIR type, as far as maps ask.
@@ -32,44 +31,43 @@ func primitive(typ string) bool {
 	return typ != "" && typ[0] >= 'a' && typ[0] <= 'z'
 }
 
-// A model holds the elements of FHIR R4's types.
-type model struct {
-	elements      map[string][]element
-	resourceTypes []string
+// A model asks the definitions of FHIR R4. A type is a name ("Patient") or the
+// path of what a type defines inline ("Patient.contact").
+type model struct{}
+
+// element turns a definition into what maps ask.
+func (model) element(typ string, e *definitions.Element) element {
+	name := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
+	out := element{name: name, many: e.Repeats(), required: e.Min > 0, choice: strings.HasSuffix(name, "[x]")}
+	root, _, _ := strings.Cut(typ, ".")
+	for _, t := range e.Types {
+		switch {
+		case t == "BackboneElement", t == "Element":
+			t = root + "." + e.Path
+		case t[0] == '#':
+			t = t[1:]
+		}
+		out.types = append(out.types, t)
+	}
+	return out
 }
 
-//go:embed r4.txt
-var r4Text string
-
-// r4 is the model, read when the first map is compiled.
-var r4 = sync.OnceValue(func() *model { //nolint:gochecknoglobals // a constant that is read late
-	m := &model{elements: map[string][]element{}}
-	for line := range strings.Lines(r4Text) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		typ, isResource := strings.CutPrefix(words[0], "+")
-		if isResource {
-			m.resourceTypes = append(m.resourceTypes, typ)
-		}
-		for _, word := range words[1:] {
-			name, types, _ := strings.Cut(word, ":")
-			e := element{types: strings.Split(types, ",")}
-			e.required = strings.HasSuffix(name, "!")
-			name = strings.TrimSuffix(name, "!")
-			e.many = strings.HasSuffix(name, "*")
-			e.name = strings.TrimSuffix(name, "*")
-			e.choice = strings.HasSuffix(e.name, "[x]")
-			m.elements[typ] = append(m.elements[typ], e)
-		}
+func (m model) all(typ string) []element {
+	root, below, _ := strings.Cut(typ, ".")
+	def, ok := definitions.Lookup(root)
+	if !ok {
+		return nil
 	}
-	sort.Strings(m.resourceTypes)
-	return m
-})
+	var out []element
+	for _, e := range def.Children(below) {
+		out = append(out, m.element(typ, e))
+	}
+	return out
+}
 
-func (m *model) child(typ, name string) (element, bool) {
-	for _, e := range m.elements[typ] {
+// child finds an element by its name: of a choice value[x], or valueQuantity.
+func (m model) child(typ, name string) (element, bool) {
+	for _, e := range m.all(typ) {
 		if e.name == name {
 			return e, true
 		}
@@ -87,27 +85,30 @@ func (m *model) child(typ, name string) (element, bool) {
 }
 
 // children lists the names of a type's elements.
-func (m *model) children(typ string) []string {
-	out := make([]string, 0, len(m.elements[typ]))
-	for _, e := range m.elements[typ] {
+func (m model) children(typ string) []string {
+	var out []string
+	for _, e := range m.all(typ) {
 		out = append(out, e.name)
 	}
 	return out
 }
 
-func (m *model) resource(typ string) bool {
-	i := sort.SearchStrings(m.resourceTypes, typ)
-	return i < len(m.resourceTypes) && m.resourceTypes[i] == typ
+func (model) resource(typ string) bool {
+	_, ok := definitions.Resource(typ)
+	return ok
 }
 
-func (m *model) resources() []string { return m.resourceTypes }
+func (model) resources() []string { return definitions.Resources() }
 
-func (m *model) known(typ string) bool { return m.elements[typ] != nil }
+func (model) known(typ string) bool {
+	_, ok := definitions.Lookup(typ)
+	return ok
+}
 
 // required lists the elements a type must have.
-func (m *model) required(typ string) []element {
+func (m model) required(typ string) []element {
 	var out []element
-	for _, e := range m.elements[typ] {
+	for _, e := range m.all(typ) {
 		if e.required {
 			out = append(out, e)
 		}
