@@ -1,0 +1,302 @@
+package search
+
+import (
+	"math"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
+)
+
+// rows collects the rows of one resource.
+type rows struct {
+	fhir.Index
+	values []found
+}
+
+func (x *rows) add(p *definitions.Param, v found) {
+	switch p.Kind {
+	case "token":
+		x.token(p.ID, v.node)
+	case "uri":
+		if v.node.Kind == fhir.String {
+			x.Tokens = append(x.Tokens, fhir.TokenRow{Param: p.ID, Value: v.node.Text})
+		}
+	case "reference":
+		x.reference(p.ID, v.node)
+	case "string":
+		x.text(p.ID, v.node)
+	case "date":
+		x.date(p.ID, v.node)
+	case "number", "quantity":
+		x.number(p.ID, v.node)
+	}
+}
+
+// token takes codes, codings, concepts, identifiers, contact points, booleans.
+func (x *rows) token(id fhir.Param, n *fhir.Node) {
+	switch n.Kind {
+	case fhir.String, fhir.Bool:
+		if n.Text != "" {
+			x.Tokens = append(x.Tokens, fhir.TokenRow{Param: id, Value: n.Text})
+		}
+		return
+	case fhir.Object:
+	default:
+		return
+	}
+	if codings := n.Get("coding"); codings != nil {
+		for _, c := range codings.Items {
+			x.token(id, c)
+		}
+		return
+	}
+	value := textOf(n, "code")
+	if value == "" {
+		value = textOf(n, "value")
+	}
+	if value == "" {
+		return
+	}
+	system := textOf(n, "system")
+	if n.Get("use") != nil && n.Get("assigner") == nil && n.Get("type") == nil && isContact(system) {
+		system = "" // a ContactPoint's system is no code system
+	}
+	x.Tokens = append(x.Tokens, fhir.TokenRow{Param: id, System: system, Value: value})
+}
+
+func isContact(system string) bool {
+	switch system {
+	case "phone", "fax", "email", "pager", "url", "sms", "other":
+		return true
+	}
+	return false
+}
+
+func (x *rows) reference(id fhir.Param, n *fhir.Node) {
+	reference := n.Text // a canonical or uri
+	if n.Kind == fhir.Object {
+		reference = textOf(n, "reference")
+	}
+	if reference == "" || strings.HasPrefix(reference, "#") {
+		return
+	}
+	if t, rid, ok := local(reference); ok {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: t, ID: rid})
+		return
+	}
+	x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: reference})
+}
+
+// text takes strings, names and addresses.
+func (x *rows) text(id fhir.Param, n *fhir.Node) {
+	switch n.Kind {
+	case fhir.String:
+		if folded := Fold(n.Text); folded != "" {
+			x.Strings = append(x.Strings, fhir.StringRow{Param: id, Norm: folded, Exact: n.Text})
+		}
+	case fhir.Object:
+		for _, m := range n.Members {
+			switch m.Name {
+			case "family", "text", "line", "city", "district", "state", "postalCode", "country", "given", "prefix", "suffix":
+				x.text(id, m.Value)
+			}
+		}
+	case fhir.Array:
+		for _, item := range n.Items {
+			x.text(id, item)
+		}
+	}
+}
+
+// Fold is a text as searches compare it: without accents and case, at most 128
+// characters.
+func Fold(s string) string {
+	ascii := true
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			ascii = false
+			break
+		}
+	}
+	if ascii {
+		s = strings.ToLower(s)
+		if len(s) > 128 {
+			s = s[:128]
+		}
+		return s
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range norm.NFKD.String(s) {
+		if unicode.Is(unicode.Mn, r) {
+			continue
+		}
+		if n++; n > 128 {
+			break
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// date takes dates, instants, periods and timings.
+func (x *rows) date(id fhir.Param, n *fhir.Node) {
+	switch n.Kind {
+	case fhir.String:
+		if lo, hi, ok := Interval(n.Text); ok {
+			x.Dates = append(x.Dates, fhir.DateRow{Param: id, Lo: lo, Hi: hi})
+		}
+	case fhir.Object:
+		if events := n.Get("event"); events != nil {
+			for _, e := range events.Items {
+				x.date(id, e)
+			}
+			return
+		}
+		if bounds := n.Get("repeat").Get("boundsPeriod"); bounds != nil {
+			n = bounds
+		}
+		start, end := textOf(n, "start"), textOf(n, "end")
+		if start == "" && end == "" {
+			return
+		}
+		row := fhir.DateRow{Param: id, Lo: math.MinInt64, Hi: math.MaxInt64}
+		if start != "" {
+			lo, _, ok := Interval(start)
+			if !ok {
+				return
+			}
+			row.Lo = lo
+		}
+		if end != "" {
+			_, hi, ok := Interval(end)
+			if !ok {
+				return
+			}
+			row.Hi = hi
+		}
+		x.Dates = append(x.Dates, row)
+	}
+}
+
+// Interval is the period a date, dateTime or instant means, in microseconds
+// since 1970 UTC, both ends inclusive: 2026-01 is the whole of January. Without
+// an offset UTC is taken.
+func Interval(s string) (lo, hi int64, ok bool) {
+	layouts := []struct {
+		layout string
+		n      int
+		next   func(time.Time) time.Time
+	}{
+		{"2006", 4, func(t time.Time) time.Time { return t.AddDate(1, 0, 0) }},
+		{"2006-01", 7, func(t time.Time) time.Time { return t.AddDate(0, 1, 0) }},
+		{"2006-01-02", 10, func(t time.Time) time.Time { return t.AddDate(0, 0, 1) }},
+	}
+	for _, l := range layouts {
+		if len(s) == l.n {
+			t, err := time.Parse(l.layout, s)
+			if err != nil {
+				return 0, 0, false
+			}
+			return t.UnixMicro(), l.next(t).UnixMicro() - 1, true
+		}
+	}
+	if len(s) < 16 {
+		return 0, 0, false
+	}
+	for _, l := range []struct {
+		layout string
+		step   time.Duration
+	}{
+		{"2006-01-02T15:04:05Z07:00", time.Second},
+		{"2006-01-02T15:04:05", time.Second},
+		{"2006-01-02T15:04Z07:00", time.Minute},
+		{"2006-01-02T15:04", time.Minute},
+	} {
+		t, err := time.Parse(l.layout, s)
+		if err != nil {
+			continue
+		}
+		step := l.step
+		if strings.IndexByte(s, '.') >= 0 {
+			step = time.Millisecond
+		}
+		return t.UnixMicro(), t.Add(step).UnixMicro() - 1, true
+	}
+	return 0, 0, false
+}
+
+// number takes numbers and quantities.
+func (x *rows) number(id fhir.Param, n *fhir.Node) {
+	switch n.Kind {
+	case fhir.Number:
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: n.Text})
+	case fhir.Object:
+		v := n.Get("value")
+		if v == nil || v.Kind != fhir.Number {
+			return
+		}
+		unit := textOf(n, "code")
+		if unit == "" {
+			unit = textOf(n, "unit")
+		}
+		if c := textOf(n, "currency"); c != "" {
+			unit = c
+		}
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: v.Text})
+	}
+}
+
+// deceased indexes Patient.deceased[x]: a time of death means true.
+func (x *rows) deceased(p *definitions.Param, n *fhir.Node) {
+	value := "false"
+	if b := n.Get("deceasedBoolean"); b != nil {
+		value = b.Text
+	} else if n.Get("deceasedDateTime") != nil {
+		value = "true"
+	}
+	x.Tokens = append(x.Tokens, fhir.TokenRow{Param: p.ID, Value: value})
+}
+
+// unique removes rows that stand twice.
+func (x *rows) unique() {
+	x.Tokens = once(x.Tokens)
+	x.Dates = once(x.Dates)
+	x.Strings = onceBy(x.Strings, func(r fhir.StringRow) fhir.StringRow { return fhir.StringRow{Param: r.Param, Norm: r.Norm} })
+	x.Refs = once(x.Refs)
+	x.Numbers = once(x.Numbers)
+}
+
+func once[R comparable](list []R) []R {
+	return onceBy(list, func(r R) R { return r })
+}
+
+func onceBy[R comparable](list []R, by func(R) R) []R {
+	if len(list) > 32 {
+		seen := make(map[R]struct{}, len(list))
+		out := list[:0]
+		for _, r := range list {
+			if _, twice := seen[by(r)]; !twice {
+				seen[by(r)] = struct{}{}
+				out = append(out, r)
+			}
+		}
+		return out
+	}
+	out := list[:0]
+next:
+	for _, r := range list {
+		for _, o := range out {
+			if by(o) == by(r) {
+				continue next
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
