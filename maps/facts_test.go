@@ -266,7 +266,12 @@ func (b *facts) when(path string, v any, name string) {
 
 func (b *facts) quantity(path string, v any, at string) {
 	for _, q := range objects(v, at) {
-		b.texts(path, q, "value")
+		for _, number := range texts(q, "value") {
+			if strings.Contains(number, ".") {
+				number = strings.TrimSuffix(strings.TrimRight(number, "0"), ".")
+			}
+			b.add(path, number)
+		}
 		b.texts(path+".unit", q, "unit")
 		if str(q, "unit") == "" {
 			b.texts(path+".unit", q, "code")
