@@ -172,9 +172,17 @@ type builder struct {
 	items   []*fhir.Node
 }
 
-func newBuilder(nodes int) *builder {
+// newBuilder makes room for all of an arena: a node is a member or an item.
+func newBuilder(a *arena, resources int) *builder {
+	items := 0
+	for i := range a.nodes {
+		if a.nodes[i].name == 0 {
+			items++
+		}
+	}
 	return &builder{
-		nodes: make([]fhir.Node, 0, nodes), members: make([]fhir.Member, 0, nodes), items: make([]*fhir.Node, 0, nodes),
+		nodes:   make([]fhir.Node, 0, len(a.nodes)+resources),
+		members: make([]fhir.Member, 0, len(a.nodes)-items+resources), items: make([]*fhir.Node, 0, items),
 	}
 }
 

@@ -39,7 +39,7 @@ func (c *compiler) fieldType(segment string, field int) string {
 		typ, _, _ := strings.Cut(own.fields[field], " ")
 		return typ
 	}
-	return identifierFields()[segment+"-"+itoa(field)]
+	return c.lib.identifiers[segment+"-"+itoa(field)]
 }
 
 // checkPath holds a path to the segments of the standard and of the site.

@@ -26,6 +26,7 @@ type compiler struct {
 	declared     map[string]int // segments of the making, by number
 	looking      bool           // a condition or key is compiled: what it reads counts as looked at
 	used         map[string]bool
+	selection    *selection // the condition compiled last, when it is one comparison
 }
 
 // compiler begins the program of a message map.

@@ -34,7 +34,10 @@ func (c *compiler) row(r *row, w *targetWalk, parent string) *crow {
 // from the repetition in hand.
 func (c *compiler) rowCondition(r *row, out *crow) cond {
 	if !r.each || !relativeIn(r.when) {
-		return c.condition(r.when, r.whenAt)
+		c.selection = nil
+		when := c.condition(r.when, r.whenAt)
+		out.selection = c.selection
+		return when
 	}
 	relative := c.relative
 	c.relative = true
@@ -414,7 +417,8 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 	row, args, url, hands := b.out.number, b.args, b.w.url, b.r.hands()
 	b.out.emit = func(r *run, f *frame, v *val, parent, name int32) bool {
 		obj := r.attach(parent, node{name: name, kind: fhir.Object, row: row})
-		inner := frame{env: f.env, decl: f.decl, cur: *v, args: f.args, inst: f.inst, ordinal: f.ordinal, depth: f.depth + 1}
+		inner := r.frame(f)
+		inner.cur, inner.args = *v, f.args
 		if url != "" {
 			r.attach(obj, node{name: nameURL, kind: fhir.String, text: url, row: row})
 		}
@@ -423,19 +427,21 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 			if !hands {
 				inner.cur = f.cur
 			}
-			made = runTargets(r, &inner, obj, set, constants)
+			made = runTargets(r, inner, obj, set, constants)
 			inner.cur = *v
 		}
-		var keep [4]val
-		values := evaluate(r, f, args, &keep)
+		held := len(r.args)
+		values := evaluate(r, f, args)
 		switch {
 		case m != nil:
 			inner.args = values
-			made = m.run(r, &inner, obj)
+			made = m.run(r, inner, obj)
 		case conv != nil:
 			r.row = row
 			made = conv(r, v, values, obj)
 		}
+		r.args = r.args[:held]
+		r.deep--
 		if made && table != nil {
 			r.addCoding(obj, row, table, v)
 		}
@@ -445,19 +451,21 @@ func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, t
 }
 
 // evaluate reads the values of with, in the frame of the caller.
-func evaluate(r *run, f *frame, args []getter, keep *[4]val) []val {
+// They stand on the run's stack of arguments, which the caller cuts back.
+func evaluate(r *run, f *frame, args []getter) []val {
 	if len(args) == 0 {
 		return nil
 	}
-	values := keep[:0]
+	from := len(r.args)
 	for _, get := range args {
-		var v val
-		if !get(r, f, &v) {
-			v = val{}
+		v := r.take()
+		if !get(r, f, v) {
+			*v = val{}
 		}
-		values = append(values, v)
+		r.args = append(r.args, *v)
+		r.give(1)
 	}
-	return values
+	return r.args[from:len(r.args):len(r.args)]
 }
 
 // hands reports whether nested rows see what the row read as ".". A relative
@@ -503,10 +511,13 @@ func (b *rowBuilder) choice(d *definition) *crow {
 	m := b.c.dataMap(d, b.w.typ, b.w.elem.name)
 	args := b.args
 	b.out.emit = func(r *run, f *frame, v *val, parent, _ int32) bool {
-		inner := frame{env: f.env, decl: f.decl, cur: *v, inst: f.inst, ordinal: f.ordinal, depth: f.depth + 1}
-		var keep [4]val
-		inner.args = evaluate(r, f, args, &keep)
-		return m.run(r, &inner, parent)
+		inner := r.frame(f)
+		held := len(r.args)
+		inner.cur, inner.args = *v, evaluate(r, f, args)
+		made := m.run(r, inner, parent)
+		r.args = r.args[:held]
+		r.deep--
+		return made
 	}
 	return b.out
 }
@@ -523,10 +534,12 @@ func (b *rowBuilder) resource(d *definition) *crow {
 	m := b.c.dataMap(d, b.typ, "")
 	args, row := b.args, b.out.number
 	b.out.emit = func(r *run, f *frame, v *val, parent, name int32) bool {
-		inner := frame{env: f.env, decl: f.decl, cur: *v, ordinal: f.ordinal, depth: f.depth + 1}
-		var keep [4]val
-		inner.args = evaluate(r, f, args, &keep)
-		to := r.resourceOf(m, &inner)
+		inner := r.frame(f)
+		held := len(r.args)
+		inner.cur, inner.args = *v, evaluate(r, f, args)
+		to := r.resourceOf(m, inner)
+		r.args = r.args[:held]
+		r.deep--
 		if to < 0 {
 			return false
 		}

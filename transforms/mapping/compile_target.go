@@ -79,7 +79,20 @@ func (c *compiler) target(t *target, typ string, root bool) *ctarget {
 	if len(w.out.rows) == 0 {
 		return nil
 	}
+	w.out.choose()
 	return w.out
+}
+
+// choose finds the path that two or more rows compare with constants.
+func (t *ctarget) choose() {
+	seen := map[string]int{}
+	for _, row := range t.rows {
+		if s := row.selection; s != nil {
+			if seen[s.path]++; seen[s.path] == 2 && t.selector == nil {
+				t.selector, t.path = s.get, s.path
+			}
+		}
+	}
 }
 
 // always reports whether a row gives a value whatever the message says.

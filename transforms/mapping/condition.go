@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
@@ -26,6 +27,10 @@ func (c *compiler) condition(text string, at place) cond {
 		c.wrong(at, "when: %s; a row compares paths with constants, valued(PATH) and len(PATH[*]), joined by and, or, not", err)
 		return func(*run, *frame) bool { return false }
 	}
+	c.selection = nil
+	if p.count == 1 {
+		c.selection = p.only
+	}
 	return got
 }
 
@@ -35,6 +40,9 @@ type conditionParser struct {
 	text  string
 	token string
 	kind  byte // 'w' word or path, 's' text, 'o' sign, 0 the end
+	// only is the last comparison; it is all of the condition when count is 1.
+	only  *selection
+	count int
 }
 
 // next reads one token.
@@ -119,6 +127,12 @@ func (p *conditionParser) not() (cond, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.only != nil && p.count == 1 {
+			turned := *p.only
+			turned.negated = !turned.negated
+			p.only = &turned
+			return turned.cond(), nil
+		}
 		return func(r *run, f *frame) bool { return !inner(r, f) }, nil
 	}
 	if p.is('o', "(") {
@@ -141,6 +155,7 @@ func (p *conditionParser) expect(sign string) error {
 }
 
 func (p *conditionParser) comparison() (cond, error) {
+	p.count++
 	switch {
 	case p.kind == 0:
 		return nil, fmt.Errorf("a condition is missing")
@@ -155,8 +170,9 @@ func (p *conditionParser) comparison() (cond, error) {
 			return nil, err
 		}
 		return func(r *run, f *frame) bool {
-			var v val
-			return get(r, f, &v)
+			ok := get(r, f, r.take())
+			r.give(1)
+			return ok
 		}, nil
 	case p.is('w', "len"):
 		return p.length()
@@ -167,7 +183,7 @@ func (p *conditionParser) comparison() (cond, error) {
 	if strings.HasPrefix(p.text, "(") || p.is('o', "(") {
 		return nil, fmt.Errorf("%q is not one of valued, len", path)
 	}
-	return p.compare(get)
+	return p.compare(get, path)
 }
 
 // operand compiles the left side: a path, or a value handed over.
@@ -175,7 +191,7 @@ func (p *conditionParser) operand(text string) getter {
 	return p.c.source(parseSource(text, p.at, p.c.probs))
 }
 
-func (p *conditionParser) compare(get getter) (cond, error) {
+func (p *conditionParser) compare(get getter, path string) (cond, error) {
 	sign := p.token
 	switch {
 	case p.is('o', "==", "!="):
@@ -185,22 +201,16 @@ func (p *conditionParser) compare(get getter) (cond, error) {
 			return nil, err
 		}
 		equal := sign == "=="
-		return func(r *run, f *frame) bool { return textOf(r, f, get) == want == equal }, nil
+		p.only = &selection{get: get, path: path, set: []string{want}, negated: !equal}
+		return p.only.cond(), nil
 	case p.is('w', "in"):
 		p.next()
 		set, err := p.list()
 		if err != nil {
 			return nil, err
 		}
-		return func(r *run, f *frame) bool {
-			text := textOf(r, f, get)
-			for i := range set {
-				if set[i] == text {
-					return true
-				}
-			}
-			return false
-		}, nil
+		p.only = &selection{get: get, path: path, set: set}
+		return p.only.cond(), nil
 	case p.is('w', "not"):
 		p.next()
 		if !p.is('w', "in") {
@@ -211,25 +221,38 @@ func (p *conditionParser) compare(get getter) (cond, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(r *run, f *frame) bool {
-			text := textOf(r, f, get)
-			for i := range set {
-				if set[i] == text {
-					return false
-				}
-			}
-			return true
-		}, nil
+		p.only = &selection{get: get, path: path, set: set, negated: true}
+		return p.only.cond(), nil
 	}
 	return nil, fmt.Errorf("==, != or in is missing")
 }
 
-func textOf(r *run, f *frame, get getter) string {
-	var v val
-	if !get(r, f, &v) {
-		return ""
+// A selection is one path compared with constants: the commonest condition.
+type selection struct {
+	get     getter
+	path    string
+	set     []string
+	negated bool
+}
+
+// holds compares a value that was read; an absent one is the empty text.
+func (s *selection) holds(v *val, present bool) bool {
+	for _, want := range s.set {
+		if present && v.is(want) || !present && want == "" {
+			return !s.negated
+		}
 	}
-	return v.String()
+	return s.negated
+}
+
+func (s *selection) cond() cond {
+	return func(r *run, f *frame) bool {
+		v := r.take()
+		present := s.get(r, f, v)
+		ok := s.holds(v, present)
+		r.give(1)
+		return ok
+	}
 }
 
 func (p *conditionParser) constant() (string, error) {
@@ -311,13 +334,14 @@ func (p *conditionParser) length() (cond, error) {
 		return nil, fmt.Errorf("len(…) is compared with a number")
 	}
 	return func(r *run, f *frame) bool {
-		var v val
+		v := r.take()
 		n := 0
-		if get(r, f, &v) {
+		if get(r, f, v) {
 			if n = v.reps(); !many {
-				n = len([]rune(v.String()))
+				n = utf8.RuneCountInString(v.String())
 			}
 		}
+		r.give(1)
 		return ordered(n, sign, want)
 	}, nil
 }

@@ -355,12 +355,12 @@ func cweText(_ *run, v *val) (string, bool) {
 }
 
 // member adds a primitive below obj, if there is text.
-func (r *run) member(obj int32, name string, kind fhir.Kind, text string, v *val) bool {
+func (r *run) member(obj, name int32, kind fhir.Kind, text string, v *val) bool {
 	if text == "" {
 		return false
 	}
 	start, end := v.span()
-	r.attach(obj, node{name: fixedName(name), kind: kind, text: text, row: r.row, start: start, end: end})
+	r.attach(obj, node{name: name, kind: kind, text: text, row: r.row, start: start, end: end})
 	if !v.constant {
 		r.real++
 	}

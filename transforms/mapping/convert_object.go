@@ -20,6 +20,15 @@ const (
 	nameDisplay
 	nameCoding
 	nameText
+	nameValue
+	nameUnit
+	nameComparator
+	nameLow
+	nameHigh
+	nameStart
+	nameEnd
+	nameContentType
+	nameData
 )
 
 // fixedNames are the members that conversions make; a program's names begin
@@ -27,23 +36,14 @@ const (
 func fixedNames() []string {
 	return []string{
 		"", "url", "reference", "extension", "valueString", "system", "code", "display", "coding", "text",
-		"value", "unit", "comparator", "low", "high", "start", "end", "contentType", "data", "title", "language",
+		"value", "unit", "comparator", "low", "high", "start", "end", "contentType", "data",
 	}
-}
-
-func fixedName(name string) int32 {
-	for i, known := range fixedNames() {
-		if known == name {
-			return int32(i)
-		}
-	}
-	return nameNone
 }
 
 // startEnd makes a Period of two times.
 func startEnd(r *run, _ *val, args []val, obj int32) bool {
 	made := false
-	for i, name := range [...]string{"start", "end"} {
+	for i, name := range [...]int32{nameStart, nameEnd} {
 		if i >= len(args) {
 			break
 		}
@@ -67,10 +67,10 @@ func unitOf(r *run, args []val, obj int32) {
 	if text.String() == "" {
 		shown = &code
 	}
-	r.member(obj, "unit", fhir.String, shown.String(), shown)
+	r.member(obj, nameUnit, fhir.String, shown.String(), shown)
 	if uri, _ := systemURI(r, &system); uri != "" {
-		r.member(obj, "system", fhir.String, uri, &system)
-		r.member(obj, "code", fhir.String, code.String(), &code)
+		r.member(obj, nameSystem, fhir.String, uri, &system)
+		r.member(obj, nameCode, fhir.String, code.String(), &code)
 	}
 }
 
@@ -83,7 +83,7 @@ func quantity(r *run, v *val, args []val, obj int32) bool {
 		}
 		return false
 	}
-	r.member(obj, "value", fhir.Number, text, v)
+	r.member(obj, nameValue, fhir.Number, text, v)
 	unitOf(r, args, obj)
 	return true
 }
@@ -97,15 +97,18 @@ func rangeText(r *run, v *val, args []val, obj int32) bool {
 		return false
 	}
 	low, high := bounds(text)
-	for _, side := range [...]struct{ name, text string }{{"low", low}, {"high", high}} {
+	for _, side := range [...]struct {
+		name int32
+		text string
+	}{{nameLow, low}, {nameHigh, high}} {
 		if side.text == "" {
 			continue
 		}
-		q := r.attach(obj, node{name: fixedName(side.name), kind: fhir.Object, row: r.row})
-		r.member(q, "value", fhir.Number, side.text, v)
+		q := r.attach(obj, node{name: side.name, kind: fhir.Object, row: r.row})
+		r.member(q, nameValue, fhir.Number, side.text, v)
 		unitOf(r, args, q)
 	}
-	return r.member(obj, "text", fhir.String, text, v)
+	return r.member(obj, nameText, fhir.String, text, v)
 }
 
 // bounds are the numbers of a range; empty where there is none.
@@ -147,8 +150,8 @@ func v2Event(r *run, v *val, _ []val, obj int32) bool {
 	if code.String() == "" {
 		return false
 	}
-	r.member(obj, "system", fhir.String, "http://terminology.hl7.org/CodeSystem/v2-0003", &val{constant: true})
-	return r.member(obj, "code", fhir.String, code.String(), &code)
+	r.member(obj, nameSystem, fhir.String, "http://terminology.hl7.org/CodeSystem/v2-0003", &val{constant: true})
+	return r.member(obj, nameCode, fhir.String, code.String(), &code)
 }
 
 // edAttachment is encapsulated data (HL7 v2.5.1, 2A.24): type, subtype,
@@ -156,7 +159,7 @@ func v2Event(r *run, v *val, _ []val, obj int32) bool {
 func edAttachment(r *run, v *val, _ []val, obj int32) bool {
 	rep := v.rep(1)
 	kind, sub, encoding, data := rep.comp(2), rep.comp(3), rep.comp(4), rep.comp(5)
-	r.member(obj, "contentType", fhir.String, mimeOf(kind.String(), sub.String()), &kind)
+	r.member(obj, nameContentType, fhir.String, mimeOf(kind.String(), sub.String()), &kind)
 	text := data.String()
 	if text == "" {
 		return false
@@ -168,16 +171,16 @@ func edAttachment(r *run, v *val, _ []val, obj int32) bool {
 			r.misfit(&data, "base64")
 			return false
 		}
-		return r.member(obj, "data", fhir.String, clean, &data)
+		return r.member(obj, nameData, fhir.String, clean, &data)
 	case "HEX":
 		raw, err := hex.DecodeString(text)
 		if err != nil {
 			r.misfit(&data, "hexadecimal data")
 			return false
 		}
-		return r.member(obj, "data", fhir.String, base64.StdEncoding.EncodeToString(raw), &data)
+		return r.member(obj, nameData, fhir.String, base64.StdEncoding.EncodeToString(raw), &data)
 	}
-	return r.member(obj, "data", fhir.String, base64.StdEncoding.EncodeToString([]byte(text)), &data)
+	return r.member(obj, nameData, fhir.String, base64.StdEncoding.EncodeToString([]byte(text)), &data)
 }
 
 // mimeOf makes a media type of tables 0191 and 0291.
@@ -206,8 +209,8 @@ func mimeOf(kind, sub string) string {
 func rpAttachment(r *run, v *val, _ []val, obj int32) bool {
 	rep := v.rep(1)
 	pointer, kind, sub := rep.comp(1), rep.comp(3), rep.comp(4)
-	r.member(obj, "contentType", fhir.String, mimeOf(kind.String(), sub.String()), &kind)
-	return r.member(obj, "url", fhir.String, pointer.String(), &pointer)
+	r.member(obj, nameContentType, fhir.String, mimeOf(kind.String(), sub.String()), &kind)
+	return r.member(obj, nameURL, fhir.String, pointer.String(), &pointer)
 }
 
 // misfit warns that a value does not fit what the row makes of it.

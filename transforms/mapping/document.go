@@ -30,7 +30,9 @@ func (p *program) apply(doc *hl7v2.Message, header message.Header, zone *time.Lo
 	r := &run{
 		prog: p, doc: doc, header: header, zone: zone, byKey: map[string]int32{}, ordinals: map[string]int{}, cache: map[string]int32{},
 	}
-	r.reset(64 + doc.Len()*32)
+	r.fieldsAt = make([]fieldsOf, doc.Len())
+	r.fields = make([]hl7v2.Value, 0, doc.Len()*18)
+	r.reset(64 + doc.Len()*56)
 	r.plan()
 	r.fillInstances()
 	switch {
@@ -47,7 +49,7 @@ func (p *program) apply(doc *hl7v2.Message, header message.Header, zone *time.Lo
 // draft turns the instances into drafts, in the order they were made.
 func (o *Output) draft() {
 	r := o.run
-	b := newBuilder(len(r.nodes) + len(r.insts))
+	b := newBuilder(&r.arena, len(r.insts))
 	sent := r.stampOf("MSH", 7, r.zone)
 	for i := range r.insts {
 		in := &r.insts[i]
@@ -90,7 +92,7 @@ func (r *run) sourceAt(in *instance, sent time.Time) time.Time {
 		if !seg.Valid() {
 			return
 		}
-		v := val{level: fieldLevel, v: seg.Field(field)}
+		v := val{level: fieldLevel, v: r.field(seg, field)}
 		s, ok := parseStamp(v.String())
 		if t := s.time(r.zone); ok && t.After(at) {
 			at = t

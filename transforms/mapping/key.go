@@ -121,14 +121,15 @@ func (r *run) candidate(keys []string, resource string, c *candidate, f *frame, 
 			stems = next
 			continue
 		}
-		var v val
-		ok := p.get(r, f, &v) && !v.null()
+		v := r.take()
+		ok := p.get(r, f, v) && !v.null()
+		r.give(1) // v is read on below, before anything else takes its place
 		if !ok && !p.optional {
 			return keys[:start], fallback
 		}
 		r.scratch = r.scratch[:0]
 		if ok {
-			r.scratch = r.identity(r.scratch, &v, p)
+			r.scratch = r.identity(r.scratch, v, p)
 			if len(r.scratch) == 0 && !p.optional {
 				return keys[:start], fallback
 			}

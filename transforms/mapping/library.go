@@ -24,6 +24,8 @@ type library struct {
 	made    map[string]bool // names that any message map makes
 	// standard are the segments of the standard.
 	standard map[string]bool
+	// identifiers are the types of the fields that hold numbers.
+	identifiers map[string]string
 }
 
 // names lists the maps, sorted.

@@ -131,7 +131,7 @@ type stepBuilder struct {
 func (b *stepBuilder) library() *library {
 	lib := &library{
 		maps: map[string]*definition{}, tables: b.siteTables(), segments: map[string]segmentDef{},
-		changed: map[string]*row{}, standard: standardSegments(),
+		changed: map[string]*row{}, standard: standardSegments(), identifiers: identifierFields(),
 	}
 	use := b.step.Use
 	if ext := path.Ext(use); ext == ".yaml" || ext == ".yml" {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
 // A cursor is a path of HL7 v2 taken apart: PID-3[2].1, NTE[*]-3, .4.2.
@@ -124,8 +122,8 @@ func segmentName(s string) bool {
 }
 
 // one reads the place in a segment.
-func (c *cursor) one(seg hl7v2.Segment, out *val) bool {
-	v := seg.Field(c.field)
+func (c *cursor) one(r *run, seg segment, out *val) bool {
+	v := r.field(seg, c.field)
 	switch {
 	case c.byComp > 0:
 		for n := 1; n <= v.Reps(); n++ {
@@ -207,36 +205,36 @@ func headerSource(text string) getter {
 // absolute compiles a path that names its segment.
 func (c *compiler) absolute(cur *cursor) getter {
 	if n, ok := c.declared[cur.segment]; ok && cur.index == 0 {
-		return func(_ *run, f *frame, out *val) bool {
+		return func(r *run, f *frame, out *val) bool {
 			seg := f.decl[n]
-			return seg.Valid() && cur.one(seg, out)
+			return seg.Valid() && cur.one(r, seg, out)
 		}
 	}
 	slot := c.slot(cur.segment)
 	switch {
 	case cur.index == 0:
-		return func(_ *run, f *frame, out *val) bool {
+		return func(r *run, f *frame, out *val) bool {
 			seg := f.env.near[slot]
-			return seg.Valid() && cur.one(seg, out)
+			return seg.Valid() && cur.one(r, seg, out)
 		}
 	case cur.index > 0:
-		return func(_ *run, f *frame, out *val) bool {
+		return func(r *run, f *frame, out *val) bool {
 			n := 0
 			for _, seg := range f.env.own {
 				if seg.Name() == cur.segment {
 					if n++; n == cur.index {
-						return cur.one(seg, out)
+						return cur.one(r, seg, out)
 					}
 				}
 			}
 			return false
 		}
 	}
-	return func(_ *run, f *frame, out *val) bool {
+	return func(r *run, f *frame, out *val) bool {
 		var all []val
 		for _, seg := range f.env.own {
 			var one val
-			if seg.Name() == cur.segment && cur.one(seg, &one) {
+			if seg.Name() == cur.segment && cur.one(r, seg, &one) {
 				all = append(all, one)
 			}
 		}

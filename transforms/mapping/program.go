@@ -105,7 +105,10 @@ type ctarget struct {
 	steps []step // before the last
 	last  step
 	rows  []*crow
-	base  int32 // the choice the last step is of, or itself
+	// selector reads the path that most conditions of the rows compare.
+	selector getter
+	path     string
+	base     int32 // the choice the last step is of, or itself
 	// not lists targets whose presence keeps this one away (exclusive).
 	not []int32
 	// top is the element of the resource that an HL7 delete clears; empty
@@ -121,6 +124,8 @@ type ctarget struct {
 type crow struct {
 	number int32
 	when   cond
+	// selection is the condition when it is one comparison.
+	selection *selection
 	// whenItem is a condition on each repetition.
 	whenItem cond
 	each     bool
@@ -145,8 +150,22 @@ func (t *ctarget) run(r *run, f *frame, into int32) {
 		return
 	}
 	r.unfit = ""
+	// A list that tests one path against constants reads the path once.
+	var chosen *val
+	present := false
+	if t.selector != nil {
+		chosen = r.take()
+		present = t.selector(r, f, chosen)
+		defer r.give(1)
+	}
 	for _, row := range t.rows {
-		if row.when != nil && !row.when(r, f) {
+		switch {
+		case row.when == nil:
+		case chosen != nil && row.selection != nil && row.selection.path == t.path:
+			if !row.selection.holds(chosen, present) {
+				continue
+			}
+		case !row.when(r, f):
 			continue
 		}
 		if row.run(r, f, into, t) && t.single() {
@@ -202,20 +221,33 @@ func (r *run) has(parent, name int32) bool {
 }
 
 func (row *crow) run(r *run, f *frame, into int32, t *ctarget) bool {
-	var v val
+	v := r.take()
+	made := row.give(r, f, into, t, v)
+	r.give(1)
+	return made
+}
+
+func (row *crow) give(r *run, f *frame, into int32, t *ctarget, v *val) bool {
 	if row.get == nil {
 		v.constant = true
-		return row.make(r, f, into, t, &v)
+		return row.make(r, f, into, t, v)
 	}
-	if !row.get(r, f, &v) {
+	if !row.get(r, f, v) {
 		return false
 	}
 	if v.null() {
 		return r.clear(f, into, t)
 	}
 	if !row.each {
-		return row.make(r, f, into, t, &v)
+		return row.make(r, f, into, t, v)
 	}
+	return row.repeat(r, f, into, t, v)
+}
+
+// repeat makes a value for each repetition.
+func (row *crow) repeat(r *run, f *frame, into int32, t *ctarget, v *val) bool {
+	one := r.take()
+	defer r.give(1)
 	made := false
 	ordinal := f.ordinal
 	n := v.reps()
@@ -223,20 +255,20 @@ func (row *crow) run(r *run, f *frame, into int32, t *ctarget) bool {
 		n = min(n, row.max)
 	}
 	for i := 1; i <= n; i++ {
-		one := v.nth(i)
+		*one = v.nth(i)
 		if !one.valued() || one.null() {
 			continue
 		}
 		if row.whenItem != nil {
 			cur := f.cur
-			f.cur = one
+			f.cur = *one
 			holds := row.whenItem(r, f)
 			if f.cur = cur; !holds {
 				continue
 			}
 		}
 		f.ordinal = i
-		made = row.make(r, f, into, t, &one) || made
+		made = row.make(r, f, into, t, one) || made
 	}
 	f.ordinal = ordinal
 	return made

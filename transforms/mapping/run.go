@@ -32,6 +32,15 @@ type run struct {
 	unfitAt  span
 	parked   error
 	scratch  []byte
+	vals     [48]val
+	top      int
+	frames   [14]frame
+	deep     int
+	args     []val
+	// fields are those of the segments read so far, in one slice; at says
+	// where those of a segment begin, counted from 1; 0 is not read yet.
+	fields   []hl7v2.Value
+	fieldsAt []fieldsOf
 	time     time.Time // of the message, once asked for
 	timed    bool
 }
@@ -56,6 +65,23 @@ type instance struct {
 	ordinal  int
 	start    int32
 	end      int32
+}
+
+// fieldsOf is where the fields of a segment stand among those read.
+type fieldsOf struct{ from, count int32 }
+
+// field reads a field; the first read of a segment finds all of them.
+func (r *run) field(seg segment, n int) hl7v2.Value {
+	at := &r.fieldsAt[seg.Index()]
+	if at.from == 0 {
+		at.from = int32(len(r.fields)) + 1
+		r.fields = seg.AppendFields(r.fields)
+		at.count = int32(len(r.fields)) + 1 - at.from
+	}
+	if n > int(at.count) {
+		return hl7v2.Value{}
+	}
+	return r.fields[int(at.from)+n-2]
 }
 
 func (r *run) mark() mark {

@@ -79,11 +79,12 @@ func runTemplate(r *run, f *frame, pieces []tpiece, out *val) bool {
 			continue
 		}
 		places = true
-		var v val
+		v := r.take()
 		piece := ""
-		if p.get(r, f, &v) && !v.null() {
+		if p.get(r, f, v) && !v.null() {
 			piece = v.String()
 		}
+		r.give(1) // v is read on below, before anything else takes its place
 		if piece == "" && !p.optional {
 			return false
 		}
@@ -96,7 +97,7 @@ func runTemplate(r *run, f *frame, pieces []tpiece, out *val) bool {
 		if !filled {
 			result.start, result.end = v.span()
 		} else {
-			r.touch(&v)
+			r.touch(v)
 		}
 		filled = filled || !v.constant
 		result.constant = result.constant && v.constant

@@ -17,10 +17,9 @@ const (
 
 // A val is what a source gave: a place in the input, or a text.
 type val struct {
-	level  level
-	v      hl7v2.Value
-	text   string // when level is noLevel
-	coding *coding
+	level level
+	v     hl7v2.Value
+	text  string // when level is noLevel
 	// start and end are the span of the input that text came from.
 	start, end int32
 	// many are further values, for SEG[*] paths.
@@ -34,18 +33,40 @@ type coding struct{ system, code, display string }
 
 // String is the value as text, decoded; of a composite its first component.
 func (v *val) String() string {
-	switch v.level {
-	case noLevel:
+	if v.level == noLevel {
 		return v.text
-	case fieldLevel:
-		return v.v.Rep(1).Comp(1).Sub(1).Text()
-	case repLevel:
-		return v.v.Comp(1).Sub(1).Text()
-	case compLevel:
-		return v.v.Sub(1).Text()
-	case subLevel:
 	}
-	return v.v.Text()
+	return v.leaf().Text()
+}
+
+// is reports whether the value's text is want, without making a string of it
+// where the bytes are the text.
+func (v *val) is(want string) bool {
+	if v.level == noLevel {
+		return v.text == want
+	}
+	leaf := v.leaf()
+	raw := leaf.Raw()
+	for _, c := range raw {
+		if c == '\\' || c >= 0x80 || c == '"' {
+			return leaf.Text() == want
+		}
+	}
+	return string(raw) == want
+}
+
+// leaf is the first component or subcomponent of a composite, or the value.
+func (v *val) leaf() hl7v2.Value {
+	switch v.level {
+	case fieldLevel:
+		return v.v.Rep(1).Comp(1).Sub(1)
+	case repLevel:
+		return v.v.Comp(1).Sub(1)
+	case compLevel:
+		return v.v.Sub(1)
+	case noLevel, subLevel:
+	}
+	return v.v
 }
 
 // comp returns the n-th part one level below: the relative path .n.
@@ -95,7 +116,7 @@ func (v *val) nth(n int) val {
 // valued reports whether there is something: "" (delete) is not empty.
 func (v *val) valued() bool {
 	if v.level == noLevel {
-		return v.text != "" || v.coding != nil || v.many != nil
+		return v.text != "" || v.many != nil
 	}
 	return v.v.Valued() || v.v.Null()
 }
@@ -135,6 +156,34 @@ type frame struct {
 	// ordinal counts repetitions under each, from 1.
 	ordinal int
 	depth   int
+}
+
+// take gives a value of the run's stack; give takes the last n back. What a
+// closure writes through a pointer would otherwise be an allocation each time.
+func (r *run) take() *val {
+	if r.top < len(r.vals) {
+		v := &r.vals[r.top]
+		r.top++
+		*v = val{}
+		return v
+	}
+	r.top++
+	return new(val)
+}
+
+func (r *run) give(n int) { r.top -= n }
+
+// frame gives a frame of the run's stack for what f calls.
+func (r *run) frame(f *frame) *frame {
+	var next *frame
+	if r.deep < len(r.frames) {
+		next = &r.frames[r.deep]
+	} else {
+		next = new(frame)
+	}
+	r.deep++
+	*next = frame{env: f.env, decl: f.decl, inst: f.inst, ordinal: f.ordinal, depth: f.depth + 1}
+	return next
 }
 
 // A getter reads a source. It reports whether there is a value.
