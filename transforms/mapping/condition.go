@@ -338,7 +338,7 @@ func (p *conditionParser) length() (cond, error) {
 		n := 0
 		if get(r, f, v) {
 			if n = v.reps(); !many {
-				n = utf8.RuneCountInString(v.String())
+				n = utf8.RuneCountInString(r.text(v))
 			}
 		}
 		r.give(1)

@@ -22,7 +22,7 @@ type conversion struct {
 
 // conversions are the built-in ones. Their laws are in the tests.
 func conversions() map[string]conversion {
-	plain := func(_ *run, v *val) (string, bool) { return v.String(), true }
+	plain := func(r *run, v *val) (string, bool) { return r.text(v), true }
 	table := map[string]conversion{
 		"string": {out: "string", text: plain}, "code": {out: "code", text: codeText},
 		"uri": {out: "uri", text: trimmed}, "url": {out: "url", text: trimmed}, "canonical": {out: "canonical", text: trimmed},
@@ -31,11 +31,11 @@ func conversions() map[string]conversion {
 		"positiveInt": {out: "positiveInt", text: positiveInt}, "unsignedInt": {out: "unsignedInt", text: unsignedInt},
 		"boolean": {out: "boolean", text: boolean}, "date": {out: "date", text: dateText},
 		"dateTime": {out: "dateTime", text: dateTimeText}, "instant": {out: "instant", text: instantText},
-		"time":         {out: "time", text: func(_ *run, v *val) (string, bool) { return fits(v.String(), clock) }},
+		"time":         {out: "time", text: func(r *run, v *val) (string, bool) { return fits(r.text(v), clock) }},
 		"base64Binary": {out: "base64Binary", text: base64Text}, "base64": {out: "base64Binary", text: base64Text},
 		"text-base64":    {out: "base64Binary", text: textBase64},
-		"upper":          {out: "string", text: func(_ *run, v *val) (string, bool) { return strings.ToUpper(v.String()), true }},
-		"lower":          {out: "string", text: func(_ *run, v *val) (string, bool) { return strings.ToLower(v.String()), true }},
+		"upper":          {out: "string", text: func(r *run, v *val) (string, bool) { return strings.ToUpper(r.text(v)), true }},
+		"lower":          {out: "string", text: func(r *run, v *val) (string, bool) { return strings.ToLower(r.text(v)), true }},
 		"digits":         {out: "string", text: digitsText},
 		"system-uri":     {out: "uri", text: systemURI},
 		"HD-uri":         {out: "uri", text: hdURI},
@@ -60,17 +60,23 @@ func fits(text string, f func(string) (string, bool)) (string, bool) {
 	return f(text)
 }
 
-func trimmed(_ *run, v *val) (string, bool) { return strings.TrimSpace(v.String()), true }
+func trimmed(r *run, v *val) (string, bool) { return strings.TrimSpace(r.text(v)), true }
 
 // codeText is a code: no space at its ends, single ones within (FHIR R4, code).
-func codeText(_ *run, v *val) (string, bool) {
-	return strings.Join(strings.Fields(v.String()), " "), true
+func codeText(r *run, v *val) (string, bool) {
+	text := r.text(v)
+	for i := range len(text) {
+		if text[i] <= ' ' {
+			return strings.Join(strings.Fields(text), " "), true
+		}
+	}
+	return text, true
 }
 
 // decimal keeps a number as written: 7.20 is not 7.2. A sign +, a leading point
 // and leading zeros, which JSON has no form for, go.
-func decimal(_ *run, v *val) (string, bool) {
-	return fits(strings.TrimSpace(v.String()), jsonNumber)
+func decimal(r *run, v *val) (string, bool) {
+	return fits(strings.TrimSpace(r.text(v)), jsonNumber)
 }
 
 func jsonNumber(text string) (string, bool) {
@@ -95,8 +101,8 @@ func jsonNumber(text string) (string, bool) {
 	return sign + whole + "." + fraction, true
 }
 
-func wholeNumber(v *val, low int64) (string, bool) {
-	return fits(strings.TrimSpace(v.String()), func(text string) (string, bool) {
+func wholeNumber(r *run, v *val, low int64) (string, bool) {
+	return fits(strings.TrimSpace(r.text(v)), func(text string) (string, bool) {
 		text, ok := jsonNumber(text)
 		if !ok || len(text) > 11 || strings.Contains(text, ".") {
 			return "", false
@@ -112,13 +118,13 @@ func wholeNumber(v *val, low int64) (string, bool) {
 	})
 }
 
-func integer(_ *run, v *val) (string, bool)     { return wholeNumber(v, -1<<31) }
-func positiveInt(_ *run, v *val) (string, bool) { return wholeNumber(v, 1) }
-func unsignedInt(_ *run, v *val) (string, bool) { return wholeNumber(v, 0) }
+func integer(r *run, v *val) (string, bool)     { return wholeNumber(r, v, -1<<31) }
+func positiveInt(r *run, v *val) (string, bool) { return wholeNumber(r, v, 1) }
+func unsignedInt(r *run, v *val) (string, bool) { return wholeNumber(r, v, 0) }
 
 // boolean reads the codes of table 0136 and what stands for them.
-func boolean(_ *run, v *val) (string, bool) {
-	switch strings.ToUpper(strings.TrimSpace(v.String())) {
+func boolean(r *run, v *val) (string, bool) {
+	switch strings.ToUpper(strings.TrimSpace(r.text(v))) {
 	case "":
 		return "", true
 	case "Y", "YES", "TRUE", "T", "1":
@@ -129,15 +135,15 @@ func boolean(_ *run, v *val) (string, bool) {
 	return "", false
 }
 
-func dateText(_ *run, v *val) (string, bool) {
-	return fits(strings.TrimSpace(v.String()), func(text string) (string, bool) {
+func dateText(r *run, v *val) (string, bool) {
+	return fits(strings.TrimSpace(r.text(v)), func(text string) (string, bool) {
 		s, ok := parseStamp(text)
 		return s.date(), ok
 	})
 }
 
 func dateTimeText(r *run, v *val) (string, bool) {
-	return fits(strings.TrimSpace(v.String()), func(text string) (string, bool) {
+	return fits(strings.TrimSpace(r.text(v)), func(text string) (string, bool) {
 		s, ok := parseStamp(text)
 		return s.dateTime(r.zone), ok
 	})
@@ -145,7 +151,7 @@ func dateTimeText(r *run, v *val) (string, bool) {
 
 // instantText needs a time: an instant from a day is no value, not midnight.
 func instantText(r *run, v *val) (string, bool) {
-	return fits(strings.TrimSpace(v.String()), func(text string) (string, bool) {
+	return fits(strings.TrimSpace(r.text(v)), func(text string) (string, bool) {
 		s, ok := parseStamp(text)
 		if ok && s.digits < 10 {
 			return "", true
@@ -154,8 +160,8 @@ func instantText(r *run, v *val) (string, bool) {
 	})
 }
 
-func base64Text(_ *run, v *val) (string, bool) {
-	return fits(v.String(), func(text string) (string, bool) {
+func base64Text(r *run, v *val) (string, bool) {
+	return fits(r.text(v), func(text string) (string, bool) {
 		text = strings.Join(strings.Fields(text), "")
 		_, err := base64.StdEncoding.DecodeString(text)
 		return text, err == nil
@@ -168,20 +174,20 @@ func textBase64(r *run, v *val) (string, bool) {
 	return base64.StdEncoding.EncodeToString([]byte(text)), ok
 }
 
-func digitsText(_ *run, v *val) (string, bool) {
+func digitsText(r *run, v *val) (string, bool) {
 	return strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' {
 			return c
 		}
 		return -1
-	}, v.String()), true
+	}, r.text(v)), true
 }
 
 // systemURI is the URI of a coding system as a v2 field names it: a known
 // system's, else a URI, OID or UUID as such, else table 0396's form of a local
 // name.
 func systemURI(r *run, v *val) (string, bool) {
-	text := strings.TrimSpace(v.String())
+	text := strings.TrimSpace(r.text(v))
 	if text == "" {
 		return "", true
 	}
@@ -224,7 +230,7 @@ func hexByte(c byte) string {
 // else urn:oid, urn:uuid, else none.
 func hdURI(r *run, v *val) (string, bool) {
 	one, two, three := v.comp(1), v.comp(2), v.comp(3)
-	uri := authorityURI(r.prog.systems, one.String(), two.String(), three.String())
+	uri := authorityURI(r.prog.systems, r.text(&one), r.text(&two), r.text(&three))
 	if uri != "" {
 		r.touch(&two)
 		r.touch(&three)
@@ -295,7 +301,7 @@ func isUUID(s string) bool {
 }
 
 // encodedText is a composite as it stands in the message.
-func encodedText(_ *run, v *val) (string, bool) {
+func encodedText(r *run, v *val) (string, bool) {
 	if v.level == noLevel {
 		return v.text, true
 	}
@@ -314,7 +320,7 @@ func formattedText(r *run, v *val) (string, bool) {
 			rep := v.rep(1)
 			return whole(&rep), true
 		}
-		return v.String(), true
+		return r.text(v), true
 	}
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
@@ -344,10 +350,10 @@ func whole(v *val) string {
 }
 
 // cweText is the text of a coded value: as meant, else its display, else its code.
-func cweText(_ *run, v *val) (string, bool) {
+func cweText(r *run, v *val) (string, bool) {
 	for _, n := range [...]int{9, 2, 5, 1} {
 		part := v.comp(n)
-		if text := part.String(); text != "" {
+		if text := r.text(&part); text != "" {
 			return text, true
 		}
 	}

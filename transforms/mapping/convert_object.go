@@ -64,13 +64,13 @@ func unitOf(r *run, args []val, obj int32) {
 	}
 	code, text, system := args[0].comp(1), args[0].comp(2), args[0].comp(3)
 	shown := &text
-	if text.String() == "" {
+	if r.text(&text) == "" {
 		shown = &code
 	}
-	r.member(obj, nameUnit, fhir.String, shown.String(), shown)
+	r.member(obj, nameUnit, fhir.String, r.text(shown), shown)
 	if uri, _ := systemURI(r, &system); uri != "" {
 		r.member(obj, nameSystem, fhir.String, uri, &system)
-		r.member(obj, nameCode, fhir.String, code.String(), &code)
+		r.member(obj, nameCode, fhir.String, r.text(&code), &code)
 	}
 }
 
@@ -147,11 +147,11 @@ func v2Event(r *run, v *val, _ []val, obj int32) bool {
 	if v.level == fieldLevel || v.level == repLevel {
 		code = v.comp(2) // all of MSH-9 was handed over
 	}
-	if code.String() == "" {
+	if r.text(&code) == "" {
 		return false
 	}
 	r.member(obj, nameSystem, fhir.String, "http://terminology.hl7.org/CodeSystem/v2-0003", &val{constant: true})
-	return r.member(obj, nameCode, fhir.String, code.String(), &code)
+	return r.member(obj, nameCode, fhir.String, r.text(&code), &code)
 }
 
 // edAttachment is encapsulated data (HL7 v2.5.1, 2A.24): type, subtype,
@@ -159,12 +159,12 @@ func v2Event(r *run, v *val, _ []val, obj int32) bool {
 func edAttachment(r *run, v *val, _ []val, obj int32) bool {
 	rep := v.rep(1)
 	kind, sub, encoding, data := rep.comp(2), rep.comp(3), rep.comp(4), rep.comp(5)
-	r.member(obj, nameContentType, fhir.String, mimeOf(kind.String(), sub.String()), &kind)
-	text := data.String()
+	r.member(obj, nameContentType, fhir.String, mimeOf(r.text(&kind), r.text(&sub)), &kind)
+	text := r.text(&data)
 	if text == "" {
 		return false
 	}
-	switch strings.ToUpper(encoding.String()) {
+	switch strings.ToUpper(r.text(&encoding)) {
 	case "BASE64":
 		clean, ok := base64Text(r, &data)
 		if !ok {
@@ -209,8 +209,8 @@ func mimeOf(kind, sub string) string {
 func rpAttachment(r *run, v *val, _ []val, obj int32) bool {
 	rep := v.rep(1)
 	pointer, kind, sub := rep.comp(1), rep.comp(3), rep.comp(4)
-	r.member(obj, nameContentType, fhir.String, mimeOf(kind.String(), sub.String()), &kind)
-	return r.member(obj, nameURL, fhir.String, pointer.String(), &pointer)
+	r.member(obj, nameContentType, fhir.String, mimeOf(r.text(&kind), r.text(&sub)), &kind)
+	return r.member(obj, nameURL, fhir.String, r.text(&pointer), &pointer)
 }
 
 // misfit warns that a value does not fit what the row makes of it.

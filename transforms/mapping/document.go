@@ -30,6 +30,7 @@ func (p *program) apply(doc *hl7v2.Message, header message.Header, zone *time.Lo
 	r := &run{
 		prog: p, doc: doc, header: header, zone: zone, byKey: map[string]int32{}, ordinals: map[string]int{}, cache: map[string]int32{},
 	}
+	r.whole = plainText(doc)
 	r.fieldsAt = make([]fieldsOf, doc.Len())
 	r.fields = make([]hl7v2.Value, 0, doc.Len()*18)
 	r.reset(64 + doc.Len()*56)

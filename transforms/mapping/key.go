@@ -95,59 +95,69 @@ func (r *run) keysOf(resource string, candidates []candidate, f *frame) (keys []
 	return nil, true
 }
 
-// candidate adds the keys that one candidate gives.
+// candidate adds the keys that one candidate gives: one, or with {NAME} one for
+// each key of that resource.
 func (r *run) candidate(keys []string, resource string, c *candidate, f *frame, fallback bool) ([]string, bool) {
-	start := len(keys)
-	stem := appendPart(nil, resource)
+	head := appendPart(r.head[:0], resource)
 	if c.fallback {
-		stem = appendPart(stem, "message:"+r.senderScope())
+		head = appendPart(head, "message:"+r.senderScope())
 	}
-	stems := [][]byte{stem}
+	tail := r.scratch[:0]
+	var above []string
+	split := -1 // where in tail the key of the other resource belongs
 	for i := range c.parts {
 		p := &c.parts[i]
 		if p.making >= 0 {
-			above := r.nearest(f.env, p.making)
-			if above < 0 {
-				return keys[:start], fallback
+			other := r.nearest(f.env, p.making)
+			if other < 0 {
+				return keys, fallback
 			}
-			of := r.insts[above].keys
-			fallback = fallback || r.insts[above].fallback
-			next := make([][]byte, 0, len(stems)*len(of))
-			for _, key := range of[:min(len(of), 4)] {
-				for _, stem := range stems {
-					next = append(next, appendPart(append([]byte(nil), stem...), key))
-				}
+			fallback = fallback || r.insts[other].fallback
+			of := r.insts[other].keys
+			if split < 0 {
+				above, split = of[:min(len(of), maxAbove)], len(tail)
+			} else {
+				tail = appendPart(tail, of[0])
 			}
-			stems = next
 			continue
 		}
 		v := r.take()
 		ok := p.get(r, f, v) && !v.null()
 		r.give(1) // v is read on below, before anything else takes its place
-		if !ok && !p.optional {
-			return keys[:start], fallback
-		}
-		r.scratch = r.scratch[:0]
+		before := len(tail)
 		if ok {
-			r.scratch = r.identity(r.scratch, v, p)
-			if len(r.scratch) == 0 && !p.optional {
-				return keys[:start], fallback
-			}
-		} else {
-			r.scratch = appendPart(r.scratch, "")
+			tail = r.identity(tail, v, p)
 		}
-		for j := range stems {
-			stems[j] = append(stems[j], r.scratch...)
+		if len(tail) == before {
+			if !p.optional {
+				return keys, fallback
+			}
+			tail = appendPart(tail, "")
 		}
 	}
-	for _, stem := range stems {
-		if c.ordinal {
-			n := r.count(string(stem))
-			stem = appendPart(stem, strconv.Itoa(n))
-		}
-		keys = addKey(keys, string(stem))
+	r.head, r.scratch = head, tail
+	if split < 0 {
+		return r.finishKey(keys, c, append(head, tail...)), fallback
+	}
+	for _, key := range above {
+		whole := append(head, tail[:split]...)
+		whole = append(appendPart(whole, key), tail[split:]...)
+		r.head = whole[:0]
+		keys = r.finishKey(keys, c, whole)
 	}
 	return keys, fallback
+}
+
+// maxAbove bounds how many names of the resource above a key is made with.
+const maxAbove = 4
+
+func (r *run) finishKey(keys []string, c *candidate, key []byte) []string {
+	if c.ordinal {
+		n := r.ordinals[string(key)] + 1
+		r.ordinals[string(key)] = n
+		key = appendPart(key, strconv.Itoa(n))
+	}
+	return addKey(keys, string(key))
 }
 
 func addKey(keys []string, key string) []string {
@@ -181,17 +191,17 @@ func (r *run) everyRep(keys []string, resource string, c *candidate, f *frame) [
 // appended when there is no value.
 func (r *run) identity(key []byte, v *val, p *keyPart) []byte {
 	if p.shape.id == 0 {
-		text := v.String()
+		text := r.text(v)
 		if text == "" {
 			return key
 		}
 		return appendPart(key, text)
 	}
 	id := v.comp(p.shape.id)
-	number := id.String()
+	number := r.text(&id)
 	if number == "" && p.shape.id == 10 { // XON before 2.5 has the number in component 3
 		id = v.comp(3)
-		number = id.String()
+		number = r.text(&id)
 	}
 	if number == "" {
 		return key
@@ -200,10 +210,10 @@ func (r *run) identity(key []byte, v *val, p *keyPart) []byte {
 	auth := v.comp(p.shape.authority)
 	if p.shape.flat {
 		two, three := v.comp(p.shape.authority+1), v.comp(p.shape.authority+2)
-		space, universal, sort = auth.String(), two.String(), three.String()
+		space, universal, sort = r.text(&auth), r.text(&two), r.text(&three)
 	} else {
 		one, two, three := auth.comp(1), auth.comp(2), auth.comp(3)
-		space, universal, sort = one.String(), two.String(), three.String()
+		space, universal, sort = r.text(&one), r.text(&two), r.text(&three)
 	}
 	system := r.authority(space, universal, sort)
 	if system == "" {

@@ -12,7 +12,7 @@ import (
 // lookup turns a code by a table. Without an entry the local coding stays where
 // there is room for it, and a work-list entry is raised either way.
 func (r *run) lookup(table *tables.Table, v *val, keepLocal bool) (coding, bool) {
-	text := strings.TrimSpace(v.String())
+	text := strings.TrimSpace(r.text(v))
 	if table.Ignores(text) {
 		return coding{}, false
 	}

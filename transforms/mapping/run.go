@@ -32,6 +32,8 @@ type run struct {
 	unfitAt  span
 	parked   error
 	scratch  []byte
+	head     []byte
+	whole    string // the message, when its bytes are its text
 	vals     [48]val
 	top      int
 	frames   [14]frame

@@ -82,7 +82,7 @@ func runTemplate(r *run, f *frame, pieces []tpiece, out *val) bool {
 		v := r.take()
 		piece := ""
 		if p.get(r, f, v) && !v.null() {
-			piece = v.String()
+			piece = r.text(v)
 		}
 		r.give(1) // v is read on below, before anything else takes its place
 		if piece == "" && !p.optional {

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"strings"
+
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
@@ -53,6 +55,46 @@ func (v *val) is(want string) bool {
 		}
 	}
 	return string(raw) == want
+}
+
+// text is the value as text; a piece of the message where the bytes are the
+// text, so that it costs nothing.
+func (r *run) text(v *val) string {
+	if v.level == noLevel {
+		return v.text
+	}
+	leaf := v.leaf()
+	if r.whole == "" {
+		return leaf.Text()
+	}
+	start, end := leaf.Span()
+	piece := r.whole[start:end]
+	if strings.IndexByte(piece, '\\') >= 0 || leaf.Null() {
+		return leaf.Text()
+	}
+	return piece
+}
+
+// plainText is the whole message as a string when all of it is ASCII with the
+// usual escape character, else "": then each value is decoded by itself.
+func plainText(doc *hl7v2.Message) string {
+	if doc.Delims().Escape != '\\' {
+		return ""
+	}
+	raw := doc.Encode(nil)
+	for _, c := range raw {
+		if c >= 0x80 {
+			return ""
+		}
+	}
+	// Where the parser decoded, its places are not those of the bytes.
+	if last := doc.Segment(doc.Len() - 1); last.Valid() {
+		start, end := last.Span()
+		if end > len(raw) || string(raw[start:end]) != string(last.Raw()) {
+			return ""
+		}
+	}
+	return string(raw)
 }
 
 // leaf is the first component or subcomponent of a composite, or the value.
