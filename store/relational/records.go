@@ -1,0 +1,620 @@
+package relational
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/store"
+)
+
+// A WriteSet are the effects of one message, or of one API transaction.
+type WriteSet struct {
+	Writes []store.Write
+	// Message is messages.seq of the message they come from; 0 for the API.
+	Message int64
+	Now     time.Time
+	Actor   string
+}
+
+// codecs of resource.content.
+const (
+	codecJSON = 0
+	codecZstd = 1
+	packAbove = 2048 // bytes: below, the index pages cost more than the text
+)
+
+var packer = func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(4))
+	if err != nil {
+		panic(err) // options that are always right
+	}
+	return e
+}()
+
+var unpacker = func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(4), zstd.WithDecoderMaxMemory(256<<20))
+	if err != nil {
+		panic(err) // options that are always right
+	}
+	return d
+}()
+
+func pack(content []byte) (int, []byte) {
+	if len(content) <= packAbove {
+		return codecJSON, content
+	}
+	return codecZstd, packer.EncodeAll(content, make([]byte, 0, len(content)/3))
+}
+
+func unpack(codec int, content []byte) ([]byte, error) {
+	if codec == codecJSON {
+		return content, nil
+	}
+	out, err := unpacker.DecodeAll(content, nil)
+	if err != nil {
+		return nil, errors.New("stored content cannot be unpacked: the row is damaged")
+	}
+	return out, nil
+}
+
+// systemID is the number of a code system in the index tables: the beginning
+// of its hash, 0 for none. No dictionary has to be kept in step.
+func systemID(uri string) int64 {
+	if uri == "" {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(uri))
+	return int64(binary.BigEndian.Uint64(sum[:8])&math.MaxInt64 | 1)
+}
+
+func keyHash(key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	return sum[:]
+}
+
+// A head is one write on its way into the tables.
+type head struct {
+	w       *store.Write
+	set     *WriteSet
+	rtype   int
+	rid     int64
+	comp    int64
+	version int
+	skip    bool // nothing about the content changed
+}
+
+// ApplyWrites writes several sets in the transaction it is given: all of them,
+// or an error (store.ErrConflict when an expectation did not hold) after which
+// the caller rolls back. The statements carry many rows each, so that several
+// messages share them. A resource may stand in one call once only.
+func ApplyWrites(ctx context.Context, tx Tx, sets []WriteSet) error {
+	heads, err := headsOf(sets)
+	if err != nil {
+		return err
+	}
+	_, err = applyHeads(ctx, tx, heads)
+	return err
+}
+
+func headsOf(sets []WriteSet) ([]*head, error) {
+	var heads []*head
+	seen := map[string]bool{}
+	for i := range sets {
+		for j := range sets[i].Writes {
+			w := &sets[i].Writes[j]
+			h := &head{w: w, set: &sets[i], rtype: definitions.Number(w.Type)}
+			if h.rtype == 0 {
+				return nil, fmt.Errorf("%s is no resource type", w.Type)
+			}
+			if place := w.Type + "/" + w.ID; seen[place] {
+				return nil, store.ErrConflict // of two messages in one group: each by itself
+			} else {
+				seen[place] = true
+			}
+			heads = append(heads, h)
+		}
+	}
+	return heads, nil
+}
+
+func applyHeads(ctx context.Context, tx Tx, heads []*head) ([]*head, error) {
+	patients := map[string]int64{}
+	var others []*head
+	var first []*head
+	for _, h := range heads {
+		if h.w.Type == "Patient" {
+			first = append(first, h)
+		} else {
+			others = append(others, h)
+		}
+	}
+	if err := writeHeads(ctx, tx, first); err != nil {
+		return nil, err
+	}
+	for _, h := range first {
+		patients[h.w.ID] = h.rid
+		h.comp = h.rid
+	}
+	if err := compartments(ctx, tx, others, patients); err != nil {
+		return nil, err
+	}
+	if err := writeHeads(ctx, tx, others); err != nil {
+		return nil, err
+	}
+	if err := ownComp(ctx, tx, first); err != nil {
+		return nil, err
+	}
+	if err := writeKeys(ctx, tx, heads); err != nil {
+		return nil, err
+	}
+	if err := writeIndex(ctx, tx, heads); err != nil {
+		return nil, err
+	}
+	return heads, writeLog(ctx, tx, heads)
+}
+
+// compartments finds the patients that resources belong to.
+func compartments(ctx context.Context, tx Tx, heads []*head, known map[string]int64) error {
+	var missing []string
+	for _, h := range heads {
+		id := h.w.Index.Patient
+		if _, ok := known[id]; id != "" && !ok {
+			known[id] = 0
+			missing = append(missing, id)
+		}
+	}
+	err := inList(missing, func(marks string, args []any) error {
+		rows, err := tx.Query(ctx, `SELECT rid, id FROM resource WHERE tenant = 0 AND rtype = ? AND id IN (`+marks+`)`, append([]any{definitions.Number("Patient")}, args...)...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var rid int64
+			var id string
+			if err := rows.Scan(&rid, &id); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			known[id] = rid
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	for _, h := range heads {
+		h.comp = known[h.w.Index.Patient]
+	}
+	return err
+}
+
+// sizes are how many rows one statement carries: a few, so that prepared
+// statements are used again.
+var sizes = []int{128, 32, 8, 1}
+
+// inList calls f with lists of marks of a few fixed lengths; the last argument
+// fills up.
+func inList[T any](values []T, f func(marks string, args []any) error) error {
+	for len(values) > 0 {
+		n := 1
+		for _, s := range []int{1, 8, 32, 128} {
+			n = s
+			if s >= len(values) {
+				break
+			}
+		}
+		args := make([]any, n)
+		for i := range n {
+			args[i] = values[min(i, len(values)-1)]
+		}
+		if err := f(strings.TrimSuffix(strings.Repeat("?,", n), ","), args); err != nil {
+			return err
+		}
+		values = values[min(n, len(values)):]
+	}
+	return nil
+}
+
+// insert runs an INSERT of many rows in statements of a few fixed sizes and
+// returns how many were inserted.
+func insert(ctx context.Context, tx Tx, into string, width int, tail string, args []any) (int64, error) {
+	var total int64
+	one := "(" + strings.TrimSuffix(strings.Repeat("?,", width), ",") + "),"
+	for _, size := range sizes {
+		if size*width > 1200 {
+			continue
+		}
+		for len(args) >= size*width {
+			n, err := tx.Exec(ctx, into+" VALUES "+strings.TrimSuffix(strings.Repeat(one, size), ",")+tail, args[:size*width]...)
+			if err != nil {
+				return total, err
+			}
+			total += n
+			args = args[size*width:]
+		}
+	}
+	return total, nil
+}
+
+// writeHeads inserts the new resources and updates the others.
+func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
+	var fresh []*head
+	for _, h := range heads {
+		if h.w.Expect > 0 {
+			if err := update(ctx, tx, h); err != nil {
+				return err
+			}
+			continue
+		}
+		if h.w.Delete {
+			return store.ErrNotFound
+		}
+		fresh = append(fresh, h)
+	}
+	return create(ctx, tx, fresh)
+}
+
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, content) VALUES `
+
+// create inserts heads; one that stands there already is a conflict.
+func create(ctx context.Context, tx Tx, heads []*head) error {
+	byPlace := make(map[string]*head, len(heads))
+	for _, h := range heads {
+		byPlace[fmt.Sprint(h.rtype, "/", h.w.ID)] = h
+	}
+	for len(heads) > 0 {
+		size := 1
+		for _, s := range sizes {
+			if s <= len(heads) && s*9 <= 1200 {
+				size = s
+				break
+			}
+		}
+		args := make([]any, 0, size*9)
+		for _, h := range heads[:size] {
+			codec, content := pack(h.w.Content)
+			h.version = 1
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content)
+		}
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for rows.Next() {
+			var rid int64
+			var rtype int
+			var id string
+			if err := rows.Scan(&rid, &rtype, &id); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			byPlace[fmt.Sprint(rtype, "/", id)].rid = rid
+			n++
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if n != size {
+			return store.ErrConflict
+		}
+		heads = heads[size:]
+	}
+	return nil
+}
+
+// update replaces the current version of one resource, which goes to the
+// history.
+func update(ctx context.Context, tx Tx, h *head) error {
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE"
+	}
+	var version, deleted int
+	var hash []byte
+	var comp int64
+	found, err := one(ctx, tx, `SELECT rid, version, deleted, body_hash, comp FROM resource WHERE tenant = 0 AND rtype = ? AND id = ?`+lock, []any{h.rtype, h.w.ID}, &h.rid, &version, &deleted, &hash, &comp)
+	if err != nil {
+		return err
+	}
+	if !found || version != h.w.Expect {
+		return store.ErrConflict
+	}
+	h.version = version
+	if h.w.Type == "Patient" {
+		h.comp = h.rid
+	}
+	if (deleted == 0 && !h.w.Delete && string(hash) == string(h.w.Hash[:])) || (deleted == 1 && h.w.Delete) {
+		h.skip = true
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, content) SELECT rid, version, last_updated, deleted, codec, key_id, content FROM resource WHERE rid = ?`, h.rid); err != nil {
+		return fmt.Errorf("history: %w", err)
+	}
+	h.version++
+	codec, content := pack(h.w.Content)
+	gone := 0
+	if h.w.Delete {
+		codec, content, gone = codecJSON, nil, 1
+	}
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content, h.rid)
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, h.rid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownComp makes new patients members of their own compartment.
+func ownComp(ctx context.Context, tx Tx, heads []*head) error {
+	var rids []int64
+	for _, h := range heads {
+		if h.w.Expect == 0 {
+			rids = append(rids, h.rid)
+		}
+	}
+	return inList(rids, func(marks string, args []any) error {
+		_, err := tx.Exec(ctx, `UPDATE resource SET comp = rid WHERE rid IN (`+marks+`)`, args...)
+		return err
+	})
+}
+
+type ownedKey struct {
+	rtype int
+	hash  []byte
+	rid   int64
+}
+
+// writeKeys claims identities. One that is another resource's is a conflict.
+func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
+	var args []any
+	var claimed []ownedKey
+	for _, h := range heads {
+		if h.w.Delete {
+			continue
+		}
+		for _, k := range h.w.Keys {
+			o := ownedKey{h.rtype, keyHash(k), h.rid}
+			claimed = append(claimed, o)
+			args = append(args, o.rtype, o.hash, o.rid)
+		}
+	}
+	// In one order everywhere: writers that meet wait, and do not deadlock.
+	n, err := insert(ctx, tx, `INSERT INTO identity_key (rtype, k, rid)`, 3, ` ON CONFLICT DO NOTHING`, sortKeys(args))
+	if err != nil {
+		return fmt.Errorf("identities: %w", err)
+	}
+	if n == int64(len(claimed)) {
+		return nil
+	}
+	return verifyKeys(ctx, tx, claimed)
+}
+
+func sortKeys(args []any) []any {
+	type triple [3]any
+	list := make([]triple, 0, len(args)/3)
+	for i := 0; i+2 < len(args); i += 3 {
+		list = append(list, triple{args[i], args[i+1], args[i+2]})
+	}
+	slices.SortFunc(list, func(a, b triple) int {
+		x, _ := a[1].([]byte)
+		y, _ := b[1].([]byte)
+		return strings.Compare(string(x), string(y))
+	})
+	out := args[:0:0]
+	for _, t := range list {
+		out = append(out, t[0], t[1], t[2])
+	}
+	return out
+}
+
+func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
+	want := make(map[string]int64, len(claimed))
+	var hashes [][]byte
+	for _, c := range claimed {
+		want[fmt.Sprint(c.rtype, string(c.hash))] = c.rid
+		hashes = append(hashes, c.hash)
+	}
+	return inList(hashes, func(marks string, args []any) error {
+		rows, err := tx.Query(ctx, `SELECT rtype, k, rid, merged_into FROM identity_key WHERE k IN (`+marks+`)`, args...)
+		if err != nil {
+			return err
+		}
+		conflict := false
+		for rows.Next() {
+			var rtype int
+			var k []byte
+			var rid int64
+			var merged *int64
+			if err := rows.Scan(&rtype, &k, &rid, &merged); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			if merged != nil {
+				rid = *merged
+			}
+			if owner, asked := want[fmt.Sprint(rtype, string(k))]; asked && owner != rid {
+				conflict = true
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if conflict {
+			return store.ErrConflict
+		}
+		return nil
+	})
+}
+
+// writeIndex inserts the index rows of everything that was written.
+func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
+	var tokens, dates, texts, refs, numbers []any
+	for _, h := range heads {
+		if h.skip || h.w.Delete {
+			continue
+		}
+		x := &h.w.Index
+		for _, r := range x.Tokens {
+			tokens = append(tokens, int(r.Param), []byte(limit(r.Value)), systemID(r.System), h.rid, h.comp)
+		}
+		for _, r := range x.Dates {
+			dates = append(dates, int(r.Param), r.Lo, r.Hi, h.rid, h.comp)
+		}
+		for _, r := range x.Strings {
+			texts = append(texts, int(r.Param), noNUL(r.Norm), []byte(limit(r.Exact)), h.rid)
+		}
+		for _, r := range x.Refs {
+			refs = append(refs, int(r.Param), definitions.Number(r.Type), noNUL(limit(r.ID)), h.rid)
+		}
+		for _, r := range x.Numbers {
+			numbers = append(numbers, int(r.Param), systemID(r.System), noNUL(limit(r.Unit)), r.Value, h.rid, h.comp)
+		}
+	}
+	for _, t := range []struct {
+		into  string
+		width int
+		args  []any
+	}{
+		{`INSERT INTO ix_token (pid, val, sys, rid, comp)`, 5, tokens},
+		{`INSERT INTO ix_date (pid, lo, hi, rid, comp)`, 5, dates},
+		{`INSERT INTO ix_string (pid, norm, val, rid)`, 4, texts},
+		{`INSERT INTO ix_ref (pid, ttype, tkey, rid)`, 4, refs},
+		{`INSERT INTO ix_number (pid, sys, unit, val, rid, comp)`, 6, numbers},
+	} {
+		if _, err := insert(ctx, tx, t.into, t.width, ` ON CONFLICT DO NOTHING`, t.args); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
+	return nil
+}
+
+// limit keeps a value short enough for an index key: a long one by its
+// beginning and its hash, so that equal values stay equal.
+func limit(s string) string {
+	if len(s) <= 200 {
+		return s
+	}
+	return Clean(s)
+}
+
+func noNUL(s string) string {
+	if strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(s, "\x00", "\uFFFD")
+}
+
+// writeLog notes what changed.
+func writeLog(ctx context.Context, tx Tx, heads []*head) error {
+	var args []any
+	for _, h := range heads {
+		if h.skip {
+			continue
+		}
+		op := "U"
+		switch {
+		case h.w.Delete:
+			op = "D"
+		case h.version == 1:
+			op = "C"
+		}
+		var from any
+		if h.set.Message != 0 {
+			from = h.set.Message
+		}
+		args = append(args, Micros(h.set.Now), h.rtype, h.rid, h.version, op, from)
+	}
+	_, err := insert(ctx, tx, `INSERT INTO change_log (at, rtype, rid, version, op, message)`, 6, "", args)
+	return err
+}
+
+// ErrKeyUsed is returned for an idempotency key that was used with other writes.
+var ErrKeyUsed = errors.New("the idempotency key was used with other content")
+
+// ApplyAPI is a transaction of the API: the writes, an audit row for each, and
+// the idempotency key if there is one.
+func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time) ([]store.Resource, error) {
+	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor}})
+	if err != nil {
+		return nil, err
+	}
+	if by.Key != "" {
+		repeated, err := claimKey(ctx, tx, writes, by, now)
+		if err != nil || repeated {
+			if err == nil {
+				return currentOf(ctx, tx, writes)
+			}
+			return nil, err
+		}
+	}
+	if heads, err = applyHeads(ctx, tx, heads); err != nil {
+		return nil, err
+	}
+	var out []store.Resource
+	for _, h := range heads {
+		action := "fhir.write"
+		if h.w.Delete {
+			action = "fhir.delete"
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash})
+	}
+	return inOrder(out, writes), nil
+}
+
+func inOrder(list []store.Resource, writes []store.Write) []store.Resource {
+	place := map[string]store.Resource{}
+	for _, r := range list {
+		place[r.Type+"/"+r.ID] = r
+	}
+	out := make([]store.Resource, 0, len(writes))
+	for i := range writes {
+		out = append(out, place[writes[i].Type+"/"+writes[i].ID])
+	}
+	return out
+}
+
+func claimKey(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time) (repeated bool, err error) {
+	sum := sha256.New()
+	for i := range writes {
+		sum.Write([]byte(writes[i].Type))
+		sum.Write(writes[i].Hash[:])
+	}
+	hash := sum.Sum(nil)
+	n, err := tx.Exec(ctx, `INSERT INTO ingest_key (client, k, at, body_hash, outcome) VALUES (?, ?, ?, ?, '') ON CONFLICT DO NOTHING`, by.Actor, keyHash(by.Key), Micros(now), hash)
+	if err != nil || n == 1 {
+		return false, err
+	}
+	var had []byte
+	if _, err := one(ctx, tx, `SELECT body_hash FROM ingest_key WHERE client = ? AND k = ?`, []any{by.Actor, keyHash(by.Key)}, &had); err != nil {
+		return false, err
+	}
+	if string(had) != string(hash) {
+		return false, ErrKeyUsed
+	}
+	return true, nil
+}
+
+func currentOf(ctx context.Context, tx Tx, writes []store.Write) ([]store.Resource, error) {
+	var out []store.Resource
+	for i := range writes {
+		r, err := readOne(ctx, tx, writes[i].Type, writes[i].ID)
+		if err != nil && !errors.Is(err, store.ErrDeleted) {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}

@@ -1,0 +1,494 @@
+package relational
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/store"
+)
+
+// A sqlText is a query being written; values are arguments, never text.
+type sqlText struct {
+	b     strings.Builder
+	args  []any
+	alias int
+}
+
+func (q *sqlText) add(text string, args ...any) {
+	q.b.WriteString(text)
+	q.args = append(q.args, args...)
+}
+
+// Search returns the resources that match a query.
+func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) {
+	page := store.Page{Total: -1}
+	err := r.lend(ctx, func(tx Tx) error {
+		if q.Total || q.Limit == 0 {
+			count := &sqlText{}
+			count.add(`SELECT COUNT(*) FROM resource r WHERE `)
+			if err := count.matches(&q, "r"); err != nil {
+				return err
+			}
+			if _, err := one(ctx, tx, count.b.String(), count.args, &page.Total); err != nil {
+				return err
+			}
+		}
+		if q.Limit == 0 {
+			return nil
+		}
+		return r.page(ctx, tx, &q, &page)
+	})
+	return page, err
+}
+
+// page reads one page in the order asked for, by keyset: the sort values and
+// the rid of the last one stand in the cursor.
+func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Page) error {
+	text := &sqlText{}
+	text.add(`SELECT * FROM (SELECT ` + resourceColumns)
+	for i, s := range q.Sort {
+		if err := text.sortValue(s, i); err != nil {
+			return err
+		}
+	}
+	text.add(` FROM resource r WHERE `)
+	if err := text.matches(q, "r"); err != nil {
+		return err
+	}
+	text.add(`) q`)
+	if q.After != "" {
+		after, err := r.openCursor(q.After)
+		if err != nil {
+			return err
+		}
+		if len(after.Values) != len(q.Sort) {
+			return ErrCursor
+		}
+		text.add(` WHERE `)
+		text.after(q.Sort, after, 0)
+	}
+	text.add(` ORDER BY `)
+	for i, s := range q.Sort {
+		name := "s" + strconv.Itoa(i)
+		text.add(name + direction(s) + ` NULLS LAST, `)
+	}
+	text.add(`rid LIMIT ?`, q.Limit+1)
+	rows, err := tx.Query(ctx, text.b.String(), text.args...)
+	if err != nil {
+		return err
+	}
+	last := cursor{}
+	for rows.Next() {
+		values := make([]any, len(q.Sort))
+		dest := make([]any, len(values))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		rid, res, err := scanResource(rows, dest...)
+		if err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		if len(page.Resources) == q.Limit {
+			page.Next = r.sealCursor(last)
+			break
+		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				values[i] = string(b)
+			}
+		}
+		last = cursor{Values: values, RID: rid}
+		page.Resources = append(page.Resources, res)
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+func direction(s store.SortKey) string {
+	if s.Desc {
+		return " DESC"
+	}
+	return ""
+}
+
+// sortValue adds the value a resource is sorted by.
+func (q *sqlText) sortValue(s store.SortKey, i int) error {
+	name := ` AS s` + strconv.Itoa(i)
+	switch s.Shape {
+	case store.ShapeDate:
+		q.add(`, (SELECT MIN(x.lo) FROM ix_date x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+	case store.ShapeString:
+		q.add(`, (SELECT MIN(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+	case store.ShapeToken:
+		q.add(`, (SELECT MIN(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+	case store.ShapeNumber:
+		q.add(`, (SELECT MIN(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+	case store.ShapeLastUpdated:
+		q.add(`, r.last_updated` + name)
+	case store.ShapeID:
+		q.add(`, r.id` + name)
+	default:
+		return fmt.Errorf("no order by shape %d", s.Shape)
+	}
+	return nil
+}
+
+// after adds the condition that a row comes behind a cursor: NULLs are last.
+func (q *sqlText) after(keys []store.SortKey, c cursor, i int) {
+	if i == len(keys) {
+		q.add(`rid > ?`, c.RID)
+		return
+	}
+	name := "s" + strconv.Itoa(i)
+	if c.Values[i] == nil {
+		q.add(`(` + name + ` IS NULL AND `)
+		q.after(keys, c, i+1)
+		q.add(`)`)
+		return
+	}
+	op := " > "
+	if keys[i].Desc {
+		op = " < "
+	}
+	v := c.Values[i]
+	if s, ok := v.(string); ok && keys[i].Shape == store.ShapeToken {
+		v = []byte(s)
+	}
+	q.add(`(`+name+op+`? OR `+name+` IS NULL OR (`+name+` = ? AND `, v, v)
+	q.after(keys, c, i+1)
+	q.add(`))`)
+}
+
+// A cursor is where a page ended.
+type cursor struct {
+	Values []any
+	RID    int64
+}
+
+// ErrCursor is returned for a cursor this store has not made.
+var ErrCursor = errors.New("the page cursor is not one of this server")
+
+func (r *Reader) sealCursor(c cursor) string {
+	for i, v := range c.Values {
+		if n, ok := v.(int64); ok {
+			c.Values[i] = strconv.FormatInt(n, 10) + "#"
+		}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return "" // texts and numbers always marshal
+	}
+	return base64.RawURLEncoding.EncodeToString(append(r.sign(text), text...))
+}
+
+func (r *Reader) sign(text []byte) []byte {
+	h := hmac.New(sha256.New, r.secret)
+	h.Write([]byte("cursor"))
+	h.Write(text)
+	return h.Sum(nil)[:16]
+}
+
+func (r *Reader) openCursor(s string) (cursor, error) {
+	var c cursor
+	data, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(data) < 16 || !hmac.Equal(data[:16], r.sign(data[16:])) {
+		return c, ErrCursor
+	}
+	if err := json.Unmarshal(data[16:], &c); err != nil {
+		return c, ErrCursor
+	}
+	for i, v := range c.Values {
+		text, ok := v.(string)
+		if !ok {
+			continue
+		}
+		if digits, ok := strings.CutSuffix(text, "#"); ok {
+			if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+				c.Values[i] = n
+			}
+		}
+	}
+	return c, nil
+}
+
+// weight orders clauses: what selects few resources comes first and is looked
+// up in its index; the others are asked of each that is left.
+func weight(c *store.Clause) int {
+	if c.Not || c.Missing != nil {
+		return 9
+	}
+	switch c.Shape {
+	case store.ShapeID:
+		return 0
+	case store.ShapeRef:
+		return 1
+	case store.ShapeToken:
+		if p, ok := definitions.ParamByID(c.Param); ok && p.Code == "identifier" {
+			return 1
+		}
+		return 4
+	case store.ShapeString:
+		return 3
+	case store.ShapeNumber:
+		return 5
+	case store.ShapeDate:
+		return 6
+	}
+	return 7
+}
+
+// matches writes the condition of a query over the resource of an alias.
+func (q *sqlText) matches(query *store.Query, alias string) error {
+	q.add(alias+`.tenant = 0 AND `+alias+`.rtype = ? AND `+alias+`.deleted = 0`, definitions.Number(query.Type))
+	clauses := make([]*store.Clause, len(query.Where))
+	for i := range query.Where {
+		clauses[i] = &query.Where[i]
+	}
+	sort.SliceStable(clauses, func(i, j int) bool { return weight(clauses[i]) < weight(clauses[j]) })
+	for i, c := range clauses {
+		q.add(` AND `)
+		if err := q.clause(c, alias, i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tables are the index table of each shape.
+var tables = map[store.Shape]string{
+	store.ShapeToken: "ix_token", store.ShapeDate: "ix_date", store.ShapeString: "ix_string", store.ShapeRef: "ix_ref", store.ShapeNumber: "ix_number",
+}
+
+func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
+	if c.Has != nil {
+		return q.has(c, alias)
+	}
+	if c.Shape == store.ShapeID || c.Shape == store.ShapeLastUpdated {
+		return q.own(c, alias)
+	}
+	table, ok := tables[c.Shape]
+	if !ok {
+		return fmt.Errorf("no search by shape %d", c.Shape)
+	}
+	q.alias++
+	x := "x" + strconv.Itoa(q.alias)
+	if c.Missing != nil {
+		not := ""
+		if *c.Missing {
+			not = "NOT "
+		}
+		q.add(not+`EXISTS (SELECT 1 FROM `+table+` `+x+` WHERE `+x+`.rid = `+alias+`.rid AND `+x+`.pid = ?)`, int(c.Param))
+		return nil
+	}
+	if first && !c.Not {
+		q.add(alias + `.rid IN (SELECT ` + x + `.rid FROM ` + table + ` ` + x + ` WHERE `)
+	} else {
+		if c.Not {
+			q.add(`NOT `)
+		}
+		q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
+	}
+	q.add(x+`.pid = ? AND (`, int(c.Param))
+	if err := q.alternatives(c, x); err != nil {
+		return err
+	}
+	q.add(`))`)
+	return nil
+}
+
+func (q *sqlText) alternatives(c *store.Clause, x string) error {
+	n := 0
+	or := func() {
+		if n++; n > 1 {
+			q.add(` OR `)
+		}
+	}
+	for i := range c.Any {
+		or()
+		m := &c.Any[i]
+		switch c.Shape {
+		case store.ShapeToken:
+			q.token(m, x)
+		case store.ShapeDate:
+			q.interval(m, x)
+		case store.ShapeString:
+			q.text(m, x)
+		case store.ShapeRef:
+			q.reference(m, x)
+		case store.ShapeNumber:
+			q.number(m, x)
+		}
+	}
+	for i := range c.Chain {
+		or()
+		q.alias++
+		t := "t" + strconv.Itoa(q.alias)
+		q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(c.Chain[i].Type))
+		if err := q.matches(&c.Chain[i], t); err != nil {
+			return err
+		}
+		q.add(`))`)
+	}
+	if n == 0 {
+		q.add(`1 = 0`)
+	}
+	return nil
+}
+
+func (q *sqlText) token(m *store.Match, x string) {
+	q.add(`(1 = 1`)
+	if m.Value != nil {
+		q.add(` AND `+x+`.val = ?`, []byte(limit(*m.Value)))
+	}
+	if m.System != nil {
+		q.add(` AND `+x+`.sys = ?`, systemID(*m.System))
+	}
+	q.add(`)`)
+}
+
+// interval compares [lo, hi] of the resource with the one searched for.
+func (q *sqlText) interval(m *store.Match, x string) {
+	switch m.Prefix {
+	case "ne":
+		q.add(`NOT (`+x+`.lo >= ? AND `+x+`.hi <= ?)`, m.Lo, m.Hi)
+	case "lt":
+		q.add(x+`.lo < ?`, m.Lo)
+	case "gt":
+		q.add(x+`.hi > ?`, m.Hi)
+	case "le":
+		q.add(x+`.lo <= ?`, m.Hi)
+	case "ge":
+		q.add(x+`.hi >= ?`, m.Lo)
+	case "sa":
+		q.add(x+`.lo > ?`, m.Hi)
+	case "eb":
+		q.add(x+`.hi < ?`, m.Lo)
+	case "ap":
+		q.add(`(`+x+`.lo <= ? AND `+x+`.hi >= ?)`, m.Hi, m.Lo)
+	default:
+		q.add(`(`+x+`.lo >= ? AND `+x+`.hi <= ?)`, m.Lo, m.Hi)
+	}
+}
+
+func (q *sqlText) text(m *store.Match, x string) {
+	switch {
+	case m.Exact:
+		q.add(x+`.val = ?`, []byte(limit(m.Text)))
+	case m.Contains:
+		escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(noNUL(m.Text))
+		q.add(x+`.norm LIKE ? ESCAPE '\'`, "%"+escaped+"%")
+	default:
+		q.add(`(`+x+`.norm >= ? AND `+x+`.norm < ?)`, noNUL(m.Text), noNUL(m.Text)+"\U0010FFFF")
+	}
+}
+
+func (q *sqlText) reference(m *store.Match, x string) {
+	key := noNUL(limit(m.ID))
+	if m.Type == "*" {
+		q.add(`(`+x+`.tkey = ? AND `+x+`.ttype <> 0)`, key)
+		return
+	}
+	q.add(`(`+x+`.tkey = ? AND `+x+`.ttype = ?)`, key, definitions.Number(m.Type))
+}
+
+func (q *sqlText) number(m *store.Match, x string) {
+	q.add(`(`)
+	switch m.Prefix {
+	case "ne":
+		q.add(`NOT (`+x+`.val >= ? AND `+x+`.val < ?)`, m.Low, m.High)
+	case "lt", "eb":
+		q.add(x+`.val < ?`, m.Low)
+	case "gt", "sa":
+		q.add(x+`.val >= ?`, m.High)
+	case "le":
+		q.add(x+`.val < ?`, m.High)
+	case "ge":
+		q.add(x+`.val >= ?`, m.Low)
+	default:
+		q.add(x+`.val >= ? AND `+x+`.val < ?`, m.Low, m.High)
+	}
+	if m.System != nil {
+		q.add(` AND `+x+`.sys = ?`, systemID(*m.System))
+	}
+	if m.Unit != "" {
+		q.add(` AND `+x+`.unit = ?`, noNUL(limit(m.Unit)))
+	}
+	q.add(`)`)
+}
+
+// own asks for _id and _lastUpdated.
+func (q *sqlText) own(c *store.Clause, alias string) error {
+	if c.Missing != nil {
+		if *c.Missing {
+			q.add(`1 = 0`)
+		} else {
+			q.add(`1 = 1`)
+		}
+		return nil
+	}
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`(`)
+	for i := range c.Any {
+		if i > 0 {
+			q.add(` OR `)
+		}
+		m := &c.Any[i]
+		if c.Shape == store.ShapeID {
+			value := ""
+			if m.Value != nil {
+				value = *m.Value
+			}
+			q.add(alias+`.id = ?`, noNUL(value))
+			continue
+		}
+		q.lastUpdated(m, alias)
+	}
+	if len(c.Any) == 0 {
+		q.add(`1 = 0`)
+	}
+	q.add(`)`)
+	return nil
+}
+
+func (q *sqlText) lastUpdated(m *store.Match, alias string) {
+	at := alias + `.last_updated`
+	switch m.Prefix {
+	case "ne":
+		q.add(`NOT (`+at+` BETWEEN ? AND ?)`, m.Lo, m.Hi)
+	case "lt", "eb":
+		q.add(at+` < ?`, m.Lo)
+	case "gt", "sa":
+		q.add(at+` > ?`, m.Hi)
+	case "le":
+		q.add(at+` <= ?`, m.Hi)
+	case "ge":
+		q.add(at+` >= ?`, m.Lo)
+	default:
+		q.add(`(`+at+` BETWEEN ? AND ?)`, m.Lo, m.Hi)
+	}
+}
+
+// has asks for resources that another one, which matches, points to.
+func (q *sqlText) has(c *store.Clause, alias string) error {
+	q.alias++
+	x, t := "x"+strconv.Itoa(q.alias), "t"+strconv.Itoa(q.alias)
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`EXISTS (SELECT 1 FROM ix_ref `+x+` JOIN resource `+t+` ON `+t+`.rid = `+x+`.rid WHERE `+x+`.tkey = `+alias+`.id AND `+x+`.ttype = `+alias+`.rtype AND `+x+`.pid = ? AND `, int(c.Param))
+	if err := q.matches(c.Has, t); err != nil {
+		return err
+	}
+	q.add(`)`)
+	return nil
+}
