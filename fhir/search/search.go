@@ -302,3 +302,12 @@ func local(reference string) (typ, id string, ok bool) {
 	}
 	return typ, id, true
 }
+
+// Param returns the number of a search parameter.
+func Param(typ, code string) (fhir.Param, bool) {
+	p, ok := definitions.FindParam(typ, code)
+	if !ok {
+		return 0, false
+	}
+	return p.ID, true
+}

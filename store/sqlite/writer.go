@@ -12,7 +12,6 @@ import (
 	codes "modernc.org/sqlite/lib"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
-	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
 
