@@ -52,7 +52,7 @@ type reader struct {
 	first     [3]byte // how the content of the frame in hand begins
 	firsts    int
 	damage    *message.Failure
-	restarted bool // a start byte inside a frame was consumed: content follows
+	restarted bool // the frame was broken off: the start byte of the next is in the buffer
 }
 
 // Errors of a reader between frames.
@@ -86,6 +86,7 @@ func (r *reader) next() (frame, error) {
 func (r *reader) begin() (unframed bool, err error) {
 	if r.restarted {
 		r.restarted = false
+		r.consume(1)
 		r.open()
 		return false, nil
 	}
@@ -169,7 +170,7 @@ type verdict int
 const (
 	more    verdict = iota // content, at least one byte
 	ended                  // the end of the frame
-	started                // the start byte of another frame; this one was broken off
+	started                // the start byte of another frame, not consumed; this one was broken off
 )
 
 // piece returns content of the frame in hand as it lies in the buffer, without
@@ -206,7 +207,6 @@ func (r *reader) piece() ([]byte, verdict, error) {
 			}
 			if r.another() {
 				r.count("start-inside", 1, r.offset)
-				r.consume(1)
 				return nil, started, nil
 			}
 			r.damaged("start-inside", "start byte 0B inside the message")
@@ -318,7 +318,7 @@ func (r *reader) collect() (f frame, found bool, err error) {
 			return frame{raw: raw, damage: r.damage, last: r.strict && r.damage != nil}, true, nil
 		case started:
 			r.restarted = true
-			return frame{raw: beginning(raw), damage: r.cut("the message was broken off by the start of another"), mute: true}, true, nil
+			return frame{raw: beginning(raw), damage: r.cut(brokenOff), mute: true, last: r.strict}, true, nil
 		}
 		switch {
 		case int64(len(raw)+len(content)) > r.size:
@@ -331,12 +331,17 @@ func (r *reader) collect() (f frame, found bool, err error) {
 			f.mute, f.last = r.drain()
 			return f, true, nil
 		case int64(len(raw)+len(content)) > r.whole:
+			content = content[:r.whole-int64(len(raw))]
+			raw = append(raw, content...)
+			r.take(content)
 			return frame{stream: &stream{r: r, head: raw, unread: raw}}, true, nil
 		}
 		raw = append(raw, content...)
 		r.take(content)
 	}
 }
+
+const brokenOff = "the message was broken off by the start of another"
 
 // broken is the frame in hand when the connection ended inside it.
 func (r *reader) broken(raw []byte, err error) (frame, bool, error) {
@@ -384,7 +389,7 @@ func (r *reader) drain() (mute, last bool) {
 			return false, r.strict
 		case v == started:
 			r.restarted = true
-			return true, false
+			return true, r.strict
 		}
 		r.take(content)
 		if r.offset-r.began > drained*max(r.size, bufferSize) {

@@ -51,17 +51,18 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	case v == started:
 		s.r.restarted = true
-		s.failure = s.r.cut("the message was broken off by the start of another")
+		s.failure = s.r.cut(brokenOff)
 		return 0, s.failure
 	case s.r.damage != nil:
 		s.failure, s.answer = s.r.damage, true
 		return 0, s.failure
 	}
-	if s.r.offset-s.r.began+int64(len(content)) > s.r.size {
+	room := s.r.size - (s.r.offset - s.r.began)
+	if room <= 0 {
 		s.failure, s.answer = s.r.large(), true
 		return 0, s.failure
 	}
-	n := copy(p, content)
+	n := copy(p, content[:min(int64(len(content)), room)])
 	s.r.take(content[:n])
 	return n, nil
 }
@@ -71,7 +72,7 @@ func (s *stream) remains() frame {
 	f := frame{raw: beginning(s.head), damage: s.failure, mute: true, last: true}
 	switch {
 	case s.r.restarted:
-		f.last = false
+		f.last = s.r.strict
 	case s.answer:
 		f.mute, f.last = s.r.drain()
 	}
