@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the shipped maps: FAMILY/*.yaml.
 //
-//go:embed *
+//go:embed v2-to-fhir
 var FS embed.FS

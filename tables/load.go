@@ -26,7 +26,7 @@ func (p Problem) Error() string {
 // Limits of what is read: a file that is larger is no code table.
 const maxFile = 64 << 20
 
-//go:embed *
+//go:embed *.yaml *.csv
 var shipped embed.FS
 
 // Shipped returns the tables the engine brings. The problems are those of the

@@ -151,11 +151,11 @@ func (o *Output) Format() string { return "fhir" }
 func (o *Output) Header() message.Header { return o.run.header }
 
 // Root is the whole output: it has no place in bytes.
-func (o *Output) Root() message.Node { return made{} }
+func (o *Output) Root() message.Node { return nowhere{} }
 
-type made struct{}
+type nowhere struct{}
 
-func (made) Span() (start, end int) { return 0, 0 }
+func (nowhere) Span() (start, end int) { return 0, 0 }
 
 // Encode appends the Bundle as JSON.
 func (o *Output) Encode(dst []byte) []byte { return o.Bundle().AppendJSON(dst) }
