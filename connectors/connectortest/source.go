@@ -91,6 +91,8 @@ type sourceRun struct {
 	cancel context.CancelFunc
 	done   chan error
 	peers  []Peer
+
+	senders sync.WaitGroup // of messages sent in the background
 }
 
 type lockedBuffer struct {
@@ -147,6 +149,12 @@ func (r *sourceRun) end() {
 	case <-time.After(patience):
 		r.Fatal("Run did not end with ctx")
 	}
+	r.hangUp()
+}
+
+// hangUp closes the peers, after whatever they wait for.
+func (r *sourceRun) hangUp() {
+	r.senders.Wait()
 	for _, p := range r.peers {
 		p.Close()
 	}
@@ -348,14 +356,12 @@ func returnsLast(r *sourceRun) {
 		return r.Reply(m, message.Accepted), nil
 	})
 	p := r.dial()
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
+	r.senders.Go(func() {
 		ok, err := r.send(p, r.Message(1))
 		if !ok {
 			r.Errorf("Send = %v, %v; a handler at work when Run ends is answered", ok, err)
 		}
-	}()
+	})
 	r.wait(entered, "the message")
 	r.cancel()
 	select {
@@ -365,7 +371,6 @@ func returnsLast(r *sourceRun) {
 	}
 	close(leave)
 	r.end()
-	r.wait(sent, "the answer")
 }
 
 func endsWithPeers(r *sourceRun) {
@@ -458,18 +463,15 @@ func handlerMayFinish(r *sourceRun) {
 		return r.Reply(m, message.Accepted), ctx.Err()
 	})
 	p := r.dial()
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
+	r.senders.Go(func() {
 		if ok, err := r.send(p, r.Message(1)); !ok {
 			r.Errorf("Send = %v, %v; the handler's context ended with that of Run", ok, err)
 		}
-	}()
+	})
 	r.wait(entered, "the message")
 	r.cancel()
 	close(cancelled)
 	r.end()
-	r.wait(sent, "the answer")
 }
 
 func hangsUp(r *sourceRun) {

@@ -59,6 +59,7 @@ type reader struct {
 var (
 	errIdle  = errors.New("silent for too long")
 	errNoise = errors.New("bytes outside of frames")
+	errTLS   = errors.New("the peer encrypts, and no tls is configured")
 )
 
 func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
@@ -126,6 +127,9 @@ func (r *reader) begin() (unframed bool, err error) {
 				n = space
 			} else if chunk[0] == 'M' && r.startsUnframed() {
 				return true, nil
+			} else if chunk[0] == handshake && r.startsTLS() {
+				r.count("tls-unexpected", 1, r.offset)
+				return false, errTLS
 			}
 			noise += int64(n - space)
 		} else {
@@ -143,6 +147,15 @@ func (r *reader) begin() (unframed bool, err error) {
 func (r *reader) startsUnframed() bool {
 	head, _ := r.in.Peek(4) // fewer bytes are none of a message
 	return len(head) == 4 && string(head[:3]) == "MSH" && head[3] != startByte
+}
+
+// handshake is the first byte of a TLS connection (RFC 8446, 5.1).
+const handshake = 0x16
+
+// startsTLS reports whether the peer begins to encrypt.
+func (r *reader) startsTLS() bool {
+	head, _ := r.in.Peek(2) // fewer bytes are none of a handshake
+	return len(head) == 2 && head[1] == 0x03
 }
 
 // open begins a frame: the start byte was consumed.

@@ -296,8 +296,8 @@ func (c *connection) ended(err error) {
 	case errors.Is(err, errIdle):
 		c.run.env.Count("idle-closed", 1)
 		c.log.Info("connection was silent for too long and is closed")
-	case errors.Is(err, errNoise):
-		c.log.Warn("bytes outside of frames, connection closed")
+	case errors.Is(err, errNoise), errors.Is(err, errTLS):
+		c.log.Warn("connection closed", "error", err.Error())
 	default:
 		c.log.Info("connection lost", "error", err.Error())
 	}
