@@ -1,0 +1,398 @@
+package rest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/store"
+)
+
+const mostEntries = 5000
+
+// bundle takes a batch or transaction (http.html#transaction).
+func (c *call) bundle() error {
+	n, err := c.body()
+	if err != nil {
+		return err
+	}
+	if text(n, "resourceType") != "Bundle" {
+		return &fault{http.StatusBadRequest, "invalid", "", "only a Bundle is taken here"}
+	}
+	entries := n.Get("entry")
+	if entries == nil {
+		entries = &fhir.Node{Kind: fhir.Array}
+	}
+	if entries.Kind != fhir.Array || len(entries.Items) > mostEntries {
+		return &fault{http.StatusBadRequest, "structure", "Bundle.entry", "must be a list of at most " + strconv.Itoa(mostEntries)}
+	}
+	switch text(n, "type") {
+	case "transaction":
+		return c.transaction(entries.Items)
+	case "batch":
+		return c.batch(entries.Items)
+	}
+	return &fault{http.StatusBadRequest, "invalid", "Bundle.type", "must be transaction or batch"}
+}
+
+// criteriaID is the id of a resource made by a conditional write: of two writers
+// with the same criteria one finds that the id is taken.
+func (c *call) criteriaID(criteria string) string { return c.hashID(c.typ + "?" + criteria) }
+
+func (c *call) hashID(seed string) string {
+	h := hmac.New(sha256.New, c.Records.Secret())
+	h.Write([]byte(seed))
+	b := h.Sum(nil)[:16]
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80 // RFC 9562, 5.8
+	s := hex.EncodeToString(b)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// An item is one entry of a transaction.
+type item struct {
+	at       string
+	method   string
+	typ, id  string
+	criteria string
+	match    string // ifMatch
+	none     string // ifNoneExist
+	full     string
+	resource *fhir.Node
+	current  store.Resource
+	found    bool // a conditional create found this resource: nothing is written
+	response *fhir.Node
+}
+
+// transaction does all entries or none, in one commit. When another writer came
+// between, it is prepared again.
+func (c *call) transaction(entries []*fhir.Node) error {
+	for range 10 {
+		items, err := c.items(entries)
+		if err != nil {
+			return err
+		}
+		writes, err := c.prepare(items)
+		if err != nil {
+			return err
+		}
+		var out []store.Resource
+		if len(writes) > 0 {
+			out, err = c.commit(c.r.Context(), writes)
+			if errors.Is(err, store.ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return c.answerTransaction(items, out)
+	}
+	return store.ErrConflict
+}
+
+// items reads the entries.
+func (c *call) items(entries []*fhir.Node) ([]*item, error) {
+	var out []*item
+	seen := map[string]bool{}
+	for i, e := range entries {
+		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", full: text(e, "fullUrl")}
+		request := e.Get("request")
+		it.method, it.match, it.none = text(request, "method"), text(request, "ifMatch"), text(request, "ifNoneExist")
+		target := strings.TrimPrefix(text(request, "url"), "/")
+		path, criteria, _ := strings.Cut(target, "?")
+		it.criteria = criteria
+		typ, id, _ := strings.Cut(path, "/")
+		if _, known := definitions.Resource(typ); !known {
+			return nil, &fault{http.StatusBadRequest, "invalid", it.at + ".request.url", "does not begin with a resource type"}
+		}
+		it.typ, it.id = typ, id
+		if it.method != http.MethodGet && id != "" && !goodID.MatchString(id) {
+			return nil, &fault{http.StatusBadRequest, "invalid", it.at + ".request.url", "has no id of 1 to 64 letters, digits, dots and dashes"}
+		}
+		if it.method == http.MethodPost || it.method == http.MethodPut {
+			r := e.Get("resource")
+			if r == nil {
+				return nil, &fault{http.StatusBadRequest, "required", it.at + ".resource", "is missing"}
+			}
+			if err := check(r, typ); err != nil {
+				return nil, placed(err, it.at+".resource")
+			}
+			it.resource = r.Clone()
+		}
+		if it.full != "" && it.resource != nil && seen[it.full] {
+			return nil, &fault{http.StatusBadRequest, "invalid", it.at + ".fullUrl", "stands in the Bundle twice"}
+		}
+		seen[it.full] = true
+		out = append(out, it)
+	}
+	return out, nil
+}
+
+// placed puts a place in front of faults.
+func placed(err error, at string) error {
+	list := faultsOf(err)
+	out := make(faults, 0, len(list))
+	for _, f := range list {
+		g := *f
+		if _, below, ok := strings.Cut(f.at, "."); ok {
+			g.at = at + "." + below
+		} else {
+			g.at = at
+		}
+		out = append(out, &g)
+	}
+	return out
+}
+
+// prepare finds ids, resolves references and makes the writes.
+func (c *call) prepare(items []*item) ([]store.Write, error) {
+	places := map[string]string{}
+	for _, it := range items {
+		if err := c.settle(it); err != nil {
+			return nil, err
+		}
+		if it.full != "" && it.id != "" {
+			places[it.full] = it.typ + "/" + it.id
+		}
+	}
+	var writes []store.Write
+	taken := map[string]bool{}
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut} {
+		for _, it := range items {
+			if it.method != method || it.found || (method == http.MethodDelete && it.current.Version == 0) {
+				continue
+			}
+			if place := it.typ + "/" + it.id; taken[place] {
+				return nil, &fault{http.StatusBadRequest, "invalid", it.at, "the same resource is written twice"}
+			} else {
+				taken[place] = true
+			}
+			if method == http.MethodDelete {
+				writes = append(writes, store.Write{Type: it.typ, ID: it.id, Expect: it.current.Version, Delete: true})
+				continue
+			}
+			if err := c.resolve(it.resource, places, it.at+".resource"); err != nil {
+				return nil, err
+			}
+			writes = append(writes, write(it.typ, it.id, it.resource, it.current.Version))
+		}
+	}
+	return writes, nil
+}
+
+// settle finds the id and current version of what an entry writes.
+func (c *call) settle(it *item) error {
+	ctx := c.r.Context()
+	switch it.method {
+	case http.MethodGet, http.MethodHead:
+		return nil
+	case http.MethodPost:
+		if it.none == "" {
+			it.id = newID(c.Now())
+			return nil
+		}
+		return c.conditional(it, strings.TrimPrefix(it.none, "?"), true)
+	case http.MethodPut, http.MethodDelete:
+		if it.id == "" {
+			return c.conditional(it, it.criteria, false)
+		}
+	default:
+		return &fault{http.StatusBadRequest, "not-supported", it.at + ".request.method", "must be GET, POST, PUT or DELETE"}
+	}
+	if it.resource != nil {
+		if id := text(it.resource, "id"); id != "" && id != it.id {
+			return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of request.url"}
+		}
+	}
+	current, err := c.Records.Read(ctx, it.typ, it.id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+		return err
+	}
+	it.current = current
+	if it.method == http.MethodDelete && current.Deleted {
+		it.current.Version = 0
+	}
+	if it.match != "" && !strings.Contains(it.match, `"`+strconv.Itoa(current.Version)+`"`) {
+		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifMatch", "does not name the current version"}
+	}
+	return nil
+}
+
+func (c *call) conditional(it *item, criteria string, create bool) error {
+	found, err := c.matching(it.typ, criteria)
+	if err != nil {
+		return placed(err, it.at+".request")
+	}
+	switch len(found) {
+	case 0:
+		inner := *c
+		inner.typ = it.typ
+		it.id = inner.criteriaID(criteria)
+		if id := text(it.resource, "id"); id != "" && !create {
+			it.id = id
+		}
+	case 1:
+		it.id, it.current, it.found = found[0].ID, found[0], create
+	default:
+		return &fault{http.StatusPreconditionFailed, "multiple-matches", it.at + ".request", "the criteria find several resources"}
+	}
+	return nil
+}
+
+// resolve replaces references to entries by the places of their resources, and
+// conditional references (Patient?identifier=…) by what they find.
+func (c *call) resolve(n *fhir.Node, places map[string]string, at string) error {
+	for i := range n.Members {
+		m := &n.Members[i]
+		if m.Name != "reference" || m.Value.Kind != fhir.String {
+			if err := c.resolve(m.Value, places, at+"."+m.Name); err != nil {
+				return err
+			}
+			continue
+		}
+		if place, ok := places[m.Value.Text]; ok {
+			m.Value = fhir.Text(place)
+			continue
+		}
+		typ, criteria, conditional := strings.Cut(m.Value.Text, "?")
+		if _, known := definitions.Resource(typ); !conditional || !known {
+			if strings.HasPrefix(m.Value.Text, "urn:uuid:") || strings.HasPrefix(m.Value.Text, "urn:oid:") {
+				return &fault{http.StatusBadRequest, "not-found", at, "refers to an entry that is not in the Bundle"}
+			}
+			continue
+		}
+		found, err := c.matching(typ, criteria)
+		if err != nil {
+			return placed(err, at)
+		}
+		if len(found) != 1 {
+			return &fault{http.StatusPreconditionFailed, "not-found", at, "a conditional reference finds " + strconv.Itoa(len(found)) + " resources"}
+		}
+		m.Value = fhir.Text(typ + "/" + found[0].ID)
+	}
+	for i, one := range n.Items {
+		if err := c.resolve(one, places, at+"["+strconv.Itoa(i)+"]"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) answerTransaction(items []*item, out []store.Resource) error {
+	written := map[string]store.Resource{}
+	for _, res := range out {
+		written[res.Type+"/"+res.ID] = res
+	}
+	entries := &fhir.Node{Kind: fhir.Array}
+	for _, it := range items {
+		e := fhir.NewObject()
+		if it.method == http.MethodGet {
+			c.inner(e, http.MethodGet, it, nil)
+			entries.Items = append(entries.Items, e)
+			continue
+		}
+		res, wrote := written[it.typ+"/"+it.id]
+		if !wrote {
+			res = it.current
+		}
+		status := "200 OK"
+		switch {
+		case it.method == http.MethodDelete:
+			status = "204 No Content"
+		case wrote && (it.current.Version == 0 || it.current.Deleted):
+			status = "201 Created"
+		}
+		response := fhir.NewObject()
+		response.Set("status", fhir.Text(status))
+		if it.method != http.MethodDelete {
+			e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
+			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
+			response.Set("etag", fhir.Text(etag(res)))
+			response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
+			if !strings.Contains(c.r.Header.Get("Prefer"), "return=minimal") {
+				e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+			}
+		}
+		e.Set("response", response)
+		entries.Items = append(entries.Items, e)
+	}
+	b := newBundle("transaction-response")
+	b.Set("entry", entries)
+	c.send(http.StatusOK, b.AppendJSON(nil))
+	return nil
+}
+
+// batch does each entry by itself, as if it came alone.
+func (c *call) batch(entries []*fhir.Node) error {
+	out := &fhir.Node{Kind: fhir.Array}
+	for i, entry := range entries {
+		request := entry.Get("request")
+		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", match: text(request, "ifMatch"), none: text(request, "ifNoneExist")}
+		target := strings.TrimPrefix(text(request, "url"), "/")
+		path, criteria, _ := strings.Cut(target, "?")
+		it.typ, it.id, _ = strings.Cut(path, "/")
+		it.criteria = criteria
+		e := fhir.NewObject()
+		c.inner(e, text(request, "method"), it, entry.Get("resource"))
+		out.Items = append(out.Items, e)
+	}
+	b := newBundle("batch-response")
+	b.Set("entry", out)
+	c.send(http.StatusOK, b.AppendJSON(nil))
+	return nil
+}
+
+// inner serves one request of a Bundle through the handler itself, so that it
+// passes the same checks as one that comes alone.
+func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node) {
+	target := url.URL{Path: c.Base + "/" + it.typ, RawQuery: it.criteria}
+	if it.id != "" {
+		target.Path += "/" + it.id
+	}
+	var body strings.Builder
+	if resource != nil {
+		body.Write(resource.AppendJSON(nil))
+	}
+	response := fhir.NewObject()
+	e.Set("response", response)
+	r, err := http.NewRequestWithContext(context.WithoutCancel(c.r.Context()), method, target.String(), strings.NewReader(body.String()))
+	if err != nil || it.typ == "" {
+		response.Set("status", fhir.Text("400 Bad Request"))
+		response.Set("outcome", outcome(faults{{http.StatusBadRequest, "invalid", it.at + ".request", "is no request of this API"}}))
+		return
+	}
+	r.RemoteAddr, r.Host = c.r.RemoteAddr, c.r.Host
+	r.Header.Set("Content-Type", "application/fhir+json")
+	r.Header.Set("Prefer", c.r.Header.Get("Prefer"))
+	if it.match != "" {
+		r.Header.Set("If-Match", it.match)
+	}
+	if it.none != "" {
+		r.Header.Set("If-None-Exist", it.none)
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
+	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
+		if v := w.Header().Get(h[1]); v != "" {
+			response.Set(h[0], fhir.Text(v))
+		}
+	}
+	if w.Body.Len() == 0 {
+		return
+	}
+	if w.Code >= 400 {
+		response.Set("outcome", raw(w.Body.Bytes()))
+		return
+	}
+	e.Set("resource", raw(w.Body.Bytes()))
+}

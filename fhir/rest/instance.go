@@ -1,0 +1,312 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/store"
+)
+
+func (c *call) read() error {
+	res, err := c.Records.Read(c.r.Context(), c.typ, c.id)
+	if err != nil {
+		return err
+	}
+	return c.give(res)
+}
+
+func (c *call) vread() error {
+	res, err := c.Records.ReadVersion(c.r.Context(), c.typ, c.id, c.version)
+	if err != nil {
+		return err
+	}
+	return c.give(res)
+}
+
+// give answers with one resource, or 304 to who has it already.
+func (c *call) give(res store.Resource) error {
+	c.describe(res)
+	if match := c.r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, etag(res)) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	c.send(http.StatusOK, fhir.Stamped(res.Content, res.Version, res.Updated))
+	return nil
+}
+
+func etag(res store.Resource) string { return `W/"` + strconv.Itoa(res.Version) + `"` }
+
+func (c *call) describe(res store.Resource) {
+	c.w.Header().Set("ETag", etag(res))
+	c.w.Header().Set("Last-Modified", res.Updated.UTC().Format(http.TimeFormat))
+}
+
+func (c *call) history() error {
+	list, err := c.Records.History(c.r.Context(), c.typ, c.id, pageSize(c.r.URL.Query(), 1000))
+	if err != nil {
+		return err
+	}
+	entries := &fhir.Node{Kind: fhir.Array}
+	for _, res := range list {
+		e := fhir.NewObject()
+		e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
+		request := fhir.NewObject()
+		method, target, status := http.MethodPut, res.Type+"/"+res.ID, "200"
+		switch {
+		case res.Deleted:
+			method, status = http.MethodDelete, "204"
+		case res.Version == 1:
+			method, target, status = http.MethodPost, res.Type, "201"
+		}
+		if !res.Deleted {
+			e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+		}
+		request.Set("method", fhir.Text(method))
+		request.Set("url", fhir.Text(target))
+		e.Set("request", request)
+		response := fhir.NewObject()
+		response.Set("status", fhir.Text(status))
+		response.Set("etag", fhir.Text(etag(res)))
+		response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
+		e.Set("response", response)
+		entries.Items = append(entries.Items, e)
+	}
+	b := newBundle("history")
+	b.Set("total", fhir.Decimal(strconv.Itoa(len(list))))
+	b.Set("entry", entries)
+	c.send(http.StatusOK, b.AppendJSON(nil))
+	return nil
+}
+
+// raw is JSON that goes out as it stands.
+func raw(text []byte) *fhir.Node { return &fhir.Node{Kind: fhir.Number, Text: string(text)} }
+
+func newBundle(kind string) *fhir.Node {
+	b := fhir.NewObject()
+	b.Set("resourceType", fhir.Text("Bundle"))
+	b.Set("type", fhir.Text(kind))
+	return b
+}
+
+// full is the address of a resource as the client sees this server.
+func (c *call) full(typ, id string) string {
+	scheme := "http"
+	if c.r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + c.r.Host + c.Base + "/" + typ + "/" + id
+}
+
+func (c *call) create() error {
+	if criteria := c.r.Header.Get("If-None-Exist"); criteria != "" {
+		return c.createIfNone(strings.TrimPrefix(criteria, "?"))
+	}
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, newID(c.Now()), n, 0)})
+	if err != nil {
+		return err
+	}
+	return c.written(http.StatusCreated, out[0])
+}
+
+// createIfNone creates unless the criteria find something (http.html#ccreate).
+// The id is made from the criteria, so that of two that run side by side one
+// finds the other's resource.
+func (c *call) createIfNone(criteria string) error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	for range 5 {
+		found, err := c.matching(c.typ, criteria)
+		if err != nil {
+			return err
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			c.describe(found[0])
+			c.w.Header().Set("Location", c.full(c.typ, found[0].ID)+"/_history/"+strconv.Itoa(found[0].Version))
+			return c.prefer(http.StatusOK, found[0])
+		default:
+			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
+		}
+		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, c.criteriaID(criteria), n, 0)})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return c.written(http.StatusCreated, out[0])
+	}
+	return store.ErrConflict
+}
+
+func (c *call) update() error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	if id := text(n, "id"); id != c.id {
+		return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the path"}
+	}
+	return c.put(c.id, n)
+}
+
+// put replaces or creates. A conflict with another writer is tried again unless
+// the client named the version it has seen.
+func (c *call) put(id string, n *fhir.Node) error {
+	for range 10 {
+		current, err := c.Records.Read(c.r.Context(), c.typ, id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+			return err
+		}
+		if err := c.ifMatch(current); err != nil {
+			return err
+		}
+		status := http.StatusOK
+		if current.Version == 0 || current.Deleted {
+			status = http.StatusCreated
+		}
+		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
+		if errors.Is(err, store.ErrConflict) && c.r.Header.Get("If-Match") == "" {
+			continue
+		}
+		if errors.Is(err, store.ErrConflict) {
+			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
+		}
+		if err != nil {
+			return err
+		}
+		return c.written(status, out[0])
+	}
+	return &fault{http.StatusConflict, "duplicate", c.typ + ".identifier", "an identifier belongs to another resource"}
+}
+
+// ifMatch holds the version the client has seen against the current one
+// (http.html#concurrency).
+func (c *call) ifMatch(current store.Resource) error {
+	match := c.r.Header.Get("If-Match")
+	if match == "" || match == "*" && current.Version > 0 {
+		return nil
+	}
+	if current.Version == 0 || !strings.Contains(match, `"`+strconv.Itoa(current.Version)+`"`) {
+		return &fault{http.StatusPreconditionFailed, "conflict", "", "If-Match does not name the current version"}
+	}
+	return nil
+}
+
+func (c *call) conditionalUpdate() error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
+	}
+	found, err := c.matching(c.typ, c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	switch len(found) {
+	case 0:
+		id := text(n, "id")
+		if id == "" {
+			id = c.criteriaID(c.r.URL.RawQuery)
+		}
+		return c.put(id, n)
+	case 1:
+		return c.put(found[0].ID, n)
+	}
+	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+}
+
+func (c *call) remove() error {
+	for range 10 {
+		current, err := c.Records.Read(c.r.Context(), c.typ, c.id)
+		if errors.Is(err, store.ErrDeleted) || errors.Is(err, store.ErrNotFound) {
+			c.w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.ifMatch(current); err != nil {
+			return err
+		}
+		_, err = c.commit(c.r.Context(), []store.Write{{Type: c.typ, ID: c.id, Expect: current.Version, Delete: true}})
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err == nil {
+			c.w.WriteHeader(http.StatusNoContent)
+		}
+		return err
+	}
+	return store.ErrConflict
+}
+
+func (c *call) conditionalDelete() error {
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
+	}
+	found, err := c.matching(c.typ, c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	switch len(found) {
+	case 0:
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	case 1:
+		c.id = found[0].ID
+		return c.remove()
+	}
+	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+}
+
+// matching finds at most two resources by criteria that must all be understood.
+func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
+	values, err := url.ParseQuery(criteria)
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+	}
+	q, err := parseQuery(typ, values, true, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Where) == 0 {
+		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	}
+	q.Limit = 2
+	page, err := c.Records.Search(c.r.Context(), q.Query)
+	return page.Resources, err
+}
+
+// written answers a write.
+func (c *call) written(status int, res store.Resource) error {
+	c.describe(res)
+	c.w.Header().Set("Location", c.full(res.Type, res.ID)+"/_history/"+strconv.Itoa(res.Version))
+	return c.prefer(status, res)
+}
+
+// prefer gives the body the client asked for (http.html#ops).
+func (c *call) prefer(status int, res store.Resource) error {
+	switch prefer := c.r.Header.Get("Prefer"); {
+	case strings.Contains(prefer, "return=minimal"):
+		c.w.WriteHeader(status)
+	case strings.Contains(prefer, "return=OperationOutcome"):
+		c.send(status, outcome(faults{{200, "informational", "", "written"}}).AppendJSON(nil))
+	default:
+		c.send(status, fhir.Stamped(res.Content, res.Version, res.Updated))
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/store"
+)
+
+// A fault is an error with the status and words of an OperationOutcome. It
+// holds no value of a resource.
+type fault struct {
+	status int
+	code   string // issue-type
+	at     string // FHIRPath expression, or empty
+	text   string
+}
+
+// Error gives place and reason.
+func (f *fault) Error() string {
+	if f.at != "" {
+		return f.at + ": " + f.text
+	}
+	return f.text
+}
+
+// faults are several at once.
+type faults []*fault
+
+// Error gives the first.
+func (f faults) Error() string { return f[0].Error() }
+
+// faultsOf turns an error into what is answered.
+func faultsOf(err error) faults {
+	if list, ok := errors.AsType[faults](err); ok {
+		return list
+	}
+	if f, ok := errors.AsType[*fault](err); ok {
+		return faults{f}
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return faults{{http.StatusNotFound, "not-found", "", "there is no such resource"}}
+	case errors.Is(err, store.ErrDeleted):
+		return faults{{http.StatusGone, "deleted", "", "the resource was deleted"}}
+	case errors.Is(err, store.ErrConflict):
+		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile, or an identifier belongs to another one"}}
+	case errors.Is(err, store.ErrUnavailable):
+		return faults{{http.StatusServiceUnavailable, "transient", "", "the store is not available now; try again later"}}
+	}
+	return faults{{http.StatusInternalServerError, "exception", "", "internal error"}}
+}
+
+func outcome(list faults) *fhir.Node {
+	issues := &fhir.Node{Kind: fhir.Array}
+	for _, f := range list {
+		severity := "error"
+		if f.status < 400 {
+			severity = "information"
+		}
+		issue := fhir.NewObject()
+		issue.Set("severity", fhir.Text(severity))
+		issue.Set("code", fhir.Text(f.code))
+		issue.Set("diagnostics", fhir.Text(f.text))
+		if f.at != "" {
+			issue.Set("expression", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{fhir.Text(f.at)}})
+		}
+		issues.Items = append(issues.Items, issue)
+	}
+	n := fhir.NewObject()
+	n.Set("resourceType", fhir.Text("OperationOutcome"))
+	n.Set("issue", issues)
+	return n
+}
+
+func (c *call) fail(err error) {
+	list := faultsOf(err)
+	status := list[0].status
+	if status == http.StatusInternalServerError {
+		c.Log.Error("a FHIR request failed for a fault of ours", "type", c.typ, "error", err.Error())
+	}
+	if status == http.StatusServiceUnavailable {
+		c.w.Header().Set("Retry-After", "5")
+	}
+	if status == http.StatusMethodNotAllowed {
+		c.w.Header().Set("Allow", "GET, POST, PUT, DELETE")
+	}
+	c.send(status, outcome(list).AppendJSON(nil))
+}
+
+func (c *call) send(status int, body []byte) {
+	c.w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(status)
+	if _, err := c.w.Write(body); err != nil {
+		c.Log.Debug("answer was not sent", "error", err.Error())
+	}
+}

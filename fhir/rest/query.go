@@ -1,0 +1,485 @@
+package rest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/store"
+)
+
+// A parsed is a search as it was understood.
+type parsed struct {
+	store.Query
+	// used are the parameters understood, for the self link.
+	used     url.Values
+	includes []include
+	elements []string
+	summary  bool // _summary=count
+}
+
+// An include asks for resources that matches point to, or that point to them.
+type include struct {
+	reverse bool
+	typ     string
+	param   *definitions.Param
+	target  string
+	iterate bool
+}
+
+const (
+	defaultPage = 50
+	largestPage = 1000
+	deepest     = 3 // chained parameters and _has
+)
+
+func pageSize(values url.Values, most int) int {
+	n, err := strconv.Atoi(values.Get("_count"))
+	if err != nil || n < 0 {
+		return min(defaultPage, most)
+	}
+	return min(n, most)
+}
+
+func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", "", text} }
+
+// parseQuery reads search parameters (search.html). strict refuses what is not
+// known; else it is left out, also of the self link.
+func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed, error) {
+	p := &parsed{Query: store.Query{Type: typ, Limit: pageSize(values, largestPage)}, used: url.Values{}}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range values[name] {
+			known, err := p.parameter(name, value, depth)
+			if err != nil {
+				return nil, err
+			}
+			switch {
+			case known:
+				p.used.Add(name, value)
+			case strict:
+				return nil, bad("a search parameter is not known for " + typ)
+			}
+		}
+	}
+	if p.summary {
+		p.Limit = 0
+	}
+	return p, nil
+}
+
+// parameter takes one parameter with its value.
+func (p *parsed) parameter(name, value string, depth int) (known bool, err error) {
+	switch name {
+	case "_count", "_format", "_pretty":
+		return true, nil
+	case "_page":
+		p.After = value
+		return true, nil
+	case "_total":
+		p.Total = value == "accurate" || value == "estimate"
+		return true, nil
+	case "_summary":
+		p.summary = value == "count"
+		return value == "count" || value == "false", nil
+	case "_sort":
+		return true, p.sort(value)
+	case "_elements":
+		p.elements = append(p.elements, strings.Split(value, ",")...)
+		return true, nil
+	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
+		return true, p.include(name, value)
+	}
+	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
+		return true, p.has(rest, value, depth)
+	}
+	code, rest, chained := strings.Cut(name, ".")
+	code, modifier, _ := strings.Cut(code, ":")
+	if chained {
+		return p.chain(code, modifier, rest, value, depth)
+	}
+	clause, known, err := clauseOf(p.Type, code, modifier, value)
+	if err != nil || !known {
+		return known, err
+	}
+	p.Where = append(p.Where, clause)
+	return true, nil
+}
+
+// clauseOf compiles code:modifier=value.
+func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
+	switch code {
+	case "_id":
+		c.Shape = store.ShapeID
+		for _, one := range list(value) {
+			c.Any = append(c.Any, store.Match{Value: &one})
+		}
+		return c, true, onlyModifier(modifier)
+	case "_lastUpdated":
+		c.Shape = store.ShapeLastUpdated
+		c.Any, err = dates(value)
+		return c, true, firstError(err, onlyModifier(modifier))
+	}
+	param, ok := definitions.FindParam(typ, code)
+	if !ok {
+		return c, false, nil
+	}
+	c.Param, c.Shape = param.ID, shapeOf(param.Kind)
+	if modifier == "missing" {
+		missing := value == "true"
+		if !missing && value != "false" {
+			return c, true, bad(":missing takes true or false")
+		}
+		c.Missing = &missing
+		return c, true, nil
+	}
+	switch param.Kind {
+	case "token":
+		err = tokens(&c, modifier, value)
+	case "uri":
+		for _, one := range list(value) {
+			c.Any = append(c.Any, store.Match{Value: &one})
+		}
+		err = onlyModifier(modifier)
+	case "string":
+		err = texts(&c, modifier, value)
+	case "date":
+		c.Any, err = dates(value)
+		err = firstError(err, onlyModifier(modifier))
+	case "reference":
+		err = references(&c, param, modifier, value)
+	default:
+		err = numbers(&c, value)
+		err = firstError(err, onlyModifier(modifier))
+	}
+	return c, true, err
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func onlyModifier(modifier string) error {
+	if modifier != "" {
+		return bad("a modifier is not known for this parameter")
+	}
+	return nil
+}
+
+func shapeOf(kind string) store.Shape {
+	switch kind {
+	case "date":
+		return store.ShapeDate
+	case "string":
+		return store.ShapeString
+	case "reference":
+		return store.ShapeRef
+	case "number", "quantity":
+		return store.ShapeNumber
+	}
+	return store.ShapeToken
+}
+
+// list cuts alternatives at commas that are not escaped (search.html#escaping).
+func list(value string) []string {
+	var out []string
+	var b strings.Builder
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c == '\\' && i+1 < len(value) && strings.IndexByte(`,$|\\`, value[i+1]) >= 0:
+			i++
+			if value[i] == '|' {
+				b.WriteString("\x00") // not the separator of system and code
+			} else {
+				b.WriteByte(value[i])
+			}
+		case c == ',':
+			out = append(out, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return append(out, b.String())
+}
+
+func plain(s string) string { return strings.ReplaceAll(s, "\x00", "|") }
+
+func tokens(c *store.Clause, modifier, value string) error {
+	switch modifier {
+	case "":
+	case "not":
+		c.Not = true
+	default:
+		return bad("a modifier is not supported for tokens; supported: :not, :missing")
+	}
+	for _, one := range list(value) {
+		m := store.Match{}
+		system, code, both := strings.Cut(one, "|")
+		if !both {
+			code = one
+		} else {
+			system = plain(system)
+			m.System = &system
+		}
+		code = plain(code)
+		if code != "" {
+			m.Value = &code
+		}
+		if m.Value == nil && (m.System == nil || system == "") {
+			return bad("a token has neither system nor code")
+		}
+		c.Any = append(c.Any, m)
+	}
+	return nil
+}
+
+func texts(c *store.Clause, modifier, value string) error {
+	for _, one := range list(value) {
+		one = plain(one)
+		m := store.Match{Text: search.Fold(one)}
+		switch modifier {
+		case "":
+		case "exact":
+			m.Text, m.Exact = one, true
+		case "contains":
+			m.Contains = true
+		default:
+			return bad("a modifier is not supported for strings; supported: :exact, :contains, :missing")
+		}
+		if one == "" {
+			return bad("a string parameter is empty")
+		}
+		c.Any = append(c.Any, m)
+	}
+	return nil
+}
+
+// prefixes of ordered values (search.html#prefix).
+func prefix(s string) (string, string) {
+	if len(s) > 2 {
+		switch s[:2] {
+		case "eq", "ne", "lt", "gt", "le", "ge", "sa", "eb", "ap":
+			return s[:2], s[2:]
+		}
+	}
+	return "", s
+}
+
+func dates(value string) ([]store.Match, error) {
+	var out []store.Match
+	for _, one := range list(value) {
+		p, rest := prefix(one)
+		lo, hi, ok := search.Interval(strings.ReplaceAll(rest, " ", "+")) // a + that was not escaped
+		if !ok {
+			return nil, bad("a date is not written as YYYY, YYYY-MM, YYYY-MM-DD or with a time")
+		}
+		out = append(out, store.Match{Prefix: p, Lo: lo, Hi: hi})
+	}
+	return out, nil
+}
+
+func references(c *store.Clause, param *definitions.Param, modifier, value string) error {
+	target := ""
+	switch {
+	case modifier == "identifier":
+		return bad(":identifier is not supported; write PARAM.identifier=system|value")
+	case modifier != "":
+		if _, known := definitions.Resource(modifier); !known {
+			return bad("a modifier of a reference is no resource type")
+		}
+		target = modifier
+	}
+	for _, one := range list(value) {
+		one = plain(one)
+		if one == "" {
+			return bad("a reference is empty")
+		}
+		typ, id, ok := localReference(one)
+		switch {
+		case ok:
+			c.Any = append(c.Any, store.Match{Type: typ, ID: id})
+		case strings.ContainsAny(one, "/:"):
+			c.Any = append(c.Any, store.Match{ID: one})
+		case target != "":
+			c.Any = append(c.Any, store.Match{Type: target, ID: one})
+		case len(param.Targets) == 1:
+			c.Any = append(c.Any, store.Match{Type: param.Targets[0], ID: one})
+		default:
+			c.Any = append(c.Any, store.Match{Type: "*", ID: one})
+		}
+	}
+	return nil
+}
+
+// localReference reads Type/id, or an address of it under any base.
+func localReference(s string) (typ, id string, ok bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) > 2 && parts[len(parts)-2] == "_history" {
+		parts = parts[:len(parts)-2]
+	}
+	if len(parts) < 2 {
+		return "", "", false
+	}
+	typ, id = parts[len(parts)-2], parts[len(parts)-1]
+	if _, known := definitions.Resource(typ); !known || len(parts) > 2 {
+		return "", "", false
+	}
+	return typ, id, true
+}
+
+// numbers compiles numbers and quantities; a number means the interval of its
+// precision: 5.4 is [5.35, 5.45) (search.html#number).
+func numbers(c *store.Clause, value string) error {
+	for _, one := range list(value) {
+		p, rest := prefix(one)
+		parts := strings.Split(rest, "|")
+		d, _, err := apd.NewFromString(parts[0])
+		if err != nil || d.Form != apd.Finite || d.Exponent < -100 || d.Exponent > 100 {
+			return bad("a number is not written as a decimal")
+		}
+		half := apd.New(5, d.Exponent-1)
+		low, high := new(apd.Decimal), new(apd.Decimal)
+		ctx := apd.BaseContext.WithPrecision(100)
+		if _, err := ctx.Sub(low, d, half); err != nil {
+			return bad("a number is out of range")
+		}
+		if _, err := ctx.Add(high, d, half); err != nil {
+			return bad("a number is out of range")
+		}
+		m := store.Match{Prefix: p, Low: low.Text('f'), High: high.Text('f')}
+		switch p {
+		case "lt", "ge":
+			m.Low = d.Text('f')
+		case "gt", "le":
+			m.High = d.Text('f')
+		}
+		if len(parts) == 3 {
+			if parts[1] != "" {
+				system := plain(parts[1])
+				m.System = &system
+			}
+			m.Unit = plain(parts[2])
+		} else if len(parts) != 1 {
+			return bad("a quantity is number|system|code")
+		}
+		c.Any = append(c.Any, m)
+	}
+	return nil
+}
+
+// chain compiles subject:Patient.name=… and patient.identifier=….
+func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error) {
+	param, ok := definitions.FindParam(p.Type, code)
+	if !ok {
+		return false, nil
+	}
+	if param.Kind != "reference" {
+		return true, bad("a chain goes through a parameter that is no reference")
+	}
+	if depth >= deepest {
+		return true, bad("a chain has more than 3 steps")
+	}
+	targets := param.Targets
+	if target != "" {
+		if _, known := definitions.Resource(target); !known {
+			return true, bad("a chain names no resource type")
+		}
+		targets = []string{target}
+	}
+	c := store.Clause{Param: param.ID, Shape: store.ShapeRef}
+	for _, t := range targets {
+		inner := &parsed{Query: store.Query{Type: t}, used: url.Values{}}
+		known, err := inner.parameter(rest, value, depth+1)
+		if err != nil {
+			return true, err
+		}
+		if known && len(inner.Where) > 0 {
+			c.Chain = append(c.Chain, inner.Query)
+		}
+	}
+	if len(c.Chain) == 0 {
+		return false, nil
+	}
+	p.Where = append(p.Where, c)
+	return true, nil
+}
+
+// has compiles _has:Observation:patient:code=….
+func (p *parsed) has(name, value string, depth int) error {
+	parts := strings.SplitN(name, ":", 3)
+	if len(parts) != 3 || depth >= deepest {
+		return bad("_has is written _has:Type:reference:parameter, at most 3 deep")
+	}
+	param, ok := definitions.FindParam(parts[0], parts[1])
+	if !ok || param.Kind != "reference" {
+		return bad("_has names no reference parameter")
+	}
+	inner := &parsed{Query: store.Query{Type: parts[0]}, used: url.Values{}}
+	known, err := inner.parameter(parts[2], value, depth+1)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return bad("_has names no parameter of its type")
+	}
+	p.Where = append(p.Where, store.Clause{Param: param.ID, Shape: store.ShapeRef, Has: &inner.Query})
+	return nil
+}
+
+func (p *parsed) sort(value string) error {
+	for key := range strings.SplitSeq(value, ",") {
+		code, desc := strings.CutPrefix(key, "-")
+		s := store.SortKey{Desc: desc}
+		switch code {
+		case "_id":
+			s.Shape = store.ShapeID
+		case "_lastUpdated":
+			s.Shape = store.ShapeLastUpdated
+		default:
+			param, ok := definitions.FindParam(p.Type, code)
+			if !ok || param.Kind == "reference" {
+				return bad("_sort names no parameter that gives an order")
+			}
+			s.Param, s.Shape = param.ID, shapeOf(param.Kind)
+		}
+		p.Sort = append(p.Sort, s)
+	}
+	if len(p.Sort) > 4 {
+		return bad("_sort has more than 4 keys")
+	}
+	return nil
+}
+
+func (p *parsed) include(name, value string) error {
+	name, iterate := strings.CutSuffix(name, ":iterate")
+	parts := strings.Split(value, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return bad(name + " is written Type:parameter or Type:parameter:Target")
+	}
+	param, ok := definitions.FindParam(parts[0], parts[1])
+	if !ok || param.Kind != "reference" {
+		return bad(name + " names no reference parameter")
+	}
+	i := include{reverse: name == "_revinclude", typ: parts[0], param: param, iterate: iterate}
+	if len(parts) == 3 {
+		i.target = parts[2]
+	}
+	p.includes = append(p.includes, i)
+	return nil
+}

@@ -1,0 +1,264 @@
+// Package rest is the FHIR R4 API over HTTP: read, write, search, transactions.
+// A 2xx answer to a write means that its transaction is committed and synced.
+package rest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plexus-health/plexus/access"
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+// Options are what the API is made of.
+type Options struct {
+	Records store.Records
+	Access  access.Decider
+	// Base is the path the API stands under: "/fhir".
+	Base string
+	Log  *slog.Logger
+	// Limit is the largest body in bytes; 0 means 16 MB.
+	Limit int64
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+}
+
+// New returns the handler of the API.
+func New(o Options) http.Handler {
+	if o.Limit == 0 {
+		o.Limit = 16 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &server{o}
+}
+
+type server struct{ Options }
+
+// A call is one request on its way.
+type call struct {
+	*server
+	w http.ResponseWriter
+	r *http.Request
+	// typ, id and version are those of the path.
+	typ, id string
+	version int
+}
+
+var (
+	goodID  = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+	goodTyp = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}$`)
+)
+
+// ServeHTTP serves one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{server: s, w: w, r: r}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	path := strings.Trim(strings.TrimPrefix(r.URL.Path, s.Base), "/")
+	parts := strings.Split(path, "/")
+	if path == "" {
+		parts = nil
+	}
+	action, handle, err := c.route(parts)
+	if err == nil {
+		err = s.allowed(r, action, c.typ)
+	}
+	if err == nil {
+		err = c.accepts()
+	}
+	if err == nil {
+		err = handle()
+	}
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// allowed asks before anything of the body is read.
+func (s *server) allowed(r *http.Request, action, typ string) error {
+	err := s.Access.Decide(r.Context(), access.Request{Actor: "local", Remote: r.RemoteAddr, Action: "fhir." + action, Target: typ})
+	if err != nil {
+		return &fault{http.StatusForbidden, "forbidden", "", err.Error()}
+	}
+	return nil
+}
+
+// route finds what is asked for.
+func (c *call) route(parts []string) (action string, handle func() error, err error) {
+	method := c.r.Method
+	if len(parts) > 0 && parts[0] == "metadata" && len(parts) == 1 {
+		if method != http.MethodGet {
+			return "", nil, notAllowed("GET")
+		}
+		return "metadata", c.metadata, nil
+	}
+	if len(parts) == 0 {
+		if method != http.MethodPost {
+			return "", nil, notAllowed("POST")
+		}
+		return "transaction", c.bundle, nil
+	}
+	if _, known := definitions.Resource(parts[0]); !known || !goodTyp.MatchString(parts[0]) {
+		return "", nil, &fault{http.StatusNotFound, "not-supported", "", "the first part of the path is no resource type of R4"}
+	}
+	c.typ = parts[0]
+	switch {
+	case len(parts) == 1 && method == http.MethodGet:
+		return "search", c.search, nil
+	case len(parts) == 1 && method == http.MethodPost:
+		return "create", c.create, nil
+	case len(parts) == 1 && method == http.MethodPut:
+		return "update", c.conditionalUpdate, nil
+	case len(parts) == 1 && method == http.MethodDelete:
+		return "delete", c.conditionalDelete, nil
+	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
+		return "search", c.search, nil
+	}
+	if len(parts) == 1 || (len(parts) == 2 && parts[1] == "_search") {
+		return "", nil, notAllowed("GET, POST, PUT, DELETE")
+	}
+	if !goodID.MatchString(parts[1]) {
+		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the id is not 1 to 64 letters, digits, dots and dashes"}
+	}
+	c.id = parts[1]
+	return c.instance(parts, method)
+}
+
+func (c *call) instance(parts []string, method string) (string, func() error, error) {
+	switch {
+	case len(parts) == 2 && method == http.MethodGet:
+		return "read", c.read, nil
+	case len(parts) == 2 && method == http.MethodPut:
+		return "update", c.update, nil
+	case len(parts) == 2 && method == http.MethodDelete:
+		return "delete", c.remove, nil
+	case len(parts) == 2:
+		return "", nil, notAllowed("GET, PUT, DELETE")
+	case parts[2] != "_history" || len(parts) > 4:
+		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
+	case method != http.MethodGet:
+		return "", nil, notAllowed("GET")
+	case len(parts) == 3:
+		return "history", c.history, nil
+	}
+	v, err := strconv.Atoi(parts[3])
+	if err != nil || v < 1 {
+		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the version is no number from 1"}
+	}
+	c.version = v
+	return "vread", c.vread, nil
+}
+
+func notAllowed(allow string) error {
+	return &fault{http.StatusMethodNotAllowed, "not-supported", "", "the method is not one of " + allow}
+}
+
+// accepts refuses who wants something else than JSON.
+func (c *call) accepts() error {
+	format := c.r.URL.Query().Get("_format")
+	wanted := c.r.Header.Get("Accept")
+	if format != "" {
+		wanted = format
+	}
+	if wanted == "" || strings.Contains(wanted, "json") || strings.Contains(wanted, "*/*") || strings.Contains(wanted, "application/*") {
+		return nil
+	}
+	return &fault{http.StatusNotAcceptable, "not-supported", "", "only application/fhir+json is served"}
+}
+
+// body reads and parses what was sent.
+func (c *call) body() (*fhir.Node, error) {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || (kind != "application/fhir+json" && kind != "application/json" && kind != "text/json") {
+		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json"}
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.Limit))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, &fault{http.StatusRequestEntityTooLarge, "too-long", "", "the body is larger than " + strconv.FormatInt(c.Limit, 10) + " bytes"}
+	}
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
+	}
+	n, err := fhir.Parse(data)
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
+	}
+	if n.Kind != fhir.Object {
+		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is no JSON object"}
+	}
+	return n, nil
+}
+
+// resource reads a resource of the path's type and checks its structure.
+func (c *call) resource() (*fhir.Node, error) {
+	n, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	return n, check(n, c.typ)
+}
+
+func text(n *fhir.Node, name string) string {
+	if v := n.Get(name); v != nil && v.Kind == fhir.String {
+		return v.Text
+	}
+	return ""
+}
+
+// write makes the store's write of a resource.
+func write(typ, id string, n *fhir.Node, expect int) store.Write {
+	whole := fhir.Unstamped(n, typ, id)
+	w := store.Write{Type: typ, ID: id, Expect: expect, Index: search.Index(typ, whole), Keys: identities(typ, whole)}
+	w.Content = whole.AppendJSON(make([]byte, 0, 1024))
+	w.Hash = sha256.Sum256(w.Content)
+	return w
+}
+
+// identities are the business identifiers that name a resource: those of
+// patients, encounters, practitioners, organizations and orders that carry a
+// system. They are the same that messages are matched by.
+func identities(typ string, n *fhir.Node) []string {
+	switch typ {
+	case "Patient", "Encounter", "Practitioner", "Organization", "ServiceRequest", "Specimen":
+	default:
+		return nil
+	}
+	list := n.Get("identifier")
+	if list == nil {
+		return nil
+	}
+	var keys []string
+	for _, i := range list.Items {
+		system, value := text(i, "system"), text(i, "value")
+		if system != "" && value != "" && text(i, "use") != "old" {
+			keys = append(keys, fhir.IdentityKey(typ, system, value))
+		}
+	}
+	return keys
+}
+
+// commit writes; conflicts are told apart by what the caller expected.
+func (c *call) commit(ctx context.Context, writes []store.Write) ([]store.Resource, error) {
+	out, err := c.Records.Write(ctx, writes, store.Author{Actor: "local", Key: c.r.Header.Get("Idempotency-Key")})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func newID(now time.Time) string { return message.NewID(now) }

@@ -1,0 +1,202 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/store"
+)
+
+// search answers a type search, by GET or POST _search.
+func (c *call) search() error {
+	values := c.r.URL.Query()
+	if c.r.Method == http.MethodPost {
+		c.r.Body = http.MaxBytesReader(c.w, c.r.Body, 1<<20)
+		if err := c.r.ParseForm(); err != nil {
+			return bad("the body is no form")
+		}
+		values = c.r.Form
+	}
+	strict := strings.Contains(c.r.Header.Get("Prefer"), "handling=strict")
+	q, err := parseQuery(c.typ, values, strict, 0)
+	if err != nil {
+		return err
+	}
+	b, err := c.searchset(q)
+	if err != nil {
+		return err
+	}
+	c.send(http.StatusOK, b.AppendJSON(nil))
+	return nil
+}
+
+// searchset runs a search and makes its Bundle.
+func (c *call) searchset(q *parsed) (*fhir.Node, error) {
+	page, err := c.Records.Search(c.r.Context(), q.Query)
+	if err != nil {
+		if q.After != "" && !errors.Is(err, store.ErrUnavailable) {
+			return nil, bad("the page is not one of this server")
+		}
+		return nil, err
+	}
+	b := newBundle("searchset")
+	if page.Total >= 0 {
+		b.Set("total", fhir.Decimal(strconv.Itoa(page.Total)))
+	}
+	links := &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{c.link("self", q.used)}}
+	if page.Next != "" {
+		next := url.Values{}
+		for name, list := range q.used {
+			next[name] = list
+		}
+		next.Set("_page", page.Next)
+		links.Items = append(links.Items, c.link("next", next))
+	}
+	b.Set("link", links)
+	entries := &fhir.Node{Kind: fhir.Array}
+	for _, res := range page.Resources {
+		entries.Items = append(entries.Items, c.entry(res, "match", q.elements))
+	}
+	more, err := c.included(q, page.Resources)
+	if err != nil {
+		return nil, err
+	}
+	for _, res := range more {
+		entries.Items = append(entries.Items, c.entry(res, "include", nil))
+	}
+	if len(entries.Items) > 0 {
+		b.Set("entry", entries)
+	}
+	return b, nil
+}
+
+func (c *call) link(relation string, values url.Values) *fhir.Node {
+	address := strings.TrimSuffix(c.full(c.typ, ""), "/")
+	if query := values.Encode(); query != "" {
+		address += "?" + query
+	}
+	n := fhir.NewObject()
+	n.Set("relation", fhir.Text(relation))
+	n.Set("url", fhir.Text(address))
+	return n
+}
+
+func (c *call) entry(res store.Resource, mode string, elements []string) *fhir.Node {
+	text := fhir.Stamped(res.Content, res.Version, res.Updated)
+	if len(elements) > 0 {
+		text = only(text, elements)
+	}
+	e := fhir.NewObject()
+	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
+	e.Set("resource", raw(text))
+	how := fhir.NewObject()
+	how.Set("mode", fhir.Text(mode))
+	e.Set("search", how)
+	return e
+}
+
+// only keeps the elements asked for (_elements) and those that always stay.
+func only(text []byte, elements []string) []byte {
+	n, err := fhir.Parse(text)
+	if err != nil {
+		return text // it came from the store and was parsed before
+	}
+	keep := map[string]bool{"resourceType": true, "id": true, "meta": true}
+	for _, e := range elements {
+		keep[e] = true
+	}
+	out := fhir.NewObject()
+	for _, m := range n.Members {
+		if keep[m.Name] {
+			out.Members = append(out.Members, m)
+		}
+	}
+	return out.AppendJSON(nil)
+}
+
+// mostIncluded bounds what a search brings along.
+const mostIncluded = 2000
+
+// included finds the resources that matches point to, or that point to them,
+// one step, or up to three with :iterate.
+func (c *call) included(q *parsed, matches []store.Resource) ([]store.Resource, error) {
+	seen := map[string]bool{}
+	for _, m := range matches {
+		seen[m.Type+"/"+m.ID] = true
+	}
+	var out []store.Resource
+	from := matches
+	for step := range 3 {
+		var found []store.Resource
+		for _, i := range q.includes {
+			if step > 0 && !i.iterate {
+				continue
+			}
+			var err error
+			if i.reverse {
+				found, err = c.pointing(i, from, found)
+			} else {
+				found, err = c.pointed(i, from, found, seen)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		from = nil
+		for _, res := range found {
+			if place := res.Type + "/" + res.ID; !seen[place] && len(out) < mostIncluded {
+				seen[place] = true
+				out, from = append(out, res), append(from, res)
+			}
+		}
+		if len(from) == 0 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// pointed reads what resources of the include's type point to.
+func (c *call) pointed(i include, from, found []store.Resource, seen map[string]bool) ([]store.Resource, error) {
+	for _, res := range from {
+		if res.Type != i.typ {
+			continue
+		}
+		n, err := fhir.Parse(res.Content)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range search.Index(res.Type, n).Refs {
+			if row.Param != i.param.ID || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
+				continue
+			}
+			target, err := c.Records.Read(c.r.Context(), row.Type, row.ID)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDeleted) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, target)
+		}
+	}
+	return found, nil
+}
+
+// pointing searches for resources of the include's type that point to these.
+func (c *call) pointing(i include, from, found []store.Resource) ([]store.Resource, error) {
+	clause := store.Clause{Param: i.param.ID, Shape: store.ShapeRef}
+	for _, res := range from {
+		clause.Any = append(clause.Any, store.Match{Type: res.Type, ID: res.ID})
+	}
+	if len(clause.Any) == 0 {
+		return found, nil
+	}
+	page, err := c.Records.Search(c.r.Context(), store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded})
+	return append(found, page.Resources...), err
+}
