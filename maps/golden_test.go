@@ -25,7 +25,7 @@ func TestTheMapsMakeOfEachSampleTheBundleBesideIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bundle, _, err := mapped(m, bytes.ReplaceAll(data, []byte("\n"), []byte("\r")))
+			_, bundle, err := mapped(m, bytes.ReplaceAll(data, []byte("\n"), []byte("\r")))
 			if err != nil {
 				t.Fatal(err)
 			}

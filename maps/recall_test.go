@@ -1,17 +1,12 @@
 package maps_test
 
-import (
-	"os"
-	"sort"
-)
-
-// shared is true to match one made instance with several wanted ones: converters
-// that do not join what has one identity list it as often as it stands.
-var shared = os.Getenv("SHARED") != ""
+import "sort"
 
 // recall is the part of the wanted facts and counts that got has. Each wanted
-// instance is matched with one of its type, the most alike first, none twice.
-func recall(want, got portable) (found, all int, missing []string) {
+// instance is matched with one of its type, the most alike first. None is taken
+// twice unless shared: converters that do not join what has one identity list
+// it as often as it stands.
+func recall(want, got portable, shared bool) (found, all int, missing []string) {
 	type pair struct{ want, got, both int }
 	var pairs []pair
 	gotFacts := make([]map[fact]bool, len(got.Instances))
