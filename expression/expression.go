@@ -46,6 +46,8 @@ type Options struct {
 	// Tables finds a code table: whether it has a code, and what it gives for
 	// one. ok is false when there is no table of that name.
 	Tables func(name string) (contains func(code string) bool, lookup func(code string) (string, bool), ok bool)
+	// TableNames are the tables there are, for hints.
+	TableNames []string
 	// Vars are the variables that var.name gives.
 	Vars map[string]string
 	// Zone is where the day of message.received is taken; nil means UTC.

@@ -184,7 +184,7 @@ func (b *builder) table(v *ast.CallNode) (int, bool) {
 			return len(b.program.tables) - 1, true
 		}
 	}
-	b.fail(v, "table %q is not known", name)
+	b.fail(v, "table %q is not known%s", name, near(name, b.o.TableNames))
 	return 0, false
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/expression"
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/tables"
 	"github.com/plexus-health/plexus/transforms"
@@ -94,7 +95,14 @@ type Channel struct {
 	Filter  *expression.Program
 	Require []Require
 	Order   Order
-	Map     []transforms.Transform
+	// Key is asked instead of Order; nil when the file gives none.
+	Key *expression.Program
+	// Split is the group or loop of which each makes a message; nil for none.
+	Split message.Path
+	Map   []transforms.Transform
+	Check []Check
+	// Reply is nil when the sender gets no answer of a route.
+	Reply *Reply
 
 	Deliver    Deliver
 	Unrouted   Unrouted
@@ -189,6 +197,8 @@ type Require struct {
 type Limits struct {
 	// Size is the largest message, in bytes.
 	Size int64
+	// Rate is the most messages in a time.
+	Rate Rate
 	// Connections is the most connections served at once.
 	Connections int
 }
@@ -212,10 +222,18 @@ type Route struct {
 	DropReason string
 	// Retry says for each class of failure what follows.
 	Retry map[string]Retry
+	// Order is empty and Key nil where the channel's hold.
 	Order Order
+	Key   *expression.Program
 	// Strict: a failure holds the whole route.
 	Strict bool
-	Alert  Alert
+	// Each is the group or loop of which each makes a delivery; nil for none.
+	Each   message.Path
+	Batch  *Batch
+	Answer *RouteAnswer
+	// Hours are the days and times at which it sends; empty means always.
+	Hours string
+	Alert Alert
 	// Retired: takes no new deliveries, drains the old.
 	Retired bool
 	Place   Place
@@ -241,6 +259,38 @@ type Alert struct {
 	Waiting time.Duration
 	Depth   int
 	Parked  int
+}
+
+// A Reply says that the sender gets the answer of a route.
+type Reply struct {
+	From   string
+	Within time.Duration
+	// Map makes the answer when the route's does not come; without it the
+	// sender is told to send again.
+	Map []transforms.Transform
+}
+
+// A Check is one rule for what goes out.
+type Check struct {
+	// Rule is its name; On says what a finding does: hold, warn or block.
+	Rule, On string
+}
+
+// A Batch puts several deliveries into one file.
+type Batch struct {
+	Every time.Duration
+	Max   int
+	// At is a time of day, "02:00".
+	At string
+	By *expression.Program
+}
+
+// A RouteAnswer says what becomes of the peer's answer.
+type RouteAnswer struct {
+	Map []transforms.Transform
+	// To is a channel, or worklist.
+	To   string
+	When *expression.Program
 }
 
 // A Problem is one thing that is wrong with the files.

@@ -31,7 +31,7 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 			return fmt.Errorf("watch: %w", err)
 		}
 		w.wanted[name] = true
-		w.links[name] = resolved(name)
+		w.links[name] = target(name)
 		folders[filepath.Dir(name)] = true
 	}
 	for folder := range folders {
@@ -82,7 +82,7 @@ func (w *watch) run(ctx context.Context, watcher *fsnotify.Watcher, changed func
 func (w *watch) moved() bool {
 	found := false
 	for name, old := range w.links {
-		if now := resolved(name); now != old {
+		if now := target(name); now != old {
 			w.links[name] = now
 			found = true
 		}
@@ -90,7 +90,7 @@ func (w *watch) moved() bool {
 	return found
 }
 
-func resolved(name string) string {
+func target(name string) string {
 	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return ""

@@ -1,0 +1,303 @@
+package routes
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/plexus-health/plexus/expression"
+	"github.com/plexus-health/plexus/message"
+)
+
+// A channelBuilder makes one channel of its node, which has been checked
+// against its shape.
+type channelBuilder struct {
+	scope
+	n       *node
+	c       *Channel
+	grammar message.Grammar
+	parsed  bool // whether the parser is known, so that paths can be checked
+	digests []string
+	mapped  bool // a step was asked for
+}
+
+// channel checks and decodes a channel; nil when it cannot be named.
+func (l *loader) channel(n *node) *Channel {
+	label := "channel"
+	if name := n.get("name"); name != nil && name.form == scalar {
+		label += " " + name.text
+	}
+	b := &channelBuilder{scope: scope{l: l, key: "channel"}.in(label), n: n}
+	b.words(n, channelWords())
+	b.c = &Channel{
+		Name: str(n, "name", ""), Was: str(n, "was", ""), Title: str(n, "title", ""), Note: str(n, "note", ""),
+		Enabled: yes(n, "enabled", true), Ack: Ack(str(n, "ack", string(AckStored))), Zone: l.location(n.get("zone")),
+		Order: Order(str(n, "order", string(OrderPatient))), Deliver: Deliver(str(n, "deliver", string(DeliverAll))),
+		Unrouted: Unrouted(str(n, "unrouted", string(UnroutedPark))), OnError: OnError(str(n, "on_error", string(OnErrorPark))),
+		Duplicates: Duplicates(str(n, "duplicates", string(DuplicatesAnswer))),
+		Keep:       span(n, "keep", 90*24*time.Hour), Place: n.at,
+	}
+	limits := n.get("limits")
+	b.c.Limits = Limits{Size: 8 << 20, Connections: number(limits, "connections", 100)}
+	if s := limits.get("size"); s != nil {
+		if v, err := parseSize(s.text); err == nil {
+			b.c.Limits.Size = v
+		}
+	}
+	if r := limits.get("rate"); r != nil {
+		b.c.Limits.Rate, _ = parseRate(r.text)
+	}
+	b.unique()
+	b.source()
+	b.parse()
+	b.conditions()
+	b.c.Map, _ = b.steps(b.in("map"), n.get("map"))
+	b.routes()
+	b.reply()
+	b.rules()
+	b.semantics()
+	b.c.Hash = b.hash()
+	return b.c
+}
+
+// str is the text of a key, or what holds where the file is silent.
+func str(n *node, key, silent string) string {
+	if v := n.get(key); v != nil && v.form == scalar {
+		return v.text
+	}
+	return silent
+}
+
+func yes(n *node, key string, silent bool) bool {
+	if v := n.get(key); v != nil && v.form == scalar {
+		if b, err := parseBoolean(v.text); err == nil {
+			return b
+		}
+	}
+	return silent
+}
+
+func number(n *node, key string, silent int) int {
+	if v := n.get(key); v != nil && v.form == scalar {
+		if i, err := parseWhole(v.text); err == nil {
+			return i
+		}
+	}
+	return silent
+}
+
+func span(n *node, key string, silent time.Duration) time.Duration {
+	if v := n.get(key); v != nil && v.form == scalar {
+		if d, err := parseDuration(v.text); err == nil {
+			return d
+		}
+	}
+	return silent
+}
+
+// unique reports a name that another channel has.
+func (b *channelBuilder) unique() {
+	name := b.n.get("name")
+	if name == nil || name.form != scalar {
+		return
+	}
+	if first, twice := b.l.names[name.text]; twice {
+		b.problem(name, "the name is taken in %s", first)
+		return
+	}
+	b.l.names[name.text] = name.at
+}
+
+// conditions compiles filter, require, key and split.
+func (b *channelBuilder) conditions() {
+	b.c.Filter = b.expression(b.in("filter"), b.n.get("filter"), expression.Bool)
+	b.c.Key = b.expression(b.in("key"), b.n.get("key"), expression.Text)
+	if n := b.n.get("split"); n != nil && n.form == scalar && n.text != "none" {
+		b.c.Split = b.path(b.in("split"), n)
+	}
+	list := b.n.get("require")
+	if list == nil {
+		return
+	}
+	for _, item := range list.items {
+		if item.form != object {
+			continue
+		}
+		s := b.in("require")
+		r := Require{Else: Else(str(item, "else", string(ElsePark))), Say: str(item, "say", "")}
+		r.That = b.expression(s.in("that"), item.get("that"), expression.Bool)
+		if r.Else == ElseRefuse && b.c.Ack == AckStored {
+			s.problem(item.get("else"), "else: refuse needs ack: processed, since nothing can be refused after a positive answer")
+		}
+		b.c.Require = append(b.c.Require, r)
+	}
+}
+
+// expression compiles one expression of the channel.
+func (b *channelBuilder) expression(s scope, n *node, want expression.Want) *expression.Program {
+	if n == nil || n.form != scalar || !b.parsed {
+		return nil
+	}
+	p, err := expression.Compile(n.text, expression.Options{
+		Grammar: b.grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
+		Tables: b.l.lookup, TableNames: b.l.tables.Names(),
+	})
+	if err == nil {
+		return p
+	}
+	at, text := n.at, err.Error()
+	if e, ok := errors.AsType[*expression.Error](err); ok && n.column > 0 {
+		at.Column = n.column + e.Column - 1
+	}
+	if cut := commentIn(n); cut {
+		text += `; " #" begins a comment: put the whole expression in quotes`
+	}
+	s.at(at, n.from, "%s", text)
+	return nil
+}
+
+// commentIn reports whether the line of a plain scalar goes on with a comment.
+func commentIn(n *node) bool {
+	return n.style == plain && !n.filled && strings.Contains(n.line, n.text+" #")
+}
+
+// path compiles the path of a group or loop.
+func (b *channelBuilder) path(s scope, n *node) message.Path {
+	if !b.parsed {
+		return nil
+	}
+	p, err := b.grammar.Compile(n.text)
+	if err != nil {
+		s.problem(n, "%s", err)
+		return nil
+	}
+	if p.Kind() != message.Places {
+		s.problem(n, "%s is a value: name a segment, group or loop", n.text)
+		return nil
+	}
+	return p
+}
+
+// lookup finds a code table for expressions: entries without an end count.
+func (l *loader) lookup(name string) (func(string) bool, func(string) (string, bool), bool) {
+	t := l.tables.Table(name)
+	if t == nil {
+		return nil, nil, false
+	}
+	find := func(code string) (string, bool) {
+		e, ok := t.Lookup(code, time.Time{})
+		return e.To, ok
+	}
+	return func(code string) bool { _, ok := find(code); return ok }, find, true
+}
+
+// reply decodes the real-time answer.
+func (b *channelBuilder) reply() {
+	n := b.n.get("reply")
+	if n == nil || n.form != object {
+		return
+	}
+	s := b.in("reply")
+	b.c.Reply = &Reply{From: str(n, "from", ""), Within: span(n, "within", 0)}
+	if e := n.get("else"); e != nil && e.form == object {
+		b.c.Reply.Map, _ = b.steps(s.in("else").in("map"), e.get("map"))
+	}
+	found := false
+	for _, r := range b.c.Routes {
+		found = found || r.Name == b.c.Reply.From
+	}
+	if from := n.get("from"); from != nil && !found {
+		s.in("from").problem(from, "route %q is not one of this channel", from.text)
+	}
+	if ack := b.n.get("ack"); ack != nil && b.c.Ack != AckDelivered {
+		b.in("ack").problem(ack, "reply implies ack: delivered")
+	}
+	b.c.Ack = AckDelivered
+}
+
+// checkRules are the rules of `check:`.
+var checkRules = []string{"claim-edits", "drug-safety", "duplicate-order"}
+
+// rules decodes the rules for what goes out.
+func (b *channelBuilder) rules() {
+	n := b.n.get("check")
+	if n == nil {
+		return
+	}
+	for _, item := range n.items {
+		s := b.in("check")
+		word := kindOf(item)
+		switch {
+		case item.form != object:
+		case word == "":
+			s.problem(item, "one rule with its options is wanted, such as { duplicate-order: { on: hold } }")
+		case !contains(checkRules, word):
+			s.problem(item, "%q is not known%s", word, knownOf(word, checkRules))
+		default:
+			options := item.members[0].value
+			on := str(options, "on", "hold")
+			if !contains([]string{"hold", "warn", "block"}, on) {
+				s.in(word).in("on").problem(options.get("on"), "%q is not known%s", on, knownOf(on, []string{"hold", "warn", "block"}))
+			}
+			b.c.Check = append(b.c.Check, Check{Rule: word, On: on})
+		}
+	}
+}
+
+// semantics checks what concerns several keys of a channel.
+func (b *channelBuilder) semantics() {
+	if order, key := b.n.get("order"), b.n.get("key"); order != nil && key != nil {
+		b.problem(key, "key and order: one or the other")
+	}
+	if b.mapped && b.c.Zone == nil && b.n.get("zone") == nil {
+		b.problem(b.n, `zone is not said, and maps need it for times without an offset: write zone: America/New_York, or your own, at the top`)
+	}
+	if b.c.Was != "" && b.c.Was == b.c.Name {
+		b.problem(b.n.get("was"), "was is the name it has now")
+	}
+}
+
+// hash is a digest of all that the running channel has to be told of.
+func (b *channelBuilder) hash() string {
+	h := sha256.New()
+	for _, m := range b.n.members {
+		if m.key != "title" && m.key != "note" {
+			fmt.Fprintf(h, "%q:", m.key)
+			m.value.canonical(h)
+		}
+	}
+	if b.c.Zone != nil {
+		fmt.Fprintf(h, "zone %q", b.c.Zone)
+	}
+	for _, d := range b.digests {
+		fmt.Fprintf(h, "%q", d)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// canonical writes a value without its place.
+func (n *node) canonical(w io.Writer) {
+	switch n.form {
+	case scalar:
+		fmt.Fprintf(w, "%q", n.text)
+	case object:
+		io.WriteString(w, "{") //nolint:errcheck // a hash
+		for _, m := range n.members {
+			fmt.Fprintf(w, "%q:", m.key)
+			m.value.canonical(w)
+		}
+		io.WriteString(w, "}") //nolint:errcheck // a hash
+	case sequence:
+		io.WriteString(w, "[") //nolint:errcheck // a hash
+		for _, item := range n.items {
+			item.canonical(w)
+		}
+		io.WriteString(w, "]") //nolint:errcheck // a hash
+	default:
+		io.WriteString(w, "~") //nolint:errcheck // a hash
+	}
+}

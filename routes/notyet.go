@@ -1,0 +1,26 @@
+package routes
+
+// notYet lists what the language has and this version of the engine does not
+// run: keys as "channel.key" or "route.key", words of a key as
+// "channel.key: word". Each is refused, never ignored. What the engine learns
+// is taken off here.
+var notYet = map[string]bool{
+	"channel.reply":          true,
+	"channel.key":            true,
+	"channel.split":          true,
+	"channel.check":          true,
+	"channel.keep":           true,
+	"channel.ack: delivered": true,
+	"channel.on_error: stop": true,
+	"channel.limits.rate":    true,
+
+	"route.each":   true,
+	"route.order":  true,
+	"route.key":    true,
+	"route.strict": true,
+	"route.retry":  true,
+	"route.batch":  true,
+	"route.answer": true,
+	"route.hours":  true,
+	"route.alert":  true,
+}
