@@ -379,6 +379,8 @@ func (c *compiler) source(s source) getter {
 		}
 	case fromParam:
 		return c.param(s)
+	case broken:
+		return noValue
 	case fromRef, fromRefs, inherited, none:
 	}
 	c.wrong(s.at, "%q cannot stand here", s.String())

@@ -12,6 +12,9 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // row compiles one row of a target; nil when it is left out or wrong.
 func (c *compiler) row(r *row, w *targetWalk, parent string) *crow {
+	if len(r.sources) == 0 && len(r.set) == 0 {
+		return nil // said when it was read
+	}
 	out := &crow{each: r.each, max: r.max, name: w.out.last.name}
 	out.number = c.rowNumber(r.at, r.owner, w.t.path+": "+r.text)
 	out.when = c.rowCondition(r, out)
@@ -23,6 +26,8 @@ func (c *compiler) row(r *row, w *targetWalk, parent string) *crow {
 			c.wrong(r.at, "%s: inherited stands only where a map is overridden", w.t.path)
 			return nil
 		case fromPath, fromConstant, fromTemplate, fromOrdinal, fromParam, none:
+		case broken:
+			return nil
 		}
 		out.get = c.sources(r.sources)
 	}
@@ -110,7 +115,7 @@ type rowBuilder struct {
 }
 
 func (b *rowBuilder) wrong(format string, args ...any) *crow {
-	b.c.wrong(b.r.at, b.w.t.path+": "+format, args...)
+	b.c.wrong(b.r.at, b.w.within(b.w.elem.name)+format, args...)
 	return nil
 }
 
@@ -184,6 +189,11 @@ func (b *rowBuilder) as(table *tables.Table) *crow {
 	if b.w.elem.allows(b.r.as) {
 		return b.wrong("as %s: there is no map that makes one of what stands here; nest rows under set", b.r.as)
 	}
+	for _, full := range b.c.lib.names() {
+		if from, to := b.c.lib.maps[full].sides(); from == b.r.as {
+			return b.wrong("as %s makes %s, and %s is %s", b.r.as, article(to), b.w.elem.name, article(b.w.elem.types[0]))
+		}
+	}
 	return b.wrong("as %q: no map, conversion or type of that name%s", b.r.as, near(b.r.as, b.c.asNames()))
 }
 
@@ -253,7 +263,7 @@ func (b *rowBuilder) named() bool {
 			if b.typ == "Attachment" {
 				hint = "; put it in extension[observation-value-attachment]"
 			}
-			b.wrong("%s cannot be %s%s", elem.name, b.typ, hint)
+			b.c.wrong(b.r.at, "%s cannot be %s in R4%s", elem.name, b.typ, hint)
 			return false
 		}
 		b.out.name = b.c.member(strings.TrimSuffix(elem.name, "[x]")+title(b.typ), b.w.out.last.name)
@@ -407,6 +417,9 @@ func (r *run) coding(parent, name, row int32, concept bool, system, code, displa
 // object compiles a row that makes a complex value: nested rows, then a map or
 // a conversion, then a table's coding.
 func (b *rowBuilder) object(m *cmap, conv func(*run, *val, []val, int32) bool, table *tables.Table) *crow {
+	if primitive(b.typ) {
+		return b.wrong("%s is %s and has no elements", b.w.elem.name, article(b.typ))
+	}
 	if !b.named() {
 		return nil
 	}

@@ -128,7 +128,7 @@ func (w *targetWalk) step(part string, beforeExtension bool) bool {
 	name, bracket := part, ""
 	if open := strings.IndexByte(part, '['); open >= 0 && !strings.HasSuffix(part, "[x]") {
 		if !strings.HasSuffix(part, "]") {
-			w.c.wrong(w.t.at, "%s: ] is missing", w.t.path)
+			w.c.wrong(w.t.at, "%s: a bracket is open", w.t.path)
 			return false
 		}
 		name, bracket = part[:open], part[open+1:len(part)-1]
@@ -148,15 +148,15 @@ func (w *targetWalk) step(part string, beforeExtension bool) bool {
 	elem, ok := w.c.lib.model.child(w.typ, name)
 	if !ok {
 		known := w.c.lib.model.children(w.typ)
-		w.c.wrong(w.t.at, "%q is not an element of %s%s", name, w.typ, near(name, known))
+		w.c.wrong(w.t.at, "%s%q is not an element of %s%s", w.within(part), name, w.typ, near(name, known))
 		return false
 	}
 	switch {
 	case elem.many && w.mode == stepOne:
-		w.c.wrong(w.t.at, "%s: %s repeats; write %s[+]", w.t.path, name, name)
+		w.c.wrong(w.t.at, "%s%s repeats; write %s[+]", w.within(name), name, name)
 		return false
 	case !elem.many && w.mode != stepOne:
-		w.c.wrong(w.t.at, "%s: %s is single; write it without [%s]", w.t.path, name, bracket)
+		w.c.wrong(w.t.at, "%s%s is single; write it without [%s]", w.within(part), name, bracket)
 		return false
 	}
 	w.elem = elem
@@ -175,6 +175,14 @@ func (w *targetWalk) whole() bool {
 		}
 	}
 	return len(w.t.rows) > 0
+}
+
+// within says in which target a part stands, when it is not all of it.
+func (w *targetWalk) within(part string) string {
+	if part == w.t.path {
+		return ""
+	}
+	return w.t.path + ": "
 }
 
 // extension goes into the extension of a name: the target is its value.

@@ -178,11 +178,11 @@ func (p *conditionParser) comparison() (cond, error) {
 		return p.length()
 	}
 	path := p.token
-	get := p.operand(path)
-	p.next()
-	if strings.HasPrefix(p.text, "(") || p.is('o', "(") {
+	if strings.HasPrefix(p.text, "(") {
 		return nil, fmt.Errorf("%q is not one of valued, len", path)
 	}
+	get := p.operand(path)
+	p.next()
 	return p.compare(get, path)
 }
 

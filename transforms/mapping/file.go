@@ -258,6 +258,8 @@ func readRow(t *tree, d *definition, target string, probs *problems) *row {
 		r := readLong(t, d, probs)
 		r.owner = d
 		return r
+	case refused:
+		return nil
 	case list, nothing:
 	}
 	probs.add(t.at, "%s%s: a row is a sentence or a mapping", d.prefix(), target)
@@ -372,7 +374,7 @@ func (s source) String() string {
 		return "inherited"
 	case none:
 		return "none"
-	case fromPath:
+	case fromPath, broken:
 	}
 	return s.text
 }

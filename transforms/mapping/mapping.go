@@ -76,6 +76,7 @@ func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {
 		probs.list = append(probs.list, transforms.Problem{Field: "set", Text: "maps to FHIR take no parameters"})
 	}
 	if probs.unreadable {
+		probs.sort()
 		return nil, b.files, probs.list
 	}
 	m := &Map{use: s.Use, structures: map[string]*program{}, zone: s.Zone}
@@ -91,6 +92,7 @@ func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {
 	}
 	lib.checkUnused(used, probs)
 	if len(probs.list) > 0 {
+		probs.sort()
 		return nil, b.files, probs.list
 	}
 	return m, b.files, nil

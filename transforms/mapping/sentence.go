@@ -16,6 +16,7 @@ const (
 	fromParam
 	inherited
 	none
+	broken // said already
 )
 
 // A source is where a row's value comes from, as written.
@@ -130,7 +131,12 @@ func parseSentence(text string, at place, probs *problems) *row {
 	for i, piece := range cutSentence(text) {
 		here := at
 		here.column += piece.offset
-		if piece.text == "" && (i > 0 || text == "") {
+		switch {
+		case piece.text != "" || i == 0 && text != "":
+		case i == 0:
+			probs.add(here, "an empty row")
+			continue
+		default:
 			probs.add(here, "nothing follows %q", piece.word)
 			continue
 		}
@@ -224,6 +230,7 @@ func parseSource(text string, at place, probs *problems) source {
 		}
 		s.text = rest
 		if rest == "" || strings.Contains(rest, " ") {
+			s.kind = broken
 			probs.add(at, "%s needs the name of what make makes", first)
 		}
 	case "inherited", "none":
@@ -236,6 +243,9 @@ func parseSource(text string, at place, probs *problems) source {
 		}
 	case "":
 		probs.add(at, "a row without a source")
+	case wordEach:
+		s.kind = broken
+		probs.add(at, "each needs a path")
 	default:
 		pathSource(&s, text, probs)
 	}
@@ -245,6 +255,7 @@ func parseSource(text string, at place, probs *problems) source {
 func pathSource(s *source, text string, probs *problems) {
 	switch {
 	case strings.HasPrefix(text, "="):
+		s.kind = broken
 		probs.add(s.at, "a space follows = in %q", text)
 	case strings.HasPrefix(text, "$"):
 		s.kind, s.text = fromParam, text[1:]
@@ -253,6 +264,7 @@ func pathSource(s *source, text string, probs *problems) {
 		if text[0] != '.' {
 			hint = "; a fixed text is written = " + text
 		}
+		s.kind = broken
 		probs.add(s.at, "%q is not a path%s", text, hint)
 	}
 }

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -38,6 +40,7 @@ const (
 	mapping
 	list
 	nothing
+	refused // a tag, an anchor: said already
 )
 
 // A tree is a YAML value with its place; scalars keep their text as typed, so
@@ -122,8 +125,10 @@ func (r *reader) read(n ast.Node, depth int) *tree {
 	case *ast.NullNode:
 		t.sort = nothing
 	case *ast.TagNode:
+		t.sort = refused
 		r.probs.add(t.at, "a tag (%s) is not allowed here; put the text in quotes", v.Start.Value)
 	case *ast.AnchorNode, *ast.AliasNode:
+		t.sort = refused
 		r.probs.add(t.at, "anchors and aliases (& and *) are not allowed here; put the text in quotes")
 	default:
 		t.text = n.GetToken().Value
@@ -180,6 +185,13 @@ func (t *tree) texts(probs *problems, what string) []string {
 	}
 	probs.add(t.at, "%s is a word or a list of words", what)
 	return nil
+}
+
+// sort puts the problems in the order of their places.
+func (p *problems) sort() {
+	slices.SortStableFunc(p.list, func(a, b transforms.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 }
 
 // near says which of the known words was probably meant, or nothing.
