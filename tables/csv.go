@@ -47,7 +47,7 @@ func (l *loader) rows(file string, data []byte, known []string, setting func(key
 			return
 		}
 		if err != nil {
-			line, col := r.FieldPos(0)
+			line, col := 1, 1
 			if parse, ok := errors.AsType[*csv.ParseError](err); ok {
 				line, col = parse.Line, parse.Column
 			}

@@ -71,6 +71,9 @@ func at(n ast.Node) place {
 		return place{line: 1, column: 1}
 	}
 	t := n.GetToken()
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		t = m.Values[0].Key.GetToken()
+	}
 	p := place{line: t.Position.Line, column: t.Position.Column}
 	switch v := n.(type) {
 	case *ast.LiteralNode:
