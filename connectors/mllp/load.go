@@ -15,8 +15,10 @@ type Load struct {
 	Client ClientOptions
 	// Connections is the number of connections. 0: 1.
 	Connections int
-	// Count is the number of messages.
+	// Count is the number of messages. 0: no limit, Duration decides.
 	Count int
+	// Duration is how long messages are begun. 0: until Count.
+	Duration time.Duration
 	// Rate is the number of messages a second that are due to be sent,
 	// whether or not answers keep up: an open loop. 0: each connection sends
 	// as soon as it has its answer.
@@ -32,7 +34,7 @@ type Load struct {
 	Take func(i int, sent, reply []byte, err error, latency time.Duration)
 }
 
-// Run sends the messages and returns how long that took. It returns an error
+// Run sends the messages (either Count or Duration must be set) and returns how long that took. It returns an error
 // when no connection could be made at first, or when ctx ended. A connection
 // that is lost later is made again; what was in flight on it is an error of
 // that message, which is not sent again.
@@ -67,12 +69,15 @@ func (l *Load) Run(ctx context.Context) (time.Duration, error) {
 func (l *Load) work(ctx context.Context, client **Client, next *atomic.Int64, began time.Time) {
 	for ctx.Err() == nil {
 		i := int(next.Add(1) - 1)
-		if i >= l.Count {
+		if l.Count > 0 && i >= l.Count {
 			return
 		}
 		due := time.Now()
 		if l.Rate > 0 {
 			due = began.Add(time.Duration(float64(i) / l.Rate * float64(time.Second)))
+			if l.Duration > 0 && due.Sub(began) >= l.Duration {
+				return
+			}
 			if wait := time.Until(due); wait > 0 {
 				select {
 				case <-time.After(wait):
@@ -80,6 +85,9 @@ func (l *Load) work(ctx context.Context, client **Client, next *atomic.Int64, be
 					return
 				}
 			}
+		}
+		if l.Duration > 0 && due.Sub(began) >= l.Duration {
+			return
 		}
 		raw := l.Message(i)
 		if (*client).dead {

@@ -1,0 +1,285 @@
+// Command main of bench measures the engine beside the limits of the machine it
+// runs on and the targets of the project, and prints one table: `make bench`.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/plexus-health/plexus/bench"
+)
+
+// A run is one measurement of everything that was asked for.
+type run struct {
+	program  string
+	stores   string
+	folder   string
+	duration time.Duration
+	effects  int
+	table    *tabwriter.Writer
+}
+
+func main() {
+	r := &run{}
+	flag.StringVar(&r.program, "engine", "", "the engine's program; default: built from ./cmd/engine")
+	flag.StringVar(&r.stores, "store", "both", "sqlite, postgres or both; none measures the machine only")
+	flag.StringVar(&r.folder, "folder", "", "where the stores are put; default: a temporary folder")
+	flag.DurationVar(&r.duration, "duration", 5*time.Second, "of each measurement that has no fixed number of messages")
+	flag.IntVar(&r.effects, "effects", 3000, "messages mapped into the store")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := r.all(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func (r *run) all(ctx context.Context, out io.Writer) error {
+	r.table = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	defer r.table.Flush()
+	folder, err := os.MkdirTemp(r.folder, "plexus-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil { // PostgreSQL's user must pass through
+		return err
+	}
+	r.row("what", "measured", "target", "")
+	if err := r.machine(folder); err != nil {
+		return fmt.Errorf("machine: %w", err)
+	}
+	if r.stores == "none" {
+		return nil
+	}
+	if r.program == "" {
+		r.program = filepath.Join(folder, "engine")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", r.program, "./cmd/engine")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build: %w\n%s", err, text)
+		}
+	}
+	if r.stores == "sqlite" || r.stores == "both" {
+		if err := r.store(ctx, "sqlite", folder, nil); err != nil {
+			return fmt.Errorf("sqlite: %w", err)
+		}
+	}
+	if r.stores == "postgres" || r.stores == "both" {
+		cluster, err := bench.StartPostgres(ctx, folder)
+		if err != nil {
+			return err
+		}
+		err = r.store(ctx, "postgres", folder, cluster)
+		if stopped := cluster.Stop(); err == nil {
+			err = stopped
+		}
+		if err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
+	}
+	return nil
+}
+
+// row adds a line to the table.
+func (r *run) row(what, measured, target, verdict string) {
+	fmt.Fprintf(r.table, "%s\t%s\t%s\t%s\n", what, measured, target, verdict)
+}
+
+// machine measures what no engine on it can exceed by itself.
+func (r *run) machine(folder string) error {
+	syncs, err := bench.AppendSync(folder, r.duration/2)
+	if err != nil {
+		return err
+	}
+	one, median, err := bench.Loopback(1, r.duration/2)
+	if err != nil {
+		return err
+	}
+	many, _, err := bench.Loopback(32, r.duration/2)
+	if err != nil {
+		return err
+	}
+	r.row("machine: processors", strconv.Itoa(runtime.NumCPU()), "", "")
+	r.row("machine: append of 2 KB and fsync", perSecond(syncs), "", "")
+	r.row("machine: loopback round trip, 1 connection", perSecond(one)+", median "+short(median), "", "")
+	r.row("machine: loopback round trip, 32 connections", perSecond(many), "", "")
+	return nil
+}
+
+// store measures the engine on one kind of store; cluster is nil for the
+// embedded one.
+func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Cluster) error {
+	home := filepath.Join(folder, name)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	database := ""
+	if cluster != nil {
+		database = cluster.DSN
+	}
+	first, err := bench.Start(ctx, r.program, home, database)
+	if err != nil {
+		return err
+	}
+	if err := first.Stop(); err != nil {
+		return err
+	}
+	e, err := bench.Start(ctx, r.program, home, database) // the schema is there now
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e != nil {
+			_ = e.Stop() // the measurement failed already
+		}
+	}()
+	r.row(name+": first start, with the schema made", short(first.Started), "", "")
+	r.row(name+": start", short(e.Started), "< 1 s", verdict(e.Started < time.Second))
+	if err := r.memory(ctx, name, e); err != nil {
+		return err
+	}
+	cost := func() (time.Duration, error) {
+		used, err := e.CPU()
+		if err != nil || cluster == nil {
+			return used, err
+		}
+		theirs, err := cluster.CPU()
+		return used + theirs, err
+	}
+	if err := r.intake(ctx, name, e, cost); err != nil {
+		return err
+	}
+	if err := r.effect(ctx, name, e, cost); err != nil {
+		return err
+	}
+	err = e.Stop()
+	e = nil
+	return err
+}
+
+// memory measures an engine that has nothing to do.
+func (r *run) memory(ctx context.Context, name string, e *bench.Engine) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(2 * time.Second):
+	}
+	idle, err := e.Memory()
+	if err != nil {
+		return err
+	}
+	r.row(name+": memory when idle", fmt.Sprintf("%d MB", idle>>20), "< 100 MB", verdict(idle < 100<<20))
+	return nil
+}
+
+// intake measures MLLP in, journal, synced, AA: the channel only journals.
+func (r *run) intake(ctx context.Context, name string, e *bench.Engine, cost func() (time.Duration, error)) error {
+	total := 0
+	feed := func(series string, connections int, rate float64) (bench.Figures, time.Duration, error) {
+		before, err := cost()
+		if err != nil {
+			return bench.Figures{}, 0, err
+		}
+		f, err := bench.Feed{
+			Address: e.Intake, Connections: connections, Duration: r.duration, Rate: rate,
+			Message: func(n int) []byte { return bench.ORU(series, n, 20) },
+		}.Run(ctx)
+		if err != nil {
+			return f, 0, err
+		}
+		// The channel's own work on them is part of their price.
+		total += f.Sent
+		if _, err := e.Drained(ctx, "intake", "filtered", total); err != nil {
+			return f, 0, err
+		}
+		after, err := cost()
+		return f, (after - before) / time.Duration(max(f.Sent, 1)), err
+	}
+	one, cpu, err := feed("A", 1, 0)
+	if err != nil {
+		return err
+	}
+	r.row(name+": MLLP → AA, 1 connection", figures(one, cpu), "≥ 4,000/s", verdict(one.Rate >= 4000))
+	many, cpu, err := feed("B", 32, 0)
+	if err != nil {
+		return err
+	}
+	r.row(name+": MLLP → AA, 32 connections", figures(many, cpu), "≥ 15,000/s, p99 < 10 ms", verdict(many.Rate >= 15000 && many.P99 < 10*time.Millisecond))
+	open, cpu, err := feed("C", 32, 0.7*many.Rate)
+	if err != nil {
+		return err
+	}
+	r.row(name+": the same, open loop at 70 % of it", figures(open, cpu), "p99 < 10 ms", verdict(open.P99 < 10*time.Millisecond))
+	return nil
+}
+
+// effect measures MLLP in, v2-to-fhir, commit of the resources.
+func (r *run) effect(ctx context.Context, name string, e *bench.Engine, cost func() (time.Duration, error)) error {
+	before, err := cost()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	f, err := bench.Feed{
+		Address: e.Results, Connections: 32, Count: r.effects,
+		Message: func(n int) []byte { return bench.ORU("R", n, 20) },
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	end, err := e.Drained(ctx, "results", "done", f.Sent)
+	if err != nil {
+		return err
+	}
+	after, err := cost()
+	if err != nil {
+		return err
+	}
+	rate := float64(f.Sent) / end.Sub(began).Seconds()
+	cpu := (after - before) / time.Duration(f.Sent)
+	r.row(name+": MLLP → v2-to-fhir → EHR commit, 20 OBX", perSecond(rate)+", CPU "+short(cpu)+" a message", "≥ 1,500/s", verdict(rate >= 1500))
+	memory, err := e.Memory()
+	if err != nil {
+		return err
+	}
+	r.row(name+": memory after all of it", fmt.Sprintf("%d MB", memory>>20), "", "")
+	return nil
+}
+
+func figures(f bench.Figures, cpu time.Duration) string {
+	return fmt.Sprintf("%s, p50 %s p99 %s p99.9 %s max %s, CPU %s a message",
+		perSecond(f.Rate), short(f.P50), short(f.P99), short(f.P999), short(f.Max), short(cpu))
+}
+
+func perSecond(n float64) string { return fmt.Sprintf("%.0f/s", n) }
+
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "missed"
+}
