@@ -88,17 +88,26 @@ func (c *compiler) refRow(out *crow, s source, w *targetWalk) *crow {
 		}
 		return out
 	}
-	out.emit = func(r *run, f *frame, v *val, parent, _ int32) bool {
-		made := false
+	// One after the other, as each does: under diagnosis[+].condition every
+	// reference has an item of its own.
+	out.each = true
+	out.get = func(r *run, f *frame, v *val) bool {
 		for n, i := range f.env.made {
 			in := &r.insts[i]
 			if in.making == nil || in.making.number != making || in.into >= 0 && n > 0 {
 				continue
 			}
-			r.reference(parent, 0, i, out.number, v)
-			made = true
+			v.many = append(v.many, val{text: itoa(int(i)), constant: true})
 		}
-		return made
+		return len(v.many) > 0
+	}
+	out.emit = func(r *run, _ *frame, v *val, parent, name int32) bool {
+		to, err := strconv.Atoi(v.text)
+		if err != nil {
+			return false
+		}
+		r.reference(parent, name, int32(to), out.number, &val{constant: true})
+		return true
 	}
 	return out
 }
