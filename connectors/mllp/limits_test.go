@@ -1,6 +1,7 @@
 package mllp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -416,4 +417,32 @@ func TestCanaryIsInTheSamples(t *testing.T) {
 	if !strings.Contains(string(sample(1)), connectortest.Canary) {
 		t.Error("the canary is not in the samples")
 	}
+}
+
+// answering listens and answers the first message on each connection with
+// these bytes, then ends the connection.
+func answering(t *testing.T, answer string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
+	group.Go(func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := bufio.NewReader(conn).ReadBytes(endByte); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.WriteString(conn, answer); err != nil {
+			t.Error(err)
+		}
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	return listener.Addr().String()
 }

@@ -131,6 +131,9 @@ func (r *reader) begin() (unframed bool, err error) {
 				r.count("tls-unexpected", 1, r.offset)
 				return false, errTLS
 			}
+			if space == 0 && r.strict {
+				n = 1 // one is enough to end it
+			}
 			noise += int64(n - space)
 		} else {
 			noise += int64(n)
@@ -223,6 +226,7 @@ func (r *reader) piece() ([]byte, verdict, error) {
 				return nil, started, nil
 			}
 			r.damaged("start-inside", "start byte 0B inside the message")
+			special, _ = r.in.Peek(1) // looking ahead may have moved the buffer
 			return special, more, nil
 		}
 		if r.ends() {

@@ -54,6 +54,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		s.failure = s.r.cut(brokenOff)
 		return 0, s.failure
 	case s.r.damage != nil:
+		s.r.take(content)
 		s.failure, s.answer = s.r.damage, true
 		return 0, s.failure
 	}
