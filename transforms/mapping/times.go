@@ -35,17 +35,17 @@ func parseStamp(text string) (stamp, bool) {
 		}
 	}
 	if !allDigits(body) || !allDigits(s.fraction) || len(s.fraction) > 9 {
-		return s, false
+		return stamp{}, false
 	}
 	s.digits = len(body)
 	switch s.digits {
 	case 4, 6, 8, 10, 12, 14:
 	default:
-		return s, false
+		return stamp{}, false
 	}
 	if s.fraction != "" && s.digits != 14 || !goodOffset(s.offset) || s.offset != "" && s.digits < 10 {
 		if s.digits >= 10 || !goodOffset(s.offset) || s.fraction != "" {
-			return s, false
+			return stamp{}, false
 		}
 		s.offset = "" // a day has no offset in FHIR
 	}
@@ -69,7 +69,7 @@ func parseStamp(text string) (stamp, bool) {
 	s.second, ok[5] = part(12, 14, 0, 60)
 	s.month = time.Month(month)
 	if ok != [6]bool{true, true, true, true, true, true} || s.day > daysIn(s.year, s.month) {
-		return s, false
+		return stamp{}, false
 	}
 	if s.digits < 10 {
 		s.hour, s.minute = 0, 0
