@@ -142,3 +142,14 @@ func TestAnAttachmentKeepsItsBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeThatIsNoneIsNeitherReadNorAPanic(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"20260101120000+1", "20260101120000-01", "202601011200+010", "20260101120000+", "2026-", "+0100"} {
+		s, ok := parseStamp(text)
+		if ok {
+			t.Errorf("%q was read", text)
+		}
+		_, _ = s.dateTime(nil), s.time(nil)
+	}
+}
