@@ -138,6 +138,7 @@ func (r *reader) begin() (unframed bool, err error) {
 		} else {
 			noise += int64(n)
 		}
+		n = int(min(int64(n), r.size+1-gap))
 		gap += int64(n)
 		r.consume(n)
 		if gap > r.size || (r.strict && noise > 0) {

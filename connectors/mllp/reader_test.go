@@ -70,6 +70,7 @@ func FuzzReader(f *testing.F) {
 		"\x0b" + m1 + "a\x0bb\x1c\r", "\x0b\x0b" + m1 + "\x1c\r", "\x0b\x1c\r", "\x0b", m1, m1 + "\x1c\r", "\x16\x03\x01\x0b",
 		framed(m1 + strings.Repeat("x", 600)), framed(m1+strings.Repeat("x", 3000)) + framed(m2), "\x0b" + strings.Repeat("x", 600) + framed(m2),
 		"\x0bM\x0bMS\x0bMSH|\x0b\x0b\x1c\x1c\r\r", "MS\x0bMSH\x1c\n\x0b",
+		strings.Repeat("x", 2040) + framed(m1), strings.Repeat("x", 300) + framed(m1+strings.Repeat("y", 600)+"\x0b1"),
 	} {
 		f.Add([]byte(seed), uint64(1))
 	}
