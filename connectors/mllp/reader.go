@@ -345,6 +345,7 @@ func (r *reader) collect() (f frame, found bool, err error) {
 			f.mute, f.last = r.drain()
 			return f, true, nil
 		case int64(len(raw)+len(content)) > r.whole && r.damage != nil:
+			raw = append(raw, content[:r.whole-int64(len(raw))]...)
 			f := frame{raw: beginning(raw), damage: r.damage}
 			f.mute, f.last = r.drain()
 			return f, true, nil
