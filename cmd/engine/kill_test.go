@@ -213,7 +213,7 @@ func (b *book) effects(t *testing.T, s *site, mapped bool) {
 			t.Errorf("patient %s has %d observations, want %d", mrn, len(got), 2*n)
 		}
 		for _, o := range got {
-			if v := version(o); v != "1" {
+			if v := versionID(o); v != "1" {
 				t.Errorf("an observation of patient %s has version %s: it was written more than once", mrn, v)
 			}
 		}
@@ -266,7 +266,7 @@ func familyOf(raw string) string {
 	return name
 }
 
-func version(resource map[string]any) string {
+func versionID(resource map[string]any) string {
 	meta, _ := resource["meta"].(map[string]any)
 	v, _ := meta["versionId"].(string)
 	return v

@@ -82,7 +82,7 @@ func TestLine(t *testing.T) {
 			}
 			s.one("T1")
 			for _, o := range s.search("Observation", url.Values{"patient.identifier": {"M1"}}) {
-				if version(o) != "1" {
+				if versionID(o) != "1" {
 					t.Error("a copy wrote an observation again")
 				}
 			}
@@ -106,7 +106,7 @@ func TestLine(t *testing.T) {
 			s.send(s.results, second)
 			s.settled()
 			got := s.search("Observation", url.Values{"patient.identifier": {"M3"}})
-			if len(got) != 1 || got[0]["status"] != "corrected" || version(got[0]) != "2" {
+			if len(got) != 1 || got[0]["status"] != "corrected" || versionID(got[0]) != "2" {
 				t.Errorf("got %v, want one corrected observation of version 2", got)
 			}
 			s.send(s.results, strings.Replace(oru("T5", "M3", "3", 1), "||0.2|", "||1.1|", 1))

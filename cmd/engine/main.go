@@ -81,6 +81,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // commands lists the commands, in the order of the help page.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		runCommand(a),
+		sendCommand(a),
+		messagesCommand(a),
+		convertCommand(a),
+		inspectCommand(a),
 		versionCommand(a),
 	}
 }

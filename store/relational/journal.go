@@ -259,3 +259,8 @@ func Chunk(ctx context.Context, tx Tx, id string, n int, data []byte, now time.T
 func SweepChunks(ctx context.Context, tx Tx, before time.Time) (int64, error) {
 	return tx.Exec(ctx, `DELETE FROM chunks WHERE body IN (SELECT c.body FROM chunks c WHERE c.n = 0 AND c.at < ? AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.body AND m.chunks = c.body) LIMIT 4)`, Micros(before))
 }
+
+// EntryOf is an entry from the columns of its row.
+func EntryOf(seq int64, id, state, reason, answer string, run int) store.Entry {
+	return store.Entry{Seq: seq, ID: id, State: message.State(state), Reason: reason, Answer: answerOf(answer), Run: run}
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/mllp"
+	"github.com/plexus-health/plexus/maps"
+	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/routes"
+	"github.com/plexus-health/plexus/tables"
+	"github.com/plexus-health/plexus/transforms"
+	"github.com/plexus-health/plexus/transforms/mapping"
+)
+
+// parserKinds are the words of `parse:`.
+func parserKinds() []parsers.Kind {
+	return []parsers.Kind{
+		hl7v2.Kind(),
+	}
+}
+
+// connectorKinds are the kinds of `source:` and `to:` that carry bytes.
+func connectorKinds() []connectors.Kind {
+	return []connectors.Kind{
+		mllp.Kind(),
+	}
+}
+
+// transformKinds are the sorts of steps of `map:`.
+func transformKinds(shipped *tables.Set) []transforms.Kind {
+	return []transforms.Kind{
+		mapping.Kind(mapping.Options{Maps: maps.FS, Tables: shipped}),
+	}
+}
+
+// parts is the list of everything this engine is made of.
+func parts() routes.Parts {
+	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
+	return routes.Parts{
+		Connectors: connectorKinds(),
+		Parsers:    parserKinds(),
+		Transforms: transformKinds(shipped),
+		Tables:     shipped,
+	}
+}
