@@ -13,7 +13,7 @@ func identifierFields() map[string]string {
 	for typ, fields := range map[string][]string{
 		"CX": {
 			"PID-2", "PID-3", "PID-4", "PID-18", "PID-21", "PV1-5", "PV1-19", "PV1-50", "MRG-1", "MRG-2", "MRG-3", "MRG-4",
-			"MRG-5", "MRG-6", "NK1-12", "NK1-33", "GT1-2", "IN1-3", "IN1-49", "PD1-6", "PD1-10", "ZPI-4",
+			"MRG-5", "MRG-6", "NK1-12", "NK1-33", "GT1-2", "IN1-3", "IN1-49", "PD1-6", "PD1-10",
 		},
 		"EI": {
 			"ORC-2", "ORC-3", "ORC-4", "OBR-2", "OBR-3", "OBX-21", "PRT-1", "PRT-10", "SCH-1", "SCH-2", "SCH-5", "ARQ-1", "ARQ-2",
