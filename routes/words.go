@@ -33,6 +33,7 @@ type shape struct {
 	choices []string
 	of      *shape
 	words   []word
+	ref     string // where the JSON Schema defines it, for what is checked elsewhere
 	called  string // what problems call it, where the sort does not say enough
 	// or are further shapes that the value may have instead.
 	or []shape
@@ -48,6 +49,7 @@ type word struct {
 	text     string
 }
 
+func elsewhere(ref string) shape        { return shape{sort: anything, ref: ref} }
 func is(s valueSort) shape              { return shape{sort: s} }
 func oneOf(choices ...string) shape     { return shape{sort: aChoice, choices: choices} }
 func listOf(s shape) shape              { return shape{sort: aList, of: &s} }
@@ -83,15 +85,15 @@ func topWords() []word {
 		{name: "include", shape: is(aFile).orElse(listOf(is(aFile))), text: "Further files, or patterns such as sites/*.yaml, relative to this one. Their lists are joined to those of this file; a name defined twice is an error."},
 		{name: "variables", shape: openOf(is(aText)), text: "Texts that ${name} stands for. env/NAME.yaml (--env NAME) and PLEXUS_VAR_NAME of the process win over these."},
 		{name: "defaults", shape: with(
-			word{name: "channel", shape: is(anything), text: "Values of keys that a channel does not say."},
-			word{name: "route", shape: is(anything), text: "Values of keys that a route does not say."},
+			word{name: "channel", shape: elsewhere("channel-defaults"), text: "Values of keys that a channel does not say."},
+			word{name: "route", shape: elsewhere("route-defaults"), text: "Values of keys that a route does not say."},
 		), text: "Values for keys that channels and routes do not say; a value is taken whole, retry class by class."},
 		{name: "templates", shape: openOf(with(
 			word{name: "params", shape: openOf(is(aText)), text: "The parameters and their kinds: text, port, file; text = \"utf-8\" gives a default."},
-			word{name: "channels", shape: is(anything), required: true, text: "The channels, with ${parameter} where they differ."},
+			word{name: "channels", shape: elsewhere("entries"), required: true, text: "The channels, with ${parameter} where they differ."},
 		)), text: "Channels with parameters, for sites with many alike."},
 		{name: "tables", shape: openOf(is(aFile)), text: "Code tables of the site: a name and its file for each, CSV or YAML."},
-		{name: "channels", shape: listOf(is(anything)), text: "The channels. An entry is a channel, or { use: template, with: {…} }, or { use: template, for: rows.csv }."},
+		{name: "channels", shape: listOf(elsewhere("entry")), text: "The channels. An entry is a channel, or { use: template, with: {…} }, or { use: template, for: rows.csv }."},
 	}
 }
 
@@ -112,7 +114,7 @@ func channelWords() []word {
 		{name: "title", shape: is(aText), text: "What people call it, for the console."},
 		{name: "note", shape: is(aText), text: "Anything people should know, for the console."},
 		{name: "enabled", shape: is(aBoolean), def: "true", text: "Whether it receives."},
-		{name: "source", shape: is(aKind), required: true, text: "Where messages come from: one kind of source and its options."},
+		{name: "source", shape: shape{sort: aKind, ref: "source"}, required: true, text: "Where messages come from: one kind of source and its options."},
 		{name: "parse", shape: is(aParser), required: true, text: "The format, alone or with its options: {hl7v2: {charset: windows-1252}}. It says how paths are written in all expressions of the channel."},
 		{name: "ack", shape: oneOf(string(AckStored), string(AckProcessed), string(AckDelivered)), def: "stored", text: "What a positive answer to the sender claims: stored (it is safe here), processed (its effects are written), delivered."},
 		{name: "reply", shape: with(
@@ -142,7 +144,7 @@ func channelWords() []word {
 			word{name: "connections", shape: is(aWhole), def: "100", text: "The most connections at once."},
 		), text: "What the channel takes at most."},
 		{name: "keep", shape: is(aDuration), def: "90d", text: "How long the bytes stay readable after everything about them ended."},
-		{name: "routes", shape: listOf(is(anything)), required: true, text: "Where messages go."},
+		{name: "routes", shape: listOf(elsewhere("route")), required: true, text: "Where messages go."},
 	}
 }
 
@@ -181,7 +183,7 @@ func routeWords() []word {
 		{name: "otherwise", shape: is(aBoolean), def: "false", text: "It takes what no other route of the channel took; instead of when."},
 		{name: "each", shape: is(aPath), text: "Path of a group or loop: one delivery for each; when is asked of each."},
 		{name: "map", shape: oneOf("original").orElse(steps()), text: "Steps after the channel's; original: the bytes as received instead."},
-		{name: "to", shape: is(aKind), required: true, text: "Where to: one kind of destination and its options. ehr and drop are part of the message's own transaction and never queued."},
+		{name: "to", shape: shape{sort: aKind, ref: "to"}, required: true, text: "Where to: one kind of destination and its options. ehr and drop are part of the message's own transaction and never queued."},
 		{name: "order", shape: oneOf(string(OrderPatient), string(OrderChannel), string(OrderNone)), def: "the channel's", text: "Which deliveries wait for each other."},
 		{name: "key", shape: is(aValue), text: "Deliveries of one key go one after the other, instead of order."},
 		{name: "strict", shape: is(aBoolean), def: "false", text: "A failure holds the whole route."},
