@@ -26,6 +26,7 @@ channels:
     source: { mllp: { listen: "%s" } }
     parse: hl7v2
     filter: type == "ORU^R99"
+    map: v2-to-fhir
     routes: [ { to: { ehr: {} } } ]
   - name: results
     source: { mllp: { listen: "%s" } }
