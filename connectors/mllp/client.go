@@ -126,7 +126,10 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 		defer hook()
 	}
 	if c.reader.in.Buffered() > 0 {
-		return nil, &message.Failure{Kind: message.Down, Err: errors.New("the peer sent an answer that nobody waits for")}
+		return nil, &message.Failure{Kind: message.Down, Err: errLate}
+	}
+	if err := stale(c.conn); err != nil {
+		return nil, &message.Failure{Kind: message.Down, Err: err}
 	}
 	c.out = append(append(append(c.out[:0], startByte), raw...), endByte, carriageReturn)
 	if n, err := c.conn.Write(c.out); err != nil {

@@ -446,3 +446,37 @@ func answering(t *testing.T, answer string) string {
 	})
 	return listener.Addr().String()
 }
+
+func TestStaleConnections(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	for name, sent := range map[string]string{"a connection that the peer closed": "", "an answer that nobody waits for": framed("MSA|AA|9\r")} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			client, err := Dial(context.Background(), ClientOptions{Address: listener.Addr().String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			conn, err := listener.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if sent == "" {
+				_ = conn.Close()
+			} else if _, err := io.WriteString(conn, sent); err != nil {
+				t.Fatal(err)
+			}
+			s.until(func() bool { return stale(client.conn) != nil })
+			_, err = client.Exchange(context.Background(), []byte(m1))
+			if message.KindOf(err) != message.Down {
+				t.Errorf("Exchange = %v, kind %s, want down: no byte left", err, message.KindOf(err))
+			}
+		})
+	}
+}
