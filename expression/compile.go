@@ -114,8 +114,11 @@ func (b *builder) located(err error) error {
 		return at(b.text, 0, b.restore(err.Error()))
 	}
 	text := b.restore(f.Message)
-	if text == "unexpected token EOF" {
+	switch {
+	case text == "unexpected token EOF":
 		text = "the expression ends too early"
+	case strings.HasPrefix(text, "expected at least"):
+		text = "too few arguments: any, all and the like are written any(list, condition)"
 	}
 	return at(b.text, b.offset(f.From), text)
 }

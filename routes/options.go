@@ -109,6 +109,7 @@ func (b *channelBuilder) parse() {
 func (b *channelBuilder) open(k parsers.Kind, m member) {
 	options := k.Options()
 	d := b.decoder("parse " + k.Name)
+	before := len(b.l.problems)
 	if !d.options(m.value, options) {
 		return
 	}
@@ -116,7 +117,7 @@ func (b *channelBuilder) open(k parsers.Kind, m member) {
 	for _, p := range options.Validate() {
 		problems = append(problems, connectors.Problem(p))
 	}
-	if d.validated(m, problems) {
+	if d.validated(m, problems) || len(b.l.problems) > before {
 		return
 	}
 	parser, err := options.Open()
@@ -260,12 +261,15 @@ type decoder struct {
 
 func (b *channelBuilder) decoder(label string) *decoder { return &decoder{scope: b.in(label), b: b} }
 
-// options fills a pointer to a struct; no value leaves the defaults.
+// options fills a pointer to a struct; no value leaves the defaults. It reports
+// whether there are options to be validated: those that do not fit keep their
+// defaults, so that the rest can be judged.
 func (d *decoder) options(n *node, into any) bool {
 	if n.form == nothing {
 		return true
 	}
-	return d.value(d.scope, n, reflect.ValueOf(into).Elem(), "")
+	d.value(d.scope, n, reflect.ValueOf(into).Elem(), "")
+	return n.form == object
 }
 
 // validated reports what a part says of its options, each at its field.

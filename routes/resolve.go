@@ -193,6 +193,9 @@ func (l *loader) resolve() {
 // add takes a channel whose references have been replaced.
 func (l *loader) add(n *node) {
 	s := l.scope()
+	if n.tagged {
+		return
+	}
 	if n.form != object {
 		s.problem(n, "channels: a channel is wanted, not %s", formName(n))
 		return
@@ -325,7 +328,7 @@ func (l *loader) instance(s scope, t template, r row, params map[string]string) 
 			}
 		}
 	}
-	for given := range params {
+	for _, given := range sortedKeys(params) {
 		if !contains(known, given) {
 			s.at(r.at, "", "parameter %q is not known%s", given, unknown(given, known))
 			ok = false
@@ -338,6 +341,15 @@ func (l *loader) instance(s scope, t template, r row, params map[string]string) 
 	for _, item := range t.channels.items {
 		l.add(l.fill(item, f))
 	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	sort.Strings(list)
+	return list
 }
 
 // check checks the text of a parameter.

@@ -17,7 +17,11 @@ func (b *channelBuilder) routes() {
 		b.problem(list, "routes: the list is empty: a channel has at least one route; { to: { drop: { reason: … } } } drops")
 	}
 	taken := map[string]Place{}
+	var nodes []*node
 	for i, n := range list.items {
+		if n.tagged {
+			continue
+		}
 		if n.form != object {
 			b.in("routes").problem(n, "a route is wanted, not %s", formName(n))
 			continue
@@ -31,15 +35,16 @@ func (b *channelBuilder) routes() {
 			b.in("route "+r.Name).problem(n.get("otherwise"), "otherwise: true has to be the last route")
 		}
 		b.c.Routes = append(b.c.Routes, r)
+		nodes = append(nodes, n)
 	}
-	b.next(list)
+	b.next(nodes)
 }
 
 // next checks the routes that retry names.
-func (b *channelBuilder) next(list *node) {
+func (b *channelBuilder) next(nodes []*node) {
 	for i, r := range b.c.Routes {
 		for class, retry := range r.Retry {
-			if retry.Next == "" || i >= len(list.items) {
+			if retry.Next == "" {
 				continue
 			}
 			known := false
@@ -47,7 +52,7 @@ func (b *channelBuilder) next(list *node) {
 				known = known || other.Name == retry.Next && other != r
 			}
 			if !known {
-				at := list.items[i].get("retry").get(class)
+				at := nodes[i].get("retry").get(class)
 				b.in("route "+r.Name).in("retry").in(class).problem(at, "next: route %q is no other route of this channel", retry.Next)
 			}
 		}

@@ -117,7 +117,11 @@ func (s scope) words(n *node, words []word) bool {
 	for _, m := range n.members {
 		w := find(words, m.key)
 		if w == nil {
-			s.at(m.at, n.from, "unknown field %q%s", m.key, unknown(m.key, names(words)))
+			hint := "; there are no options here"
+			if len(words) > 0 {
+				hint = unknown(m.key, names(words))
+			}
+			s.at(m.at, n.from, "unknown field %q%s", m.key, hint)
 			ok = false
 			continue
 		}

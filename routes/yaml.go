@@ -34,7 +34,7 @@ type node struct {
 	// column is where the text of a one-line scalar begins; 0 when columns
 	// within the text cannot be told.
 	column int
-	tagged bool   // it had a tag, which was reported
+	tagged bool   // it had a tag or a lost alias, which was reported
 	filled bool   // ${…} has been replaced in it
 	line   string // the line of the file it stands on
 	from   string // the template row it was made for
@@ -198,6 +198,8 @@ func trap(line string) string {
 	switch {
 	case strings.Contains("\"'", begins) && !wholeQuote(m[2]):
 		return "an expression may not begin with a quote: write has(…) or put the path first"
+	case begins == "!":
+		return "an expression may not begin with !: write not"
 	case strings.Contains("[{*&#%@`", begins):
 		return fmt.Sprintf("an expression may not begin with %s: put the whole expression in quotes", begins)
 	case flowPath.MatchString(line):
@@ -233,7 +235,17 @@ func (r *reader) read(n ast.Node, depth int) *node {
 		r.object(out, []*ast.MappingValueNode{v}, depth)
 	case *ast.SequenceNode:
 		out.form = sequence
-		for _, item := range v.Values {
+		items := v.Values
+		for i := 0; i < len(items); i++ {
+			item := items[i]
+			if t, tagged := item.(*ast.TagNode); tagged {
+				// As in siblings: the items after a tag without a value.
+				if rest, ok := t.Value.(*ast.SequenceNode); ok && r.place(rest.GetToken()).Column == at.Column {
+					alone := *t
+					alone.Value = nil
+					item, items = &alone, append(items, rest.Values...)
+				}
+			}
 			child := r.read(item, depth+1)
 			out.items = append(out.items, child)
 			out.size += child.size
@@ -265,6 +277,9 @@ func (r *reader) string(out *node, v *ast.StringNode) {
 		out.style = quoted
 		out.column++
 	}
+	if out.style == plain && out.text != "" && strings.Contains("%@`", out.text[:1]) {
+		r.report(out.at, fmt.Sprintf("a text may not begin with %s: put it in quotes", out.text[:1]))
+	}
 	// Escapes and line breaks shift the columns: then they cannot be told.
 	if strings.Contains(t.Origin, "\n") && strings.Contains(strings.TrimSpace(t.Origin), "\n") ||
 		out.style == quoted && !strings.Contains(out.line, out.text) {
@@ -274,7 +289,10 @@ func (r *reader) string(out *node, v *ast.StringNode) {
 
 func (r *reader) object(out *node, values []*ast.MappingValueNode, depth int) {
 	out.form = object
-	for i, v := range values {
+	for i := 0; i < len(values); i++ {
+		v := values[i]
+		swallowed, value := siblings(v)
+		values = append(values, swallowed...)
 		at := r.place(v.Key.GetToken())
 		if i == 0 {
 			out.at, out.line = at, r.lineAt(at)
@@ -291,7 +309,7 @@ func (r *reader) object(out *node, values []*ast.MappingValueNode, depth int) {
 			r.report(at, "a key is a plain word: no tag, anchor or alias")
 			continue
 		}
-		child := r.read(v.Value, depth+1)
+		child := r.read(value, depth+1)
 		if child.form == nothing && (child.at.Line == 1 && child.at.Column == 1 || child.at.Line == 0) {
 			child.at = at
 		}
@@ -302,6 +320,37 @@ func (r *reader) object(out *node, values []*ast.MappingValueNode, depth int) {
 		out.members = append(out.members, member{key: key, at: at, value: child})
 		out.size += child.size
 	}
+}
+
+// siblings gives back the keys after a tag or anchor without a value, which
+// the parser takes for its value although they stand beside it.
+func siblings(v *ast.MappingValueNode) (swallowed []*ast.MappingValueNode, value ast.Node) {
+	var inner ast.Node
+	switch t := v.Value.(type) {
+	case *ast.TagNode:
+		inner = t.Value
+	case *ast.AnchorNode:
+		inner = t.Value
+	}
+	m, ok := inner.(*ast.MappingNode)
+	if !ok || len(m.Values) == 0 {
+		return nil, v.Value
+	}
+	key, first := v.Key.GetToken().Position, m.Values[0].Key.GetToken().Position
+	if first.Line == key.Line || first.Column != key.Column {
+		return nil, v.Value
+	}
+	switch t := v.Value.(type) {
+	case *ast.TagNode:
+		alone := *t
+		alone.Value = nil
+		return m.Values, &alone
+	case *ast.AnchorNode:
+		alone := *t
+		alone.Value = nil
+		return m.Values, &alone
+	}
+	return nil, v.Value
 }
 
 func (n *node) member(key string) *member {
@@ -345,7 +394,7 @@ func (r *reader) alias(out *node, v *ast.AliasNode) *node {
 			text = "an expression may not begin with *: put the whole expression in quotes"
 		}
 		r.report(out.at, text)
-		out.form = nothing
+		out.form, out.tagged = nothing, true
 		return out
 	}
 	if r.total += n.size; r.total > maxNodes {
