@@ -2,6 +2,7 @@ package mllp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -125,7 +126,7 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 		hook := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Unix(1, 0)) })
 		defer hook()
 	}
-	if c.reader.in.Buffered() > 0 {
+	if rest, _ := c.reader.in.Peek(c.reader.in.Buffered()); !blank(rest) {
 		return nil, &message.Failure{Kind: message.Down, Err: errLate}
 	}
 	if err := stale(c.conn); err != nil {
@@ -150,6 +151,11 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 	}
 	return f.raw, nil
 }
+
+var errLate = errors.New("the peer sent an answer that nobody waits for")
+
+// blank reports whether bytes between frames are only line ends.
+func blank(b []byte) bool { return len(bytes.TrimLeft(b, "\r\n ")) == 0 }
 
 // Close ends the connection.
 func (c *Client) Close() error {

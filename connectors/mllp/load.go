@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/plexus-health/plexus/message"
 )
 
 // A Load sends many messages over several connections, one in flight on each,
@@ -90,23 +92,30 @@ func (l *Load) work(ctx context.Context, client **Client, next *atomic.Int64, be
 			return
 		}
 		raw := l.Message(i)
-		if (*client).dead {
-			c, err := Dial(ctx, l.Client)
-			if err != nil {
-				l.Take(i, raw, nil, err, time.Since(due))
-				continue
-			}
-			*client = c
+		reply, err := l.exchange(ctx, client, raw)
+		if message.KindOf(err) == message.Down && ctx.Err() == nil {
+			reply, err = l.exchange(ctx, client, raw) // no byte had left: the connection was stale
 		}
-		timeout := l.Timeout
-		if timeout <= 0 {
-			timeout = 30 * time.Second
-		}
-		bounded, done := context.WithTimeout(ctx, timeout)
-		reply, err := (*client).Exchange(bounded, raw)
-		done()
 		l.Take(i, raw, reply, err, time.Since(due))
 	}
+}
+
+// exchange sends one message, on a new connection if the old one has ended.
+func (l *Load) exchange(ctx context.Context, client **Client, raw []byte) ([]byte, error) {
+	if (*client).dead {
+		c, err := Dial(ctx, l.Client)
+		if err != nil {
+			return nil, err
+		}
+		*client = c
+	}
+	timeout := l.Timeout
+	if timeout <= 0 {
+		timeout = 30 * time.Second
+	}
+	bounded, done := context.WithTimeout(ctx, timeout)
+	defer done()
+	return (*client).Exchange(bounded, raw)
 }
 
 // Latencies collects times from several goroutines. Its zero value is empty.

@@ -9,10 +9,7 @@ import (
 	"syscall"
 )
 
-var (
-	errHungUp = errors.New("the peer has closed the connection")
-	errLate   = errors.New("the peer sent an answer that nobody waits for")
-)
+var errHungUp = errors.New("the peer has closed the connection")
 
 // stale looks at a connection without reading from it: it returns an error when
 // the peer has closed it, or has sent what is no answer to anything in flight.
@@ -31,15 +28,15 @@ func stale(conn net.Conn) error {
 	}
 	var found error
 	err = socket.Control(func(fd uintptr) {
-		var one [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		var waiting [16]byte
+		n, _, err := syscall.Recvfrom(int(fd), waiting[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		case err != nil:
 			found = err
 		case n == 0:
 			found = errHungUp
-		case !encrypted: // TLS has records of its own that wait
+		case !encrypted && !blank(waiting[:n]): // TLS has records of its own that wait
 			found = errLate
 		}
 	})
