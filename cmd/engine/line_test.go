@@ -242,8 +242,8 @@ func TestBadInput(t *testing.T) {
 		if err != nil || (code != "AE" && code != "AR") {
 			t.Fatalf("answered %q %v, want AE or AR", code, err)
 		}
-		if r := s.one("HUGE"); r.State != "refused" || !strings.Contains(r.Reason, "8388608") {
-			t.Errorf("got %+v, want refused with the limit", r)
+		if r := s.one("HUGE"); r.State != "refused" || !strings.Contains(r.Reason, "larger than this channel takes") {
+			t.Errorf("got %+v, want refused for its size", r)
 		}
 		if code, err := p.exchange(oru("AFTERHUGE", "M", "1", 1)); err != nil || code != "AA" {
 			t.Errorf("the connection does not go on: %s %v", code, err)
