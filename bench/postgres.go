@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A Cluster is a private PostgreSQL for one run.
@@ -22,6 +25,7 @@ type Cluster struct {
 	DSN string
 
 	server *exec.Cmd
+	output bytes.Buffer
 	done   chan error
 }
 
@@ -61,27 +65,30 @@ func StartPostgres(ctx context.Context, folder string) (*Cluster, error) {
 	c.server = exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
 	c.server.SysProcAttr = &syscall.SysProcAttr{Credential: owner, Pdeathsig: syscall.SIGQUIT}
 	c.server.Dir = folder
+	c.server.Stdout, c.server.Stderr = &c.output, &c.output
 	if err := c.server.Start(); err != nil {
 		return nil, err
 	}
 	go func() { c.done <- c.server.Wait() }()
-	return c, c.ready(ctx, bin, port)
+	return c, c.ready(ctx)
 }
 
-func (c *Cluster) ready(ctx context.Context, bin, port string) error {
+// ready waits until a connection can be made.
+func (c *Cluster) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if exec.CommandContext(ctx, filepath.Join(bin, "pg_isready"), "-h", "127.0.0.1", "-p", port).Run() == nil {
-			return nil
+		if conn, err := pgx.Connect(ctx, c.DSN); err == nil {
+			return conn.Close(ctx)
 		}
 		select {
 		case err := <-c.done:
-			return fmt.Errorf("postgres ended at once: %w", err)
+			return fmt.Errorf("postgres ended at once: %w\n%s", err, c.output.String())
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return errors.New("postgres was not ready within 30s")
+	_ = c.Stop() // it may have ended already
+	return fmt.Errorf("postgres was not ready within 30s\n%s", c.output.String())
 }
 
 // CPU is the processor time that all of PostgreSQL's processes have used.
