@@ -426,7 +426,7 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 		hashes = append(hashes, c.hash)
 	}
 	return inList(hashes, func(marks string, args []any) error {
-		rows, err := tx.Query(ctx, `SELECT rtype, k, rid, merged_into FROM identity_key WHERE k IN (`+marks+`)`, args...)
+		rows, err := tx.Query(ctx, `SELECT rtype, k, rid, merged_into FROM identity_key WHERE tenant = 0 AND k IN (`+marks+`)`, args...)
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ CREATE TABLE ix_number (pid bigint NOT NULL, val numeric NOT NULL, unit text COL
 CREATE INDEX ix_number_v ON ix_number (pid, val, unit, sys, rid);
 CREATE INDEX ix_number_r ON ix_number (rid, pid);
 
-CREATE TABLE identity_key (tenant bigint NOT NULL DEFAULT 0, rtype bigint NOT NULL, k bytea NOT NULL, rid bigint NOT NULL, merged_into bigint, PRIMARY KEY (tenant, rtype, k));
+CREATE TABLE identity_key (tenant bigint NOT NULL DEFAULT 0, rtype bigint NOT NULL, k bytea NOT NULL, rid bigint NOT NULL, merged_into bigint, PRIMARY KEY (tenant, k, rtype));
 CREATE TABLE ingest_key (client text COLLATE "C" NOT NULL, k bytea NOT NULL, at bigint NOT NULL, body_hash bytea NOT NULL, outcome text NOT NULL, PRIMARY KEY (client, k));
 CREATE TABLE data_key (key_id bigint PRIMARY KEY, wrapped bytea NOT NULL, kek text NOT NULL, created bigint NOT NULL, retired bigint);
 CREATE TABLE audit_seal (n bigint PRIMARY KEY, first_seq bigint NOT NULL, last_seq bigint NOT NULL, rows bigint NOT NULL, root bytea NOT NULL, prev bytea NOT NULL, hash bytea NOT NULL, at bigint NOT NULL);
