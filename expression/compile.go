@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -114,6 +115,7 @@ func (b *builder) located(err error) error {
 		return at(b.text, 0, b.restore(err.Error()))
 	}
 	text := b.restore(f.Message)
+	text = tokenForm.ReplaceAllString(text, `unexpected "$1"`)
 	switch {
 	case text == "unexpected token EOF":
 		text = "the expression ends too early"
@@ -122,6 +124,9 @@ func (b *builder) located(err error) error {
 	}
 	return at(b.text, b.offset(f.From), text)
 }
+
+// tokenForm is how expr names a token.
+var tokenForm = regexp.MustCompile(`unexpected token [A-Za-z]+\("(.*)"\)`)
 
 // offset is the place in the original of a character of the rewritten text.
 func (b *builder) offset(from int) int {

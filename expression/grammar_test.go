@@ -14,7 +14,7 @@ type testGrammar struct{}
 
 var (
 	testPath = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,})(?:-(\d+)(?:\[(\*|\d+)\])?(?:\.(\d+))?)?`)
-	known    = map[string]bool{"PID": true, "OBX": true, "MSH": true, "PV1": true, "NTE": true}
+	known    = map[string]bool{"PID": true, "OBX": true, "MSH": true, "PV1": true, "NTE": true, "LAB_GROUP": true}
 )
 
 func (testGrammar) Scan(before byte, text string) int {
@@ -22,7 +22,7 @@ func (testGrammar) Scan(before byte, text string) int {
 		return 0
 	}
 	m := testPath.FindString(text)
-	if len(m) < len(text) && isWord(text[len(m)]) {
+	if len(m) < len(text) && isWord(text[len(m)]) || m == "LAB_GROUP" { // a group is no literal here
 		return 0
 	}
 	return len(m)

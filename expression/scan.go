@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -169,6 +170,9 @@ func (s *scanner) path(length int) *Error {
 	p, err := s.grammar.Compile(text)
 	if err != nil {
 		return at(s.text, s.pos, err.Error())
+	}
+	if rest := s.text[s.pos+length:]; p.Kind() == message.Places && len(rest) > 1 && rest[0] == '.' && rest[1] >= '0' && rest[1] <= '9' {
+		return at(s.text, s.pos, fmt.Sprintf(`%s%s is not a path: "." does not lead from %s to a field of it`, text, rest[:2], text))
 	}
 	s.b.WriteByte('$')
 	s.b.WriteString(strconv.Itoa(len(s.out.paths)))

@@ -93,7 +93,7 @@ func (b *builder) ref(n ast.Node) (p message.Path, text string, ok bool) {
 	switch v := n.(type) {
 	case *ast.IdentifierNode:
 		if !strings.HasPrefix(v.Value, "$") {
-			return nil, "", false
+			return b.place(v.Value)
 		}
 		i, err := strconv.Atoi(v.Value[1:])
 		if err != nil || i >= len(b.rewritten.paths) {
@@ -112,6 +112,19 @@ func (b *builder) ref(n ast.Node) (p message.Path, text string, ok bool) {
 		return p, name + "(" + strconv.Quote(text) + ")", true
 	}
 	return nil, "", false
+}
+
+// place takes a plain word that the grammar's scan leaves alone, since it may
+// be any word, but that it knows as a group or loop: ORDER_OBSERVATION.
+func (b *builder) place(word string) (p message.Path, text string, ok bool) {
+	if b.o.Grammar == nil || values[word] || functionNames[word] || builtins[word] {
+		return nil, "", false
+	}
+	p, err := b.o.Grammar.Compile(word)
+	if err != nil || p.Kind() != message.Places {
+		return nil, "", false
+	}
+	return p, word, true
 }
 
 // written tells whether a call is path("…") or paths("…").

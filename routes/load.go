@@ -35,6 +35,7 @@ type loader struct {
 	config     *Config
 	problems   Problems
 	seen       map[Problem]bool
+	unset      map[Place]bool // values with a variable that is not set: nothing more is said of them
 	hash       hash.Hash
 	everything bool // accept what is not run yet, for tests
 
@@ -70,7 +71,7 @@ func newLoader(o LoadOptions) *loader {
 		o.Environ = func(string) (string, bool) { return "", false }
 	}
 	return &loader{
-		o: o, folder: filepath.Dir(o.File), config: &Config{}, seen: map[Problem]bool{}, hash: sha256.New(),
+		o: o, folder: filepath.Dir(o.File), config: &Config{}, seen: map[Problem]bool{}, unset: map[Place]bool{}, hash: sha256.New(),
 		read: map[string]bool{}, variables: map[string]*node{}, templates: map[string]template{},
 		defaults: map[string]*node{}, tables: o.Parts.Tables, siteFiles: map[string]string{},
 		steps: map[string]madeStep{}, names: map[string]Place{},
@@ -81,7 +82,7 @@ func (l *loader) scope() scope { return scope{l: l} }
 
 func (l *loader) report(at Place, text string) {
 	p := Problem{Place: at, Text: text}
-	if !l.seen[p] {
+	if !l.seen[p] && !l.unset[at] {
 		l.seen[p] = true
 		l.problems = append(l.problems, p)
 	}

@@ -83,7 +83,7 @@ func tableRows(b *strings.Builder, words []word, key, before string) {
 		if w.required {
 			def = "required"
 		}
-		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", before, w.name, cell(describe(w.shape)), cell(def), cell(text))
+		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", before, w.name, cell(strings.TrimSuffix(describe(w.shape), ",")), cell(def), cell(text))
 		if inner := innerWords(w.shape); len(inner) > 0 && !strings.HasSuffix(before, "retry.") {
 			tableRows(b, inner, full, before+w.name+".")
 		}

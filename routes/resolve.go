@@ -74,6 +74,7 @@ type filling struct {
 	l      *loader
 	params map[string]string
 	from   string
+	lost   bool // a variable of the value in hand is not set
 }
 
 func (l *loader) fill(n *node, f *filling) *node {
@@ -91,6 +92,9 @@ func (f *filling) copy(n *node) *node {
 	if n.form == scalar && strings.Contains(n.text, "${") {
 		out.text = reference.ReplaceAllStringFunc(n.text, func(ref string) string { return f.replace(&out, ref[2:len(ref)-1]) })
 		out.filled, out.column = true, 0
+		if f.lost {
+			f.l.unset[out.at], f.lost = true, false
+		}
 	}
 	if len(n.members) > 0 {
 		out.members = make([]member, len(n.members))
@@ -117,6 +121,7 @@ func (f *filling) replace(n *node, name string) string {
 	s := f.l.scope()
 	if !variableForm.MatchString(name) {
 		s.problem(n, "${%s} is not a variable: write ${name}", name)
+		f.lost = true
 		return ""
 	}
 	known := make([]string, 0, len(f.l.variables)+len(f.params))
@@ -128,6 +133,7 @@ func (f *filling) replace(n *node, name string) string {
 	}
 	sort.Strings(known)
 	s.problem(n, "variable %q is not set%s; set it in variables, env/NAME.yaml or %s", name, near(name, known), environName(name))
+	f.lost = true
 	return ""
 }
 

@@ -86,6 +86,8 @@ func commands(a *app) []*cobra.Command {
 		messagesCommand(a),
 		convertCommand(a),
 		inspectCommand(a),
+		checkCommand(a),
+		schemaCommand(a),
 		versionCommand(a),
 	}
 }
