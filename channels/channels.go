@@ -33,7 +33,7 @@ type Options struct {
 	// Folder is where relative names in the options of parts start.
 	Folder string
 	// Workers is how many messages of one channel are processed at once;
-	// 0 means eight for each processor, so that T2 commits are shared.
+	// 0 means 32 for each processor, so that T2 commits are shared.
 	Workers int
 }
 
@@ -62,7 +62,7 @@ func New(o Options) *Line {
 		o.Now = time.Now
 	}
 	if o.Workers == 0 {
-		o.Workers = 8 * runtime.GOMAXPROCS(0)
+		o.Workers = 32 * runtime.GOMAXPROCS(0)
 	}
 	return &Line{
 		options:  o,

@@ -65,7 +65,13 @@ type Param struct {
 	Kind       string
 	Targets    []string
 	Expression string
+	// Row is the number its index rows stand under: its own, or that of the
+	// parameter it is a part of (patient is subject where that is a Patient).
+	Row fhir.Param
 }
+
+// Alias reports whether the rows of another parameter serve this one too.
+func (p *Param) Alias() bool { return p.Row != p.ID }
 
 type model struct {
 	types   map[string]*Type
@@ -131,6 +137,18 @@ func (m *model) loadParams() {
 	}
 	for _, list := range m.params {
 		sort.Slice(list, func(i, j int) bool { return list[i].Code < list[j].Code })
+		for _, p := range list {
+			p.Row = p.ID
+			whole, part := strings.CutSuffix(p.Expression, ".where(resolve() is Patient)")
+			if !part || p.Kind != "reference" {
+				continue
+			}
+			for _, other := range list {
+				if other.Expression == whole && other.Kind == "reference" {
+					p.Row, p.Targets = other.ID, []string{"Patient"}
+				}
+			}
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 	if !ok {
 		return c, false, nil
 	}
-	c.Param, c.Shape = param.ID, shapeOf(param.Kind)
+	c.Param, c.Shape = param.Row, shapeOf(param.Kind)
 	if modifier == "missing" {
 		missing := value == "true"
 		if !missing && value != "false" {
@@ -312,6 +312,8 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 		}
 		typ, id, ok := localReference(one)
 		switch {
+		case ok && param.Alias() && typ != param.Targets[0]:
+			// Found by the other parameter only: nothing matches here.
 		case ok:
 			c.Any = append(c.Any, store.Match{Type: typ, ID: id})
 		case strings.ContainsAny(one, "/:"):
@@ -402,7 +404,7 @@ func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error
 		}
 		targets = []string{target}
 	}
-	c := store.Clause{Param: param.ID, Shape: store.ShapeRef}
+	c := store.Clause{Param: param.Row, Shape: store.ShapeRef}
 	for _, t := range targets {
 		inner := &parsed{Query: store.Query{Type: t}, used: url.Values{}}
 		known, err := inner.parameter(rest, value, depth+1)
@@ -438,7 +440,7 @@ func (p *parsed) has(name, value string, depth int) error {
 	if !known {
 		return bad("_has names no parameter of its type")
 	}
-	p.Where = append(p.Where, store.Clause{Param: param.ID, Shape: store.ShapeRef, Has: &inner.Query})
+	p.Where = append(p.Where, store.Clause{Param: param.Row, Shape: store.ShapeRef, Has: &inner.Query})
 	return nil
 }
 

@@ -172,7 +172,7 @@ func (c *call) pointed(i include, from, found []store.Resource, seen map[string]
 			return nil, err
 		}
 		for _, row := range search.Index(res.Type, n).Refs {
-			if row.Param != i.param.ID || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
+			if row.Param != i.param.Row || (i.param.Alias() && row.Type != i.param.Targets[0]) || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
 				continue
 			}
 			target, err := c.Records.Read(c.r.Context(), row.Type, row.ID)
@@ -190,7 +190,7 @@ func (c *call) pointed(i include, from, found []store.Resource, seen map[string]
 
 // pointing searches for resources of the include's type that point to these.
 func (c *call) pointing(i include, from, found []store.Resource) ([]store.Resource, error) {
-	clause := store.Clause{Param: i.param.ID, Shape: store.ShapeRef}
+	clause := store.Clause{Param: i.param.Row, Shape: store.ShapeRef}
 	for _, res := range from {
 		clause.Any = append(clause.Any, store.Match{Type: res.Type, ID: res.ID})
 	}

@@ -242,6 +242,9 @@ func textOf(n *fhir.Node, name string) string {
 func Index(typ string, n *fhir.Node) fhir.Index {
 	x := &rows{}
 	for _, e := range compiled.of(typ) {
+		if e.param.Alias() {
+			continue
+		}
 		x.values = x.values[:0]
 		for _, p := range e.paths {
 			x.values = walk(n, p, "", x.values)
