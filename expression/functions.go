@@ -92,12 +92,13 @@ func (b *builder) call(n *ast.Node, v *ast.CallNode) {
 		b.fail(v, `table("…") stands behind in: write code in table("name")`)
 		return
 	}
-	label := "the value"
 	for i, arg := range v.Arguments {
 		b.argument(f, name, f.params[i], arg)
-		if p, text, ok := b.ref(arg); ok && i < 2 && p.Kind() == message.One {
-			label = text
-		}
+	}
+	// What a fault names: the argument as the file writes it.
+	label := b.source(v.Arguments[0])
+	if name == "lookup" {
+		label = b.source(v.Arguments[1])
 	}
 	if name == "lookup" {
 		b.lookup(n, v, label)

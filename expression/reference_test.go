@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/plexus-health/plexus/expression"
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
@@ -60,5 +61,43 @@ func TestWithHL7(t *testing.T) {
 			continue
 		}
 		t.Logf("%s: %v", text, err)
+	}
+}
+
+func BenchmarkHL7(b *testing.B) {
+	parser := hl7v2.New(hl7v2.Options{})
+	doc, err := parser.Parse([]byte("MSH|^~\\&|LAB|HOSP|P|X|20260105133700||ORU^R01^ORU_R01|17|P|2.5.1\r" +
+		"PID|1||M1^^^HOSP^MR||DOE^JANE||19800305|F\rOBR|1|||CBC^Count\rOBX|1|NM|GLU^Glucose|1|7.5|mmol/L|3-6|HH|||F\rOBX|2|ST|TXT|1|TNTC||||||C\r"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	none := func(string) (func(string) bool, func(string) (string, bool), bool) {
+		return func(string) bool { return false }, nil, true
+	}
+	env := expression.Env{Root: doc.Root(), Message: &message.Message{Header: doc.Header()}}
+	for name, text := range map[string]string{
+		"type and field": `type == "ORU^R01" && PID-3.1 != ""`,
+		"any with table": `any(OBX, OBX-3.1 in table("reportable") and OBX-11 in ["F", "C"])`,
+	} {
+		o := expression.Options{Grammar: parser.Grammar(), Tables: none}
+		b.Run(name, func(b *testing.B) {
+			p, err := expression.Compile(text, o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Bool(env, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+", compile", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := expression.Compile(text, o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -131,13 +131,21 @@ func (l *loader) load() {
 // bytes reads a file and takes it into the version and the list to watch.
 func (l *loader) bytes(name string) ([]byte, error) {
 	data, err := l.o.ReadFile(name)
-	if !l.read[name] {
-		l.read[name] = true
-		l.config.Files = append(l.config.Files, name)
+	if l.watch(name) {
 		fmt.Fprintf(l.hash, "%q %d\n", filepath.Base(name), len(data))
 		l.hash.Write(data)
 	}
 	return data, err
+}
+
+// watch puts a file on the list, and reports whether it was not there yet.
+func (l *loader) watch(name string) bool {
+	if l.read[name] {
+		return false
+	}
+	l.read[name] = true
+	l.config.Files = append(l.config.Files, name)
+	return true
 }
 
 // fileError is what people are told of a file that cannot be read.

@@ -490,7 +490,9 @@ func (d *decoder) secret(s scope, n *node, v reflect.Value) bool {
 		return false
 	}
 	file := filepath.Join(d.l.o.SecretsFolder, name.text)
-	data, err := d.l.bytes(file)
+	// The version is shown to people: a secret is no part of it, not even hashed.
+	data, err := d.l.o.ReadFile(file)
+	d.l.watch(file)
 	text := strings.TrimRight(string(data), "\r\n")
 	if err == nil && text == "" {
 		err = errors.New("the file is empty")

@@ -45,7 +45,7 @@ type LoadOptions struct {
 
 // A Config is a checked set of channels. It is not modified after Load.
 type Config struct {
-	// Version is a short hash of everything that was read.
+	// Version is a short hash of everything that was read, secrets aside.
 	Version string
 	// Zone is the top's zone; nil when nobody said it.
 	Zone *time.Location

@@ -98,7 +98,7 @@ func TestValuesNotRunYet(t *testing.T) {
 	}
 	want := map[string]Retry{
 		"down":       {Do: "next", Next: "other"},
-		"unknown":    {Do: "retry", First: time.Second, Max: 5 * time.Minute, Factor: 2, For: 7 * 24 * time.Hour, Then: "park"},
+		"unknown":    {Do: "park"}, // the default for routes
 		"busy":       {Do: "retry", First: time.Second, Max: 5 * time.Minute, Factor: 1.5, Attempts: 9, Then: "stop"},
 		"refused":    {Do: "park"},
 		"unreadable": {Do: "retry", First: time.Second, Max: 5 * time.Minute, Factor: 2, For: 7 * 24 * time.Hour, Then: "park"},
@@ -124,6 +124,32 @@ channels:
     map: { use: v2-to-fhir, with: [ local.yaml ] }
     routes: [ { to: { ehr: {} } } ]
 `
+
+func TestSecretsStayOutOfTheVersion(t *testing.T) {
+	read := func(secret string) *Config {
+		config, problems := Load(LoadOptions{File: "routes.yaml", SecretsFolder: "secrets", Parts: fakeParts(t), ReadFile: func(name string) ([]byte, error) {
+			if name == "routes.yaml" {
+				return []byte(`channels: [ { name: a, source: { mllp: { tls: { cert: c, key: { secret: k } } } }, parse: hl7v2, routes: [ { to: { drop: { reason: x } } } ] } ]`), nil
+			}
+			return []byte(secret + "\n"), nil
+		}})
+		if len(problems) > 0 {
+			t.Fatal(problems.Error())
+		}
+		return config
+	}
+	one, two := read("one"), read("two")
+	if one.Version != two.Version {
+		t.Error("the version tells of a secret")
+	}
+	if len(Diff(one, two).Changed) != 1 {
+		t.Error("another secret does not restart its channel")
+	}
+	o, ok := two.Channels[0].Source.(*mllpOptions)
+	if !ok || o.TLS.Key.Reveal() != "two" {
+		t.Error("the secret is not the content of its file")
+	}
+}
 
 func TestVariablesLaterWins(t *testing.T) {
 	folder := t.TempDir()

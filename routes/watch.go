@@ -91,9 +91,9 @@ func (w *watch) moved() bool {
 }
 
 func target(name string) string {
-	real, err := filepath.EvalSymlinks(name)
+	name, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return ""
 	}
-	return real
+	return name
 }
