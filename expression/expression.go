@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/vm"
+
 	"github.com/plexus-health/plexus/message"
 )
 
