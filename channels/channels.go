@@ -198,6 +198,7 @@ type channel struct {
 	recent  *recent
 	pokes   chan struct{} // a message was recorded
 	working atomic.Bool   // the owner is at work on it here
+	heldAt  atomic.Int64  // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
 	fault error // why the source cannot receive now

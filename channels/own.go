@@ -15,6 +15,12 @@ const (
 	window   = 2048 // messages of a channel known at once
 	perKey   = 64   // of one key
 	pollEach = time.Second
+	// lookGap is the least time between two looks at the rows: under load
+	// several messages share one look, and their outcomes one commit.
+	lookGap = 2 * time.Millisecond
+	// linger is how long a desk without work stays: under a steady trickle a
+	// message does not pay for a new one.
+	linger = 20 * time.Millisecond
 )
 
 // own processes the channels that this engine owns until ctx ends. The queue
@@ -137,6 +143,7 @@ type desk struct {
 	// scan: the rows have to be looked at; stopping: nothing new is started;
 	// fenced: the unit is another engine's.
 	scan, stopping, fenced bool
+	looked                 time.Time           // when the rows were last looked at
 	later                  map[int64]time.Time // items put off, until when
 	tries                  map[int64]int
 }
@@ -184,7 +191,7 @@ func (d *desk) run(ctx context.Context) time.Time {
 			d.startReady(ctx)
 		}
 		if d.running == 0 {
-			if d.stopping || (d.sched.Len() == 0 && !d.scan && len(d.c.pokes) == 0) {
+			if d.stopping || (d.idle() && time.Since(d.looked) >= linger) {
 				return d.end()
 			}
 			if d.wantsLook() {
@@ -195,10 +202,15 @@ func (d *desk) run(ctx context.Context) time.Time {
 	}
 }
 
+// idle reports whether nothing is known that could be done.
+func (d *desk) idle() bool {
+	return d.sched.Len() == 0 && !d.scan && len(d.c.pokes) == 0
+}
+
 // wantsLook reports whether the rows are to be looked at now: there may be new
 // ones, and there is room for them.
 func (d *desk) wantsLook() bool {
-	return d.scan && !d.stopping && d.sched.Len() <= window/2
+	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= lookGap
 }
 
 // pause waits for the next thing to happen. While the desk is stopping only
@@ -209,7 +221,14 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 		return
 	}
 	var due <-chan time.Time
-	if at, some := d.nextDue(); some {
+	at, some := d.nextDue()
+	if next := d.looked.Add(lookGap); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
+		at, some = next, true
+	}
+	if d.running == 0 && d.idle() {
+		at, some = d.looked.Add(linger), true
+	}
+	if some {
 		timer := time.NewTimer(time.Until(at))
 		defer timer.Stop()
 		due = timer.C
@@ -231,8 +250,14 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 
 // paused reports whether an operator holds the channel.
 func (c *channel) paused(ctx context.Context) bool {
+	if at := c.heldAt.Load(); at != 0 && time.Since(time.Unix(0, at)) < pollEach/2 {
+		return false // it was not held a moment ago: an operator's pause takes that long
+	}
 	held, err := c.line.options.Store.Held(ctx)
 	_, paused := held[c.config.Name]
+	if !paused && err == nil {
+		c.heldAt.Store(time.Now().UnixNano())
+	}
 	return paused || err != nil
 }
 
@@ -261,7 +286,7 @@ func (d *desk) end() time.Time {
 // work by its state, never by "seq above the last one seen": a lower seq can
 // become visible later.
 func (d *desk) look(ctx context.Context) {
-	d.scan = false
+	d.scan, d.looked = false, time.Now()
 	d.sched.Begin()
 	after := int64(0)
 	for range 8 { // pages: keys that are held up must not hide the others
