@@ -128,7 +128,7 @@ func (e *Engine) Messages(ctx context.Context, channel, state string) (int, erro
 	}
 	lines := bufio.NewScanner(bytes.NewReader(body))
 	for lines.Scan() {
-		text, found := strings.CutPrefix(lines.Text(), "plexus_messages_total{")
+		text, found := strings.CutPrefix(lines.Text(), "plexus_journal_messages{")
 		labels, value, _ := strings.Cut(text, "} ")
 		if found && strings.Contains(labels, `channel="`+channel+`"`) && strings.Contains(labels, `state="`+state+`"`) {
 			n, err := strconv.ParseFloat(value, 64)

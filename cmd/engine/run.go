@@ -322,7 +322,7 @@ type ledgerCollector struct {
 	log   *slog.Logger
 }
 
-var ledgerMetric = prometheus.NewDesc("plexus_messages_total", "Messages in the journal by channel and state.", []string{"channel", "state"}, nil)
+var ledgerMetric = prometheus.NewDesc("plexus_journal_messages", "Messages in the journal by channel and state.", []string{"channel", "state"}, nil)
 
 // Describe sends the one description.
 func (l *ledgerCollector) Describe(ch chan<- *prometheus.Desc) { ch <- ledgerMetric }
