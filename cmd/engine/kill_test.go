@@ -101,6 +101,91 @@ func killOnce(t *testing.T, database, point string, after int, mapped bool) {
 	second.stop()
 }
 
+// TestKillLarge kills the engine while it takes a message that is kept in
+// parts: what was not acknowledged is sent again and stands there once, whole.
+func TestKillLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are killed")
+	}
+	stores(t, func(t *testing.T, database string) {
+		// The embedded store's one writer passes its commit for units and parts too.
+		points := []string{"chunk_written:2", "after_chunks:1", "before_commit:6", "after_commit:6", "after_map:1"}
+		if database != "" {
+			points = []string{"chunk_written:2", "after_chunks:1", "before_commit:1", "after_commit:1", "after_map:1"}
+		}
+		for _, point := range points {
+			t.Run(point, func(t *testing.T) {
+				if database != "" {
+					database = pgtest.Start(t)
+				}
+				s := newSite(t, database)
+				s.tags = "killpoints"
+				first := s.mustReady("PLEXUS_KILL_AT=" + point)
+				raw := largeResult("KL", "ML")
+				answered := ""
+				if p, err := dial(s.results); err == nil {
+					answered, _ = p.exchange(raw) // no answer is an answer here
+					p.close()
+				}
+				if !first.killed() {
+					t.Fatalf("the engine was not killed at %s\n%s", point, first.log)
+				}
+				second := s.mustReady()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				code, _, err := deliver(ctx, s.results, raw)
+				if err != nil || code != "AA" || (answered != "" && answered != code) {
+					t.Fatalf("answered %q %v, and %q before", code, err, answered)
+				}
+				s.settled()
+				r := s.one("KL")
+				if _, body := s.get("/api/messages/"+r.ID+"/raw", nil); r.State != "done" || string(body) != raw {
+					t.Errorf("the message is %s with %d bytes, want done with %d", r.State, len(body), len(raw))
+				}
+				second.stop()
+			})
+		}
+	})
+}
+
+// largeResult is a result with a document of 3 MB.
+func largeResult(control, mrn string) string {
+	return oru(control, mrn, "77", 1) + "OBX|2|ED|PDF^Report^L||^application^pdf^Base64^" + strings.Repeat("QUJD", 3<<18) + "||||||F\r"
+}
+
+// TestPoison shows that a message that ends the engine each time it is worked
+// on is parked after the third time, and that the engine lives on.
+func TestPoison(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are killed")
+	}
+	stores(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		s.tags = "killpoints"
+		l := s.mustReady("PLEXUS_KILL_AT=after_map:1")
+		if p, err := dial(s.results); err == nil {
+			_, _ = p.exchange(largeResult("POISON", "MP")) // it is stored, whatever the answer
+			p.close()
+		}
+		for life := range 3 {
+			if !l.killed() {
+				t.Fatalf("life %d was not ended by the message\n%s", life+1, l.log)
+			}
+			if life < 2 {
+				l = s.start("PLEXUS_KILL_AT=after_map:1")
+			}
+		}
+		if l = s.start(); !l.ready() {
+			t.Fatalf("the message ended the engine a fourth time\n%s", l.log)
+		}
+		s.settled()
+		if r := s.one("POISON"); r.State != "parked" || !strings.Contains(r.Reason, "poison") {
+			t.Errorf("got %+v, want parked as poison", r)
+		}
+		l.kill()
+	})
+}
+
 // A book is the sender's own record: what it sent, in which order, and what it
 // was told.
 type book struct {

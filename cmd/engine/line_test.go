@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -301,6 +302,13 @@ func TestReload(t *testing.T) {
 		if code, err := steady.exchange(adt("S2", "MS", 2, "A08")); err != nil || code != "AA" {
 			t.Errorf("%s %v", code, err)
 		}
+	})
+	t.Run("SIGHUP reads the file again", func(t *testing.T) {
+		before := strings.Count(l.log.String(), "the old one runs on")
+		if err := l.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the fault is reported again", func() bool { return strings.Count(l.log.String(), "the old one runs on") > before })
 	})
 	t.Run("a mended file is taken over and the message goes through", func(t *testing.T) {
 		s.configure(fmt.Sprintf(siteRoutes, s.results, s.admit))

@@ -9,9 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/plexus-health/plexus/access"
 )
 
 // Exit codes of every command.
@@ -62,6 +65,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		request := access.Request{Actor: userName(), Action: "command." + strings.ReplaceAll(strings.TrimPrefix(cmd.CommandPath(), "engine "), " ", ".")}
+		if err := (access.Loopback{}).Decide(cmd.Context(), request); err != nil {
+			return &exit{code: exitUsage, err: err}
+		}
+		return nil
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{code: exitUsage, err: err} })
 	root.AddCommand(commands(a)...)
 	err := root.ExecuteContext(ctx)
