@@ -59,11 +59,11 @@ func (l *Line) pokeAll(ctx context.Context) {
 	}
 }
 
-// poke says that a channel has work: to its owner here if it works on it
-// already, else to whoever the queue hands it to.
 // Poke says that a channel has work, for those who changed its rows.
 func (l *Line) Poke(name string) { l.poke(name) }
 
+// poke says that a channel has work: to its owner here if it works on it
+// already, else to whoever the queue hands it to.
 func (l *Line) poke(name string) {
 	l.mu.Lock()
 	ctx := l.ctx

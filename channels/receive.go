@@ -3,12 +3,11 @@ package channels
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"strconv"
 	"time"
-
-	"crypto/sha256"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/message"

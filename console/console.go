@@ -256,7 +256,7 @@ func (s *server) operate(action string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		// A page of another site cannot send this type without being asked first.
 		if r.Header.Get("Content-Type") != "application/json" {
-			s.fail(w, http.StatusUnsupportedMediaType, errors.New("Content-Type must be application/json")) //nolint:staticcheck // a header's name
+			s.fail(w, http.StatusUnsupportedMediaType, errors.New("Content-Type must be application/json"))
 			return
 		}
 		var d Decision

@@ -168,7 +168,10 @@ func (p *Program) eval(env Env, at message.Node) (any, error) {
 	if at == nil {
 		at = env.Root
 	}
-	r := runs.Get().(*run)
+	r, ok := runs.Get().(*run)
+	if !ok {
+		r = &run{}
+	}
 	defer func() {
 		*r = run{}
 		runs.Put(r)
@@ -179,7 +182,10 @@ func (p *Program) eval(env Env, at message.Node) (any, error) {
 		r.Type, r.Structure, r.Sender, r.Receiver, r.Control = h.Type, h.Structure, h.Sender, h.Receiver, h.Control
 		r.Channel, r.Peer, r.Message.Received = m.Channel, m.Peer, m.Received
 	}
-	machine := machines.Get().(*vm.VM)
+	machine, ok := machines.Get().(*vm.VM)
+	if !ok {
+		machine = &vm.VM{}
+	}
 	defer machines.Put(machine)
 	v, err := machine.Run(p.code, r)
 	if err == nil {
@@ -198,7 +204,6 @@ func fault(format string, args ...any) error {
 }
 
 var (
-	textType   = reflect.TypeFor[string]()
 	listType   = reflect.TypeFor[[]string]()
 	placesType = reflect.TypeFor[[]message.Node]()
 )

@@ -192,7 +192,7 @@ func isNumber(n ast.Node) bool {
 	case *ast.BuiltinNode:
 		return v.Name == "len" || v.Name == "count"
 	case *ast.BinaryNode:
-		return strings.Contains("+-*/%", v.Operator) && (isNumber(v.Left) || isNumber(v.Right))
+		return isArithmetic(v.Operator) && (isNumber(v.Left) || isNumber(v.Right))
 	}
 	return called(n, "number") || called(n, "years")
 }
@@ -222,4 +222,13 @@ func called(n ast.Node, name string) bool {
 	}
 	callee, ok := call.Callee.(*ast.IdentifierNode)
 	return ok && callee.Value == name
+}
+
+// isArithmetic reports whether an operator gives a number.
+func isArithmetic(operator string) bool {
+	switch operator {
+	case "+", "-", "*", "/", "%":
+		return true
+	}
+	return false
 }

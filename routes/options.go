@@ -380,11 +380,11 @@ func setScalar(s scope, n *node, v reflect.Value, want shape) bool {
 		x, _ := parseWhole(n.text)
 		if v.CanInt() {
 			v.SetInt(int64(x))
-		} else if v.OverflowUint(uint64(x)) { //nolint:gosec // parseWhole gives no negative number
+		} else if v.OverflowUint(uint64(x)) {
 			s.problem(n, "%d is too large", x)
 			return false
 		} else {
-			v.SetUint(uint64(x)) //nolint:gosec // as above
+			v.SetUint(uint64(x))
 		}
 	default:
 		v.SetString(n.text)

@@ -142,7 +142,6 @@ type template struct {
 	at       Place
 	params   []param
 	channels *node
-	used     bool
 }
 
 // A param is one parameter of a template.

@@ -196,11 +196,11 @@ func trap(line string) string {
 	}
 	begins := m[2][:1]
 	switch {
-	case strings.Contains("\"'", begins) && !wholeQuote(m[2]):
+	case strings.ContainsAny(begins, "\"'") && !wholeQuote(m[2]):
 		return "an expression may not begin with a quote: write has(…) or put the path first"
 	case begins == "!":
 		return "an expression may not begin with !: write not"
-	case strings.Contains("[{*&#%@`", begins):
+	case strings.ContainsAny(begins, "[{*&#%@`"):
 		return fmt.Sprintf("an expression may not begin with %s: put the whole expression in quotes", begins)
 	case flowPath.MatchString(line):
 		return "inside { } an expression with [ ] has to be in quotes"
@@ -277,7 +277,7 @@ func (r *reader) string(out *node, v *ast.StringNode) {
 		out.style = quoted
 		out.column++
 	}
-	if out.style == plain && out.text != "" && strings.Contains("%@`", out.text[:1]) {
+	if out.style == plain && out.text != "" && strings.ContainsAny(out.text[:1], "%@`") {
 		r.report(out.at, fmt.Sprintf("a text may not begin with %s: put it in quotes", out.text[:1]))
 	}
 	// Escapes and line breaks shift the columns: then they cannot be told.

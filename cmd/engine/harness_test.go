@@ -109,7 +109,7 @@ func (s *site) configure(routes string) {
 // freeAddress returns a loopback address nobody listens on at the moment.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port, at once given back
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

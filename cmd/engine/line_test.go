@@ -297,7 +297,7 @@ func TestReload(t *testing.T) {
 		t.Fatalf("got %+v, want parked: not a number, without the value", parked)
 	}
 	t.Run("a faulty file leaves the running one in place", func(t *testing.T) {
-		s.configure("channels: [ { nmae: x } ]\n")
+		s.configure("channels: [ { nam: x } ]\n")
 		eventually(t, "the fault is reported", func() bool { return strings.Contains(l.log.String(), "the old one runs on") })
 		if code, err := steady.exchange(adt("S2", "MS", 2, "A08")); err != nil || code != "AA" {
 			t.Errorf("%s %v", code, err)
@@ -367,7 +367,7 @@ func TestNoPatientDataLeaves(t *testing.T) {
 	frames := []string{
 		fill(oru("C1", canary, canary, 2)),
 		fill(strings.Replace(oru("C2", canary, "2", 1), "ORU^R01^ORU_R01", "ORU^Z77^ORU_Z77", 1)),
-		fill(strings.Replace(oru("C3", canary, "2", 1), "20260105110000", canary, -1)),
+		fill(strings.ReplaceAll(oru("C3", canary, "2", 1), "20260105110000", canary)),
 		strings.Replace(fill(oru("", canary, "2", 1)), "PID|", "PID^", 1),
 		canary + canary,
 		"MSH|^~\\&" + canary,

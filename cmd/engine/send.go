@@ -156,7 +156,7 @@ func readLetters(args []string) ([]letter, error) {
 			if entry.IsDir() || (file != arg && strings.HasPrefix(entry.Name(), ".")) {
 				return nil
 			}
-			data, err := os.ReadFile(file)
+			data, err := os.ReadFile(file) //nolint:gosec // the user names the folder and may read it
 			if err != nil {
 				return err
 			}

@@ -369,7 +369,7 @@ func (r *reader) broken(raw []byte, err error) (frame, bool, error) {
 	}
 	if len(raw) == 0 {
 		// Not one byte of content came: there is nothing to keep.
-		r.broke(err)
+		_ = r.broke(err) // counted; there is no message to be damaged
 		return frame{}, false, err
 	}
 	return frame{raw: beginning(raw), damage: r.broke(err), mute: true, last: true}, true, nil

@@ -214,7 +214,7 @@ func TestDialDown(t *testing.T) {
 	}
 	for name, options := range map[string]ClientOptions{
 		"nobody listens":  {Address: net.JoinHostPort(host, "1")},
-		"no TLS is there": {Address: address, TLS: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // it fails before
+		"no TLS is there": {Address: address, TLS: &tls.Config{InsecureSkipVerify: true}},
 	} {
 		if _, err := Dial(context.Background(), options); message.KindOf(err) != message.Down {
 			t.Errorf("%s: %v, kind %s, want down", name, err, message.KindOf(err))

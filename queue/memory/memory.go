@@ -122,7 +122,7 @@ func (q *Queue) next(now time.Time) (*ticket, time.Duration, <-chan struct{}) {
 	wait := time.Hour
 	if len(q.due) > 0 {
 		if wait = q.due[0].due.Sub(now); wait <= 0 {
-			t := heap.Pop(&q.due).(*ticket) //nolint:forcetypeassert,errcheck // it holds nothing else
+			t := heap.Pop(&q.due).(*ticket) //nolint:forcetypeassert // it holds nothing else
 			t.taken = true
 			return t, 0, nil
 		}
@@ -169,7 +169,7 @@ func (d dues) Swap(i, j int) {
 
 // Push is of container/heap.
 func (d *dues) Push(x any) {
-	t := x.(*ticket) //nolint:forcetypeassert,errcheck // it is given nothing else
+	t := x.(*ticket) //nolint:forcetypeassert // it is given nothing else
 	t.place = len(*d)
 	*d = append(*d, t)
 }
