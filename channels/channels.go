@@ -161,7 +161,7 @@ type ChannelState struct {
 	Title  string `json:"title,omitempty"`
 	Source string `json:"source"`
 	Ack    string `json:"ack"`
-	State  string `json:"state"` // running, waiting (its source cannot receive), disabled
+	State  string `json:"state"` // starting, running, waiting (its source cannot receive), disabled
 	Error  string `json:"error,omitempty"`
 }
 
@@ -201,7 +201,8 @@ type channel struct {
 	heldAt  atomic.Int64  // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
-	fault error // why the source cannot receive now
+	state string // starting, running, waiting
+	fault error  // why the source cannot receive now
 }
 
 // start runs a channel's source.
@@ -211,7 +212,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		line: l, config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
-		recent: newRecent(64 << 20),
+		recent: newRecent(64 << 20), state: "starting",
 	}
 	go c.run(ctx)
 	return c
@@ -222,6 +223,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 func (c *channel) run(ctx context.Context) {
 	defer close(c.done)
 	if c.config.Source == nil {
+		c.setState("running", nil)
 		<-ctx.Done()
 		return
 	}
@@ -231,7 +233,7 @@ func (c *channel) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.setFault(err)
+		c.setState("waiting", err)
 		if err != nil {
 			c.log.Error("source cannot receive, trying again", "error", err.Error(), "pause", pause.String())
 		}
@@ -248,6 +250,7 @@ func (c *channel) receiveFrom(ctx context.Context) error {
 	source, err := c.config.Source.Open(connectors.Environment{
 		Log:         c.log,
 		Count:       func(event string, n int) { c.line.options.Metrics.event(c.config.Name, event, n) },
+		Receiving:   func() { c.setState("running", nil) },
 		Folder:      c.line.options.Folder,
 		Size:        c.config.Limits.Size,
 		Whole:       store.MaxChunk,
@@ -257,7 +260,6 @@ func (c *channel) receiveFrom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.setFault(nil)
 	return source.Run(ctx, c.receive)
 }
 
@@ -269,19 +271,19 @@ func (c *channel) stop() {
 	close(c.retired)
 }
 
-func (c *channel) setFault(err error) {
+func (c *channel) setState(state string, fault error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fault = err
+	c.state, c.fault = state, fault
 }
 
 func (c *channel) status() (state, fault string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fault != nil {
-		return "waiting", c.fault.Error()
+		return c.state, c.fault.Error()
 	}
-	return "running", ""
+	return c.state, ""
 }
 
 // An outcome is what became of a message, for those who wait for it.

@@ -43,6 +43,9 @@ type Environment struct {
 	// Count counts an event of the part, such as a tolerated framing fault,
 	// under a stable word. Never nil.
 	Count func(event string, n int)
+	// Receiving is called by a source each time it has become able to receive
+	// (its address is bound); nil when nobody asks.
+	Receiving func()
 	// Folder is the folder of the configuration file: relative file names in
 	// options start there.
 	Folder string

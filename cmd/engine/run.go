@@ -26,6 +26,7 @@ import (
 	"github.com/plexus-health/plexus/channels"
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/queue/memory"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -213,6 +214,9 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 		case <-ctx.Done():
 		}
 	})
+	if orphans := e.orphans(config); len(orphans) > 0 {
+		e.log.Error("stored messages wait for channels that the configuration lacks", "channels", strings.Join(orphans, ", "))
+	}
 	err = e.line.Run(ctx, config, func() {
 		e.ready.Store(true)
 		e.log.Info("ready", "http", "http://"+listener.Addr().String(), "channels", len(config.Channels), "routes", config.Version, "acknowledged survives", e.store.Survives())
@@ -283,12 +287,35 @@ func (e *engine) exchange(old *routes.Config) *routes.Config {
 		return old
 	}
 	diff := routes.Diff(old, config)
+	if orphans := e.orphans(config); len(orphans) > 0 {
+		e.log.Error("the new configuration lacks channels that have stored messages, the old one runs on: keep them, or drop the messages", "channels", strings.Join(orphans, ", "))
+		return old
+	}
 	if len(diff.Added)+len(diff.Removed)+len(diff.Changed) == 0 {
 		return config
 	}
 	e.line.Apply(config)
 	e.log.Info("configuration changed", "routes", config.Version, "added", len(diff.Added), "removed", len(diff.Removed), "changed", len(diff.Changed))
 	return config
+}
+
+// orphans are the channels with stored messages that a configuration lacks:
+// nobody would process them.
+func (e *engine) orphans(config *routes.Config) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	counts, err := e.store.Ledger(ctx)
+	if err != nil {
+		e.log.Warn("the ledger cannot be read", "error", err.Error())
+		return nil
+	}
+	var lacking []string
+	for _, c := range counts {
+		if c.State == message.Stored && c.N > 0 && config.Channel(c.Channel) == nil {
+			lacking = append(lacking, c.Channel)
+		}
+	}
+	return lacking
 }
 
 // Ready returns nil when the engine takes messages.
@@ -302,8 +329,8 @@ func (e *engine) Ready() error {
 		return errors.New("starting or stopping")
 	}
 	for _, c := range e.line.States() {
-		if c.Error != "" {
-			return fmt.Errorf("channel %s: %s", c.Name, c.Error)
+		if c.State == "starting" || c.State == "waiting" {
+			return fmt.Errorf("channel %s is %s %s", c.Name, c.State, c.Error)
 		}
 	}
 	return nil

@@ -93,6 +93,9 @@ func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 		return err
 	}
 	s.env.Log.Info("listening", "address", listener.Addr().String(), "tls", r.tls != nil)
+	if s.env.Receiving != nil {
+		s.env.Receiving()
+	}
 	if s.listened != nil {
 		s.listened(listener.Addr())
 	}
