@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/sqlite"
 )
 
 // engineCommand runs a command of the engine as a user would and returns what
@@ -330,6 +333,53 @@ func TestReload(t *testing.T) {
 			t.Errorf("the connection was not kept: %s %v", code, err)
 		}
 	})
+}
+
+// TestRemovedChannel takes a channel with stored messages out of the file: the
+// engine keeps the one that has it.
+func TestRemovedChannel(t *testing.T) {
+	s := newSite(t, "")
+	hold := func(action string) {
+		opened, err := sqlite.Open(t.Context(), sqlite.Options{Folder: s.data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := opened.Operate(t.Context(), store.Order{Action: action, Unit: "lab-results", Who: "tester", Why: "a test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := opened.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(store.ActPause)
+	l := s.mustReady()
+	if code := s.send(s.results, oru("H1", "MH", "1", 1)); code != "AA" {
+		t.Fatalf("answered %s, want AA", code)
+	}
+	_, admissions, _ := strings.Cut(fmt.Sprintf(siteRoutes, s.results, s.admit), "  - name: admissions")
+	s.configure("zone: America/New_York\nchannels:\n  - name: admissions" + admissions)
+	eventually(t, "the loss is refused", func() bool { return strings.Contains(l.log.String(), "lacks channels that have stored messages") })
+	if code := s.send(s.results, oru("H2", "MH", "2", 1)); code != "AA" {
+		t.Errorf("answered %s, want AA: the old configuration runs on", code)
+	}
+	if r := s.one("H1"); r.State != "stored" {
+		t.Errorf("a message of a channel that is held is %s", r.State)
+	}
+	s.configure(fmt.Sprintf(siteRoutes, s.results, s.admit))
+	l.stop()
+	hold(store.ActResume)
+	l = s.mustReady()
+	s.settled()
+	if r := s.one("H1"); r.State != "done" {
+		t.Errorf("after it was resumed the message is %s", r.State)
+	}
+	t.Run("a second engine on the folder is refused", func(t *testing.T) {
+		out, errs, code := s.engineCommand("run", "--routes", "routes.yaml", "--data", s.data, "--http", freeAddress(t))
+		if code != exitFailed || !strings.Contains(errs, "another engine has it open") {
+			t.Errorf("exit %d\n%s%s", code, out, errs)
+		}
+	})
+	l.stop()
 }
 
 // eventually waits for something that happens in another process.
