@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -14,141 +15,248 @@ import (
 	"golang.org/x/text/encoding/traditionalchinese"
 )
 
-// A charset is one character set of table 0211.
+// A charset is one character set of table 0211. Without encoding it is ASCII.
 type charset struct {
 	encoding encoding.Encoding
 	// wide: bytes of a character may equal delimiters, so the whole message
 	// is decoded before it is split.
 	wide bool
-	utf8 bool
-}
-
-func (c *charset) decode(b []byte) string {
-	if c.utf8 || c.encoding == nil {
-		return string(b)
-	}
-	out, err := c.encoding.NewDecoder().Bytes(b)
-	if err != nil {
-		return string(b)
-	}
-	return string(out)
-}
-
-func (c *charset) decodeAll(b []byte) []byte {
-	out, err := c.encoding.NewDecoder().Bytes(b)
-	if err != nil {
-		return b
-	}
-	return out
+	// shifts: escape sequences change what bytes below 0x80 mean (ISO 2022).
+	shifts bool
+	utf8   bool
 }
 
 var (
 	unicodeSet = &charset{utf8: true}
+	asciiSet   = &charset{}
 	latin1     = &charset{encoding: charmap.Windows1252}
+	japaneseG0 = &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true}
 )
 
-// table0211 are the names of HL7 table 0211 that are no names of their own
-// encodings elsewhere.
+// table0211 are the words of HL7 table 0211. 8859/1 is read as Windows-1252,
+// which has characters where the former has control codes nobody sends.
 var table0211 = map[string]*charset{
-	"ASCII": nil, "US-ASCII": nil, "8859/1": {encoding: charmap.ISO8859_1}, "8859/2": {encoding: charmap.ISO8859_2}, "8859/3": {encoding: charmap.ISO8859_3},
+	"ASCII": asciiSet, "US-ASCII": asciiSet, "ISO IR6": asciiSet,
+	"8859/1": latin1, "8859/2": {encoding: charmap.ISO8859_2}, "8859/3": {encoding: charmap.ISO8859_3},
 	"8859/4": {encoding: charmap.ISO8859_4}, "8859/5": {encoding: charmap.ISO8859_5}, "8859/6": {encoding: charmap.ISO8859_6},
 	"8859/7": {encoding: charmap.ISO8859_7}, "8859/8": {encoding: charmap.ISO8859_8}, "8859/9": {encoding: charmap.ISO8859_9},
-	"8859/15": {encoding: charmap.ISO8859_15}, "UNICODE UTF-8": unicodeSet, "UNICODE": unicodeSet, "UTF-8": unicodeSet, "UTF8": unicodeSet,
-	"ISO IR14": {encoding: japanese.ISO2022JP, wide: true}, "ISO IR87": {encoding: japanese.ISO2022JP, wide: true}, "ISO IR159": {encoding: japanese.ISO2022JP, wide: true},
-	"GB 18030-2000": {encoding: simplifiedchinese.GB18030, wide: true}, "KS X 1001": {encoding: korean.EUCKR}, "BIG-5": {encoding: traditionalchinese.Big5, wide: true},
-	"CNS 11643-1992": {encoding: traditionalchinese.Big5, wide: true},
+	"8859/10": {encoding: charmap.ISO8859_10}, "8859/11": {encoding: charmap.Windows874}, "8859/13": {encoding: charmap.ISO8859_13},
+	"8859/14": {encoding: charmap.ISO8859_14}, "8859/15": {encoding: charmap.ISO8859_15}, "8859/16": {encoding: charmap.ISO8859_16},
+	"UNICODE UTF-8": unicodeSet, "UNICODE": unicodeSet, "UTF-8": unicodeSet, "UTF8": unicodeSet,
+	"ISO IR14": japaneseG0, "ISO IR13": japaneseG0, "ISO IR87": japaneseG0, "ISO IR159": japaneseG0,
+	"GB 18030-2000": {encoding: simplifiedchinese.GB18030, wide: true}, "KS X 1001": {encoding: korean.EUCKR},
+	"BIG-5": {encoding: traditionalchinese.Big5, wide: true},
 }
 
-// charsetByName finds a set by the words of table 0211 or the common names.
+// charsetByName finds a set by the words of table 0211 or the common names,
+// nil when it is none of them.
 func charsetByName(name string) *charset {
-	key := strings.ToUpper(strings.TrimSpace(name))
-	if c, known := table0211[key]; known {
-		if c == nil {
-			return &charset{}
-		}
+	name = strings.TrimSpace(name)
+	if c := table0211[strings.ToUpper(name)]; c != nil {
 		return c
 	}
-	e, err := htmlindex.Get(strings.ReplaceAll(strings.TrimSpace(name), "_", "-"))
+	e, err := htmlindex.Get(strings.ReplaceAll(name, "_", "-"))
+	if err != nil {
+		if e, err = htmlindex.Get(name); err != nil {
+			return nil
+		}
+	}
+	canonical, err := htmlindex.Name(e)
 	if err != nil {
 		return nil
 	}
-	canonical, err := htmlindex.Name(e)
-	if err != nil || strings.HasPrefix(canonical, "utf-16") {
-		return nil
-	}
-	if canonical == "utf-8" {
-		return unicodeSet
-	}
 	switch canonical {
-	case "shift_jis", "gb18030", "gbk", "big5", "iso-2022-jp":
+	case "utf-8":
+		return unicodeSet
+	case "utf-16be", "utf-16le", "replacement", "x-user-defined":
+		return nil
+	case "iso-2022-jp":
+		return japaneseG0
+	case "shift_jis", "gb18030", "gbk", "big5":
 		return &charset{encoding: e, wide: true}
 	}
 	return &charset{encoding: e}
 }
 
-// chooseCharset reads MSH-18, or takes the channel's word for it. nil: ASCII,
-// and bytes above it are read as UTF-8 if they are that, else as Windows-1252.
-func (m *Message) chooseCharset(override string, start int) *charset {
+// choose takes the character set of the message: the channel's word for it, or
+// MSH-18. None: ASCII; bytes above it are then read as UTF-8 where they are
+// that, else as Windows-1252.
+func (m *Message) choose(override string, msh []byte, start int) {
 	if override != "" {
-		return charsetByName(override)
+		m.charset = charsetByName(override)
+		return
 	}
-	head := m.raw[start:]
-	if end := bytes.IndexAny(head, "\r\n"); end >= 0 {
-		head = head[:end]
-	}
-	fields := bytes.SplitN(head, []byte{m.delims.Field}, 19)
-	if len(fields) < 18 {
-		return nil
-	}
-	declared := fields[17]
-	wide := (*charset)(nil)
-	var first *charset
-	for i, one := range bytes.Split(declared, []byte{m.delims.Repetition}) {
-		if len(one) == 0 {
+	declared := field(msh, m.delims.Field, 18)
+	for len(declared) > 0 {
+		one := declared
+		if at := bytes.IndexByte(declared, m.delims.Repetition); m.delims.Repetition != 0 && at >= 0 {
+			one, declared = declared[:at], declared[at+1:]
+		} else {
+			declared = nil
+		}
+		if len(one) == 0 || string(one) == `""` {
 			continue
 		}
 		c := charsetByName(string(one))
-		if c == nil {
+		switch {
+		case c == nil:
 			m.warn("MSH-18", start, "charset-unknown", "the declared character set is not known; bytes are read as UTF-8 or Windows-1252")
-			continue
-		}
-		if i == 0 || first == nil {
-			first = c
-		}
-		if c.wide && wide == nil {
-			wide = c
+		case m.charset == nil || c.wide && !m.charset.wide:
+			m.charset = c
 		}
 	}
-	if wide != nil {
-		return wide
-	}
-	return first
 }
 
-// checkBytes warns of bytes the declared set does not have.
-func (m *Message) checkBytes() {
-	if at := bytes.IndexByte(m.raw, 0); at >= 0 {
-		m.warn("", at, "nul", "the message holds NUL bytes")
+// field is field n of a header segment, where field 1 is its separator.
+func field(line []byte, sep byte, n int) []byte {
+	for ; n > 1; n-- {
+		at := bytes.IndexByte(line, sep)
+		if at < 0 {
+			return nil
+		}
+		line = line[at+1:]
 	}
-	at := firstHigh(m.raw)
-	if at < 0 {
+	if at := bytes.IndexByte(line, sep); at >= 0 {
+		line = line[:at]
+	}
+	return line
+}
+
+// read fills text from the bytes, and warns of bytes that the declared set
+// does not have.
+func (m *Message) read(raw []byte) {
+	if m.charset != nil && m.charset.wide {
+		text, offsets, bad := m.charset.decodeWide(raw)
+		m.text, m.offsets, m.plain = text, offsets, true
+		if bad >= 0 {
+			m.warn("MSH-18", bad, "charset-wrong", "bytes are not of the declared character set")
+		}
 		return
 	}
+	m.text = string(raw)
+	high := firstHigh(raw)
+	declared := m.charset != nil && (m.charset.utf8 || m.charset.encoding != nil)
 	switch {
-	case m.charset == nil || (m.charset.encoding == nil && !m.charset.utf8):
-		text := "bytes above ASCII although MSH-18 declares no such character set; read as UTF-8"
-		if !utf8.Valid(m.raw) {
-			text = "bytes above ASCII although MSH-18 declares no such character set; read as Windows-1252"
+	case high < 0:
+		m.plain = true
+	case !declared:
+		m.plain = utf8.Valid(raw)
+		as := "Windows-1252"
+		if m.plain {
+			as = "UTF-8"
 		}
-		m.warn("MSH-18", at, "charset-undeclared", text)
-	case m.charset.utf8 && !utf8.Valid(m.raw):
-		m.warn("MSH-18", invalidAt(m.raw), "charset-wrong", "bytes are not UTF-8 as declared; read as Windows-1252")
+		m.warn("MSH-18", high, "charset-undeclared", "bytes above ASCII although MSH-18 declares no such character set; read as "+as)
+	case m.charset.utf8:
+		if m.plain = utf8.Valid(raw); !m.plain {
+			m.warn("MSH-18", invalidAt(raw), "charset-wrong", "bytes are not UTF-8 as declared; read as Windows-1252")
+		}
 	}
 }
 
-func firstHigh(b []byte) int {
-	for i, c := range b {
-		if c >= 0x80 {
+// decode turns bytes of a value into text, valid UTF-8 in every case.
+func (m *Message) decode(s string) string {
+	if m.plain || firstHigh(s) < 0 {
+		return s
+	}
+	c := m.charset
+	if c == nil || c.encoding == nil {
+		if utf8.ValidString(s) {
+			return s
+		}
+		c = latin1
+	}
+	out, err := c.encoding.NewDecoder().String(s)
+	if err != nil {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return out
+}
+
+// decodeBytes turns bytes in the message's own set into text, where text is
+// decoded already: those of hexadecimal escapes.
+func (m *Message) decodeBytes(b []byte) string {
+	if m.charset != nil && m.charset.wide {
+		text, _, _ := m.charset.decodeWide(b)
+		return text
+	}
+	inner := Message{charset: m.charset}
+	return inner.decode(string(b))
+}
+
+// decodeWide decodes all of raw and says for every byte of the text (and its
+// end) which byte of raw it comes from. bad is the first byte that the set
+// does not have, -1 when there is none. Line ends end every shift.
+func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int) {
+	decoder := c.encoding.NewDecoder()
+	out := make([]byte, 0, len(raw)+len(raw)/2)
+	offsets = make([]int32, 0, cap(out)+1)
+	shifted := false
+	bad = -1
+	var buf [8]byte
+	for at := 0; at < len(raw); {
+		b := raw[at]
+		if shifted && (b == '\r' || b == '\n') {
+			decoder.Reset()
+			shifted = false
+		}
+		if b < 0x80 && !shifted && (b != 0x1b || !c.shifts) {
+			out, offsets = append(out, b), append(offsets, int32(at))
+			at++
+			continue
+		}
+		n, used := 0, 0
+		for size := 1; n == 0 && size <= len(buf); size++ {
+			var more int
+			n, more, _ = decoder.Transform(buf[:size], raw[at+used:], true)
+			used += more
+			if more > 0 && n == 0 && at+used == len(raw) {
+				break
+			}
+		}
+		if used == 0 { // cannot be: a byte that no size of buffer moves
+			n, used = copy(buf[:], "\uFFFD"), 1
+		}
+		if c.shifts {
+			shifted = shiftedAfter(raw[at:at+used], shifted)
+		}
+		from := at
+		if n == 1 {
+			from = at + used - 1 // a delimiter stands after the shift before it
+		}
+		if bad < 0 && bytes.Contains(buf[:n], []byte("\uFFFD")) {
+			bad = at
+		}
+		for i := range n {
+			out, offsets = append(out, buf[i]), append(offsets, int32(from))
+		}
+		at += used
+	}
+	return string(out), append(offsets, int32(len(raw))), bad
+}
+
+// shiftedAfter reports whether a character set other than ASCII is in force
+// after the escape sequences in b.
+func shiftedAfter(b []byte, before bool) bool {
+	at := bytes.LastIndexByte(b, 0x1b)
+	if at < 0 {
+		return before
+	}
+	rest := b[at+1:]
+	return !bytes.HasPrefix(rest, []byte("(B")) && !bytes.HasPrefix(rest, []byte("(J"))
+}
+
+// firstHigh is the place of the first byte above ASCII, -1 when there is none.
+func firstHigh[T string | []byte](b T) int {
+	i := 0
+	var word [8]byte
+	for ; i+8 <= len(b); i += 8 {
+		copy(word[:], b[i:i+8])
+		if binary.LittleEndian.Uint64(word[:])&0x8080808080808080 != 0 {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] >= 0x80 {
 			return i
 		}
 	}
@@ -164,21 +272,4 @@ func invalidAt(b []byte) int {
 		i += size
 	}
 	return len(b)
-}
-
-// decode turns bytes of a value into text, valid UTF-8 in every case.
-func (m *Message) decode(b []byte) string {
-	if m.charset != nil && m.charset.wide {
-		return string(b)
-	}
-	if firstHigh(b) < 0 {
-		return string(b)
-	}
-	if m.charset != nil && m.charset.encoding != nil {
-		return m.charset.decode(b)
-	}
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	return latin1.decode(b)
 }

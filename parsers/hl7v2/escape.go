@@ -1,165 +1,220 @@
 package hl7v2
 
 import (
-	"bytes"
 	"encoding/hex"
+	"strconv"
 	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // Text is the value as people mean it: escapes resolved (2.7), character set
-// decoded. "" for what is absent or two quotes.
+// decoded. "" for what is absent or two quotes. Of a value with several
+// repetitions or components it is all of it, separators included.
 func (v Value) Text() string {
 	if v.m == nil || v.start == v.end || v.Null() {
 		return ""
 	}
 	raw := v.m.text[v.start:v.end]
 	if v.level == wholeLevel {
-		return string(raw)
+		return raw
 	}
-	esc := v.m.delims.Escape
-	if esc == 0 || bytes.IndexByte(raw, esc) < 0 {
-		return v.m.decode(raw)
+	if esc := v.m.delims.Escape; esc != 0 && strings.IndexByte(raw, esc) >= 0 {
+		return v.m.unescape(raw)
 	}
-	return v.m.unescape(raw, false)
+	return v.m.decode(raw)
 }
 
-// Formatted is as Text, with the formatting commands of FT, TX and CF (2.7.3)
-// turned into line ends.
-func (v Value) Formatted() string {
-	if v.m == nil || v.Null() {
-		return ""
-	}
-	return v.m.unescape(v.m.text[v.start:v.end], true)
-}
+// Formatted is Text: the formatting commands of FT, TX and CF (2.7.3) are line
+// ends and spaces in both.
+func (v Value) Formatted() string { return v.Text() }
 
-func (m *Message) unescape(raw []byte, formatted bool) string {
+// unescape resolves the escape sequences of a value. What is none is kept as typed.
+func (m *Message) unescape(raw string) string {
+	u := unescaper{m: m}
 	esc := m.delims.Escape
-	var b strings.Builder
-	for len(raw) > 0 {
-		at := -1
-		if esc != 0 {
-			at = bytes.IndexByte(raw, esc)
-		}
+	for raw != "" {
+		at := strings.IndexByte(raw, esc)
 		if at < 0 {
-			b.WriteString(m.decode(raw))
 			break
 		}
-		b.WriteString(m.decode(raw[:at]))
-		end := bytes.IndexByte(raw[at+1:], esc)
+		u.text(raw[:at])
+		raw = raw[at:]
+		end := strings.IndexByte(raw[1:], esc)
 		if end < 0 {
-			b.WriteString(m.decode(raw[at:])) // an escape character of its own: kept
-			break
+			break // an escape character of its own
 		}
-		sequence := raw[at+1 : at+1+end]
-		if text, known := m.resolve(sequence, formatted); known {
-			b.WriteString(text)
-			raw = raw[at+end+2:]
-			continue
-		}
-		// Unknown: kept as typed. Its last character may begin the next one.
-		b.WriteString(m.decode(raw[at : at+1+end]))
-		raw = raw[at+1+end:]
-		if len(sequence) <= 16 && !bytes.ContainsAny(sequence, " \t") {
-			b.WriteByte(esc)
-			raw = raw[1:]
-		} else if bytes.IndexByte(raw[1:], esc) < 0 {
-			b.WriteString(m.decode(raw))
-			break
+		sequence := raw[1 : 1+end]
+		switch {
+		case u.resolve(sequence):
+			raw = raw[end+2:]
+		case sequence != "" && sequence[0] == 'Z' && !strings.ContainsAny(sequence, " \t"):
+			u.text(raw[:end+2]) // a local one (2.7.8)
+			raw = raw[end+2:]
+		default: // none: the second character may begin the next one
+			u.text(raw[:end+1])
+			raw = raw[end+1:]
 		}
 	}
-	return b.String()
+	u.text(raw)
+	return u.b.String()
 }
 
-// resolve gives the text of one escape sequence.
-func (m *Message) resolve(sequence []byte, formatted bool) (text string, known bool) {
-	d := m.delims
-	one := func(c byte) (string, bool) {
-		if c == 0 {
-			return "", false
-		}
-		return string(rune(c)), true
+// An unescaper collects the text of one value.
+type unescaper struct {
+	m *Message
+	b strings.Builder
+	// set is the character set a \C..\ or \M..\ has switched to; prefix are
+	// the bytes that put a decoder of it there.
+	set    encoding.Encoding
+	prefix string
+}
+
+func (u *unescaper) text(s string) {
+	if s == "" {
+		return
 	}
+	if u.set == nil {
+		u.b.WriteString(u.m.decode(s))
+		return
+	}
+	out, err := u.set.NewDecoder().String(u.prefix + s)
+	if err != nil {
+		out = u.m.decode(s)
+	}
+	u.b.WriteString(out)
+}
+
+// resolve writes the text of one escape sequence, and reports whether it is one.
+func (u *unescaper) resolve(sequence string) bool {
+	if sequence == "" {
+		return false
+	}
+	d := u.m.delims
 	if len(sequence) == 1 {
+		c := byte(0)
 		switch sequence[0] {
 		case 'F':
-			return one(d.Field)
+			c = d.Field
 		case 'S':
-			return one(d.Component)
+			c = d.Component
 		case 'T':
-			return one(d.Subcomponent)
+			c = d.Subcomponent
 		case 'R':
-			return one(d.Repetition)
+			c = d.Repetition
 		case 'E':
-			return one(d.Escape)
+			c = d.Escape
 		case 'P':
-			return one(d.Truncation)
+			c = d.Truncation
 		case 'H', 'N':
-			return "", true // highlighting has no text
+			return true // highlighting has no text
 		}
-		return "", false
-	}
-	if len(sequence) == 0 {
-		return "", false
+		if c == 0 {
+			return false
+		}
+		u.b.WriteByte(c)
+		return true
 	}
 	switch sequence[0] {
 	case 'X':
-		return m.hexadecimal(sequence[1:])
+		return u.hexadecimal(sequence[1:])
 	case '.':
-		return command(string(sequence), formatted)
+		return u.command(strings.ToLower(sequence[1:]))
+	case 'C', 'M':
+		return u.shift(sequence)
 	}
-	return "", false
+	return false
 }
 
-func (m *Message) hexadecimal(digits []byte) (string, bool) {
-	data := make([]byte, hex.DecodedLen(len(digits)))
-	if len(digits) == 0 || len(digits)%2 != 0 {
-		return "", false
+func (u *unescaper) hexadecimal(digits string) bool {
+	data, err := hex.DecodeString(digits)
+	if err != nil || len(data) == 0 {
+		return false
 	}
-	if _, err := hex.Decode(data, digits); err != nil {
-		return "", false
-	}
-	if m.charset != nil && !m.charset.wide {
-		return m.charset.decode(data), true
-	}
-	return m.decode(data), true
+	// NUL is no text anywhere that text is kept.
+	u.b.WriteString(strings.ReplaceAll(u.m.decodeBytes(data), "\x00", "\uFFFD"))
+	return true
 }
 
-// command gives the text of a formatting command.
-func command(c string, formatted bool) (string, bool) {
-	name := strings.TrimRight(strings.ToLower(c), "+-0123456789 ")
-	switch name {
-	case ".br", ".sp", ".ce":
-		return "\n", true
-	case ".in", ".ti", ".fi", ".nf", ".sk":
-		if formatted {
-			return "", true
+// command writes the text of a formatting command (2.7.6): line ends and spaces.
+func (u *unescaper) command(name string) bool {
+	word, number := name, 1
+	if at := strings.IndexAny(name, "+-0123456789"); at >= 0 {
+		n, err := strconv.Atoi(strings.TrimSpace(name[at:]))
+		if err != nil {
+			return false
 		}
-		return "", true
+		word, number = name[:at], n
 	}
-	return "", false
+	switch strings.TrimSpace(word) {
+	case "br", "ce":
+		u.b.WriteByte('\n')
+	case "sp":
+		u.b.WriteString(strings.Repeat("\n", max(1, min(number, 99))))
+	case "sk":
+		u.b.WriteString(strings.Repeat(" ", max(1, min(number, 99))))
+	case "in", "ti", "fi", "nf":
+	default:
+		return false
+	}
+	return true
+}
+
+// shifts are the ISO 2022 sequences of table 0211's sets, as \C..\ and \M..\
+// write them after ESC (2.7.4).
+var shifts = map[string]encoding.Encoding{
+	"2842": nil, "284A": nil, "2849": japaneseG0.encoding, "2440": japaneseG0.encoding, "2442": japaneseG0.encoding, "242844": japaneseG0.encoding,
+	"2D41": charmap.ISO8859_1, "2D42": charmap.ISO8859_2, "2D43": charmap.ISO8859_3, "2D44": charmap.ISO8859_4, "2D4C": charmap.ISO8859_5,
+	"2D47": charmap.ISO8859_6, "2D46": charmap.ISO8859_7, "2D48": charmap.ISO8859_8, "2D4D": charmap.ISO8859_9,
+	"242943": korean.EUCKR, "242941": simplifiedchinese.GBK,
+}
+
+func (u *unescaper) shift(sequence string) bool {
+	set, known := shifts[strings.ToUpper(sequence[1:])]
+	if !known {
+		return false
+	}
+	u.set, u.prefix = set, ""
+	if set == japaneseG0.encoding {
+		bytes, _ := hex.DecodeString(sequence[1:]) // it is in the table
+		u.prefix = "\x1b" + string(bytes)
+	}
+	return true
 }
 
 // escape writes text so that it can stand in a field.
 func (d Delims) escape(dst []byte, text string) []byte {
 	for i := range len(text) {
 		c := text[i]
+		letter := byte(0)
+		switch c {
+		case d.Field:
+			letter = 'F'
+		case d.Component:
+			letter = 'S'
+		case d.Repetition:
+			letter = 'R'
+		case d.Subcomponent:
+			letter = 'T'
+		case d.Escape:
+			letter = 'E'
+		case d.Truncation:
+			letter = 'P'
+		case '\r', '\n':
+			letter = '.'
+		}
 		switch {
-		case d.Escape == 0:
+		case letter == 0:
 			dst = append(dst, c)
-		case c == d.Field:
-			dst = append(dst, d.Escape, 'F', d.Escape)
-		case c == d.Component:
-			dst = append(dst, d.Escape, 'S', d.Escape)
-		case c == d.Repetition:
-			dst = append(dst, d.Escape, 'R', d.Escape)
-		case c == d.Subcomponent:
-			dst = append(dst, d.Escape, 'T', d.Escape)
-		case c == d.Escape:
-			dst = append(dst, d.Escape, 'E', d.Escape)
-		case c == '\r' || c == '\n':
+		case d.Escape == 0:
+			dst = append(dst, ' ') // no way to write it
+		case letter == '.':
 			dst = append(dst, d.Escape, '.', 'b', 'r', d.Escape)
 		default:
-			dst = append(dst, c)
+			dst = append(dst, d.Escape, letter, d.Escape)
 		}
 	}
 	return dst

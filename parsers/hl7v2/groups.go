@@ -14,7 +14,8 @@ type Group struct {
 	groups   []*Group
 
 	grammar *definitions.Element
-	at      int // the element of grammar the last one was placed at
+	at      int    // the element of grammar the last one was placed at
+	used    uint64 // the elements that something was placed at
 }
 
 // Name is the group's name: "ORDER_OBSERVATION"; the structure's name at the top.
@@ -23,7 +24,7 @@ func (g *Group) Name() string { return g.name }
 // Parent is the group around it, nil at the top.
 func (g *Group) Parent() *Group { return g.parent }
 
-// Segments are those that stand in the group itself.
+// Segments are those that stand in the group itself, not in a group inside.
 func (g *Group) Segments() []Segment {
 	out := make([]Segment, len(g.segments))
 	for i, s := range g.segments {
@@ -37,75 +38,62 @@ func (g *Group) Groups() []*Group { return g.groups }
 
 // Span is from the first to the last segment.
 func (g *Group) Span() (start, end int) {
-	start, end = -1, 0
-	for _, s := range g.segments {
-		a, b := Segment{g.m, int(s)}.Span()
+	start = -1
+	widen := func(a, b int) {
 		if start < 0 || a < start {
 			start = a
 		}
 		end = max(end, b)
+	}
+	for _, s := range g.segments {
+		widen(Segment{g.m, int(s)}.Span())
 	}
 	for _, inner := range g.groups {
-		a, b := inner.Span()
-		if start < 0 || a < start {
-			start = a
-		}
-		end = max(end, b)
+		widen(inner.Span())
 	}
 	return max(start, 0), end
-}
-
-// structureOf decides which grammar a message follows.
-func structureOf(code, event, said string) string {
-	if said != "" && definitions.Structure(said) != nil {
-		return said
-	}
-	if s := definitions.StructureOf(code, event); s != "" {
-		return s
-	}
-	if said != "" {
-		return said
-	}
-	if event == "" {
-		return code
-	}
-	return code + "_" + event
 }
 
 // Groups is the message as its structure groups it. A segment that does not
 // stand where the grammar wants it is placed in the group it belongs to by its
 // name, with a warning; one the grammar does not know stays in the group in
-// hand. The tree is built when it is first asked for.
+// hand. The tree is built when it is first asked for, in one pass.
 func (m *Message) Groups() *Group {
 	if m.groups == nil {
-		m.groups = m.group(m.Header().Structure)
+		m.group(m.Header().Structure)
 	}
 	return m.groups
 }
 
-func (m *Message) group(structure string) *Group {
+func (m *Message) group(structure string) {
 	grammar := definitions.Structure(structure)
 	if grammar == nil {
 		grammar = &definitions.Element{Name: structure, Group: true}
 	}
 	top := &Group{m: m, name: structure, grammar: grammar}
+	m.owners = make([]*Group, len(m.segments))
 	in := top
 	for i := range m.segments {
-		name := (Segment{m, i}).Name()
-		if name == "" {
-			continue
-		}
-		next, ok := place(in, name)
-		if !ok {
-			if next = misplaced(top, in, name); next != in {
-				start, _ := (Segment{m, i}).Span()
-				m.warn(name, start, "grouping", "the segment does not stand where the structure "+structure+" has it")
+		s := Segment{m, i}
+		name := s.Name()
+		switch {
+		case name == "": // a line that is no segment
+		case name == "MSH" && i > 0:
+			in, top.at, top.used = top, 0, 0 // the next message of a batch
+		default:
+			next, found := place(in, name)
+			if !found {
+				if next, found = misplaced(in, name); found {
+					start, _ := s.Span()
+					m.warn(name, start, "grouping", "the segment does not stand where the structure "+grammar.Name+" has it")
+				}
 			}
+			in = next
 		}
-		next.segments = append(next.segments, int32(i))
-		in = next
+		m.owners[i] = in
+		in.segments = append(in.segments, int32(i))
 	}
-	return top
+	m.groups = top
 }
 
 // place finds where a segment goes after the last one: further on in the group
@@ -115,9 +103,8 @@ func place(in *Group, name string) (*Group, bool) {
 		if found := g.forward(name); found != nil {
 			return found, true
 		}
-		if g.parent != nil && g.grammar.Repeats && begins(g.grammar, name) {
-			again := g.parent.open(g.grammar)
-			return again.forward(name), true
+		if g.parent != nil && g.grammar.Repeats && g.grammar.Begins(name) {
+			return g.parent.open(g.parent.at, g.grammar).forward(name), true
 		}
 	}
 	return in, false
@@ -128,115 +115,59 @@ func place(in *Group, name string) (*Group, bool) {
 func (g *Group) forward(name string) *Group {
 	for i := g.at; i < len(g.grammar.Elements); i++ {
 		e := g.grammar.Elements[i]
+		if !e.Repeats && g.used&(1<<i) != 0 {
+			continue
+		}
 		switch {
 		case !e.Group && e.Name == name:
-			if i == g.at && !e.Repeats && g.holds(name) {
-				continue
-			}
-			g.at = i
+			g.take(i)
 			return g
-		case e.Group && (i > g.at || e.Repeats || !g.opened(e.Name)) && begins(e, name):
-			g.at = i
-			return g.open(e).forward(name)
+		case e.Group && e.Begins(name):
+			return g.open(i, e).forward(name)
 		}
 	}
 	return nil
 }
 
-func (g *Group) holds(name string) bool {
-	for _, s := range g.segments {
-		if (Segment{g.m, int(s)}).Name() == name {
-			return true
-		}
-	}
-	return false
+func (g *Group) take(i int) {
+	g.at = max(g.at, i)
+	g.used |= 1 << i
 }
 
-func (g *Group) opened(name string) bool {
-	for _, inner := range g.groups {
-		if inner.name == name {
-			return true
-		}
-	}
-	return false
-}
-
-func (g *Group) open(e *definitions.Element) *Group {
+func (g *Group) open(i int, e *definitions.Element) *Group {
+	g.take(i)
 	inner := &Group{m: g.m, name: e.Name, parent: g, grammar: e}
 	g.groups = append(g.groups, inner)
 	return inner
 }
 
-// begins reports whether a group can begin with a segment: everything before
-// it is optional.
-func begins(e *definitions.Element, name string) bool {
-	for _, inner := range e.Elements {
-		if inner.Group {
-			if begins(inner, name) {
-				return true
-			}
-		} else if inner.Name == name {
-			return true
-		}
-		if !inner.Optional {
-			return false
-		}
-	}
-	return false
-}
-
 // misplaced puts a segment that breaks the grammar into the innermost group
-// around the one in hand that knows it, else into a new instance of the group
-// it belongs to, else leaves it with the one in hand.
-func misplaced(top, in *Group, name string) *Group {
+// around the one in hand that knows it, in a new instance of the group inside
+// that has it; what no group knows stays with the one in hand.
+func misplaced(in *Group, name string) (*Group, bool) {
 	for g := in; g != nil; g = g.parent {
-		for i, e := range g.grammar.Elements {
-			if !e.Group && e.Name == name {
-				g.at = max(g.at, i)
-				return g
-			}
-		}
-		for i, e := range g.grammar.Elements {
-			if e.Group && knows(e, name) {
-				g.at = max(g.at, i)
-				return descend(g.reuse(e), name)
-			}
+		if g.grammar.Knows(name) {
+			return g.descend(name), true
 		}
 	}
-	_ = top
-	return in
+	return in, false
 }
 
-// reuse opens a new instance of a group, or goes on with the last one if it
-// may not repeat.
-func (g *Group) reuse(e *definitions.Element) *Group {
-	if !e.Repeats && len(g.groups) > 0 && g.groups[len(g.groups)-1].name == e.Name {
-		return g.groups[len(g.groups)-1]
-	}
-	return g.open(e)
-}
-
-func descend(g *Group, name string) *Group {
+func (g *Group) descend(name string) *Group {
 	for i, e := range g.grammar.Elements {
 		if !e.Group && e.Name == name {
-			g.at = i
+			g.take(i)
 			return g
 		}
 	}
 	for i, e := range g.grammar.Elements {
-		if e.Group && knows(e, name) {
-			g.at = i
-			return descend(g.reuse(e), name)
+		if !e.Group || !e.Knows(name) {
+			continue
 		}
-	}
-	return g
-}
-
-func knows(e *definitions.Element, name string) bool {
-	for _, inner := range e.Elements {
-		if (!inner.Group && inner.Name == name) || (inner.Group && knows(inner, name)) {
-			return true
+		if last := len(g.groups) - 1; !e.Repeats && last >= 0 && g.groups[last].name == e.Name {
+			return g.groups[last].descend(name)
 		}
+		return g.open(i, e).descend(name)
 	}
-	return false
+	return g // cannot be: the group knows the segment
 }

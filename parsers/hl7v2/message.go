@@ -1,9 +1,9 @@
 package hl7v2
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/plexus-health/plexus/message"
 )
@@ -16,20 +16,28 @@ type Delims struct {
 }
 
 // A Message is a parsed HL7 v2 message: segment boundaries and delimiters over
-// the bytes; fields are found when they are read.
+// the bytes; fields are found when they are read. Reading fields is safe from
+// several goroutines once Groups has been called.
 type Message struct {
-	raw      []byte // as received
-	text     []byte // raw, or decoded where bytes of the charset may equal delimiters
+	raw []byte // as received
+	// text is raw as a string; decoded where bytes of a character may equal
+	// delimiters, and offsets then holds the byte of raw each byte of text
+	// comes from.
+	text     string
+	offsets  []int32
+	plain    bool // text is valid UTF-8: values need no decoding
 	delims   Delims
 	segments []span
 	warnings []message.Warning
+	expected []string // codes of warnings not to be given
 	charset  *charset
 	groups   *Group
+	owners   []*Group // by segment
 }
 
 type span struct {
-	start, end int32 // of the segment without its terminator
-	next       int32 // where the terminator ends
+	start, end int32 // of the segment without its terminator, in text
+	next       int32 // where the next segment begins
 }
 
 // A Segment is one segment; the zero value is none.
@@ -38,7 +46,8 @@ type Segment struct {
 	index int
 }
 
-// A Value is a field, repetition, component or subcomponent.
+// A Value is a field, repetition, component or subcomponent. The zero value is
+// one that is absent.
 type Value struct {
 	m          *Message
 	start, end int32
@@ -55,7 +64,7 @@ const (
 	wholeLevel // MSH-1, MSH-2: their separators mean themselves
 )
 
-// Len is the number of segments.
+// Len is the number of segments, with lines that are no segments.
 func (m *Message) Len() int { return len(m.segments) }
 
 // Segment returns segment i, from 0.
@@ -69,37 +78,72 @@ func (m *Message) Segment(i int) Segment {
 // Delims are the delimiters of the message.
 func (m *Message) Delims() Delims { return m.delims }
 
+// rawStart is the byte of raw where a value begins that begins at a place of text.
+func (m *Message) rawStart(at int32) int {
+	switch {
+	case m.offsets == nil || at == 0:
+		return int(at)
+	case m.text[at-1] < 0x80: // a delimiter: right after it, before any shift of the character set
+		return int(m.offsets[at-1]) + 1
+	}
+	return m.rawEnd(at)
+}
+
+// rawEnd is the byte of raw where a value ends that ends at a place of text.
+func (m *Message) rawEnd(at int32) int {
+	if m.offsets == nil {
+		return int(at)
+	}
+	return int(m.offsets[at])
+}
+
 // Valid reports whether there is such a segment.
 func (s Segment) Valid() bool { return s.m != nil }
 
 // Index is the place of the segment in the message, from 0.
 func (s Segment) Index() int { return s.index }
 
-// Span is where the segment stands, without its terminator.
+// Span is where the segment stands in the message, without its terminator.
 func (s Segment) Span() (start, end int) {
 	if s.m == nil {
 		return 0, 0
 	}
 	p := s.m.segments[s.index]
-	return int(p.start), int(p.end)
+	return s.m.rawStart(p.start), s.m.rawEnd(p.end)
 }
 
-// Name is the segment's name: "PID".
-func (s Segment) Name() string {
-	start, end := s.Span()
-	if end-start < 3 {
+// line is the segment's text.
+func (s Segment) line() string {
+	if s.m == nil {
 		return ""
 	}
-	return segmentName(s.m.text[start : start+3])
+	p := s.m.segments[s.index]
+	return s.m.text[p.start:p.end]
 }
 
-// Raw are the bytes of the segment without its terminator.
+// Name is the segment's name: "PID". "" for a line that is no segment.
+func (s Segment) Name() string {
+	line := s.line()
+	if len(line) < 3 || len(line) > 3 && line[3] != s.m.delims.Field {
+		return ""
+	}
+	return line[:3]
+}
+
+// is reports whether the segment has a name.
+func (s Segment) is(name string) bool {
+	p := s.m.segments[s.index]
+	n := p.end - p.start
+	return n >= 3 && s.m.text[p.start:p.start+3] == name && (n == 3 || s.m.text[p.start+3] == s.m.delims.Field)
+}
+
+// Raw are the bytes of the segment as received, without its terminator.
 func (s Segment) Raw() []byte {
 	if s.m == nil {
 		return nil
 	}
 	start, end := s.Span()
-	return s.m.text[start:end]
+	return s.m.raw[start:end:end]
 }
 
 func (s Segment) header() bool {
@@ -110,49 +154,48 @@ func (s Segment) header() bool {
 	return false
 }
 
-// Field returns field n, from 1, with all its repetitions.
+// Field returns field n, from 1, with all its repetitions. MSH-1 is the field
+// separator, MSH-2 the other delimiters.
 func (s Segment) Field(n int) Value {
-	if s.m == nil || n < 1 {
+	if s.m == nil || n < 1 || s.Name() == "" {
 		return Value{}
 	}
-	start, end := s.Span()
-	text := s.m.text
-	if end-start < 4 {
+	p := s.m.segments[s.index]
+	text, sep := s.m.text[:p.end], s.m.delims.Field
+	at := int(p.start) + 4 // after the separator before field 1
+	if at > len(text) {
 		return Value{}
 	}
+	level := fieldLevel
 	if s.header() {
 		if n == 1 {
-			return Value{s.m, int32(start + 3), int32(start + 4), wholeLevel}
+			return Value{s.m, int32(at - 1), int32(at), wholeLevel}
 		}
-		n--
+		if n--; n == 1 {
+			level = wholeLevel // MSH-2
+		}
 	}
-	at := start + 3 // the separator before field 1
 	for ; n > 1; n-- {
-		next := bytes.IndexByte(text[at+1:end], s.m.delims.Field)
+		next := strings.IndexByte(text[at:], sep)
 		if next < 0 {
 			return Value{}
 		}
-		at += 1 + next
+		at += next + 1
 	}
-	from := at + 1
-	to := end
-	if next := bytes.IndexByte(text[from:end], s.m.delims.Field); next >= 0 {
-		to = from + next
+	to := len(text)
+	if next := strings.IndexByte(text[at:], sep); next >= 0 {
+		to = at + next
 	}
-	v := Value{s.m, int32(from), int32(to), fieldLevel}
-	if s.header() && at == start+3 {
-		v.level = wholeLevel // MSH-2
-	}
-	return v
+	return Value{s.m, int32(at), int32(to), level}
 }
 
 // Fields is the number of the last field that is there.
 func (s Segment) Fields() int {
-	start, end := s.Span()
-	if end-start < 4 {
+	line := s.line()
+	if s.Name() == "" || len(line) < 4 {
 		return 0
 	}
-	n := bytes.Count(s.m.text[start+3:end], []byte{s.m.delims.Field})
+	n := strings.Count(line[3:], line[3:4])
 	if s.header() {
 		n++
 	}
@@ -165,7 +208,10 @@ func (v Value) part(sep byte, n int, to level) Value {
 	}
 	at, end := v.start, v.end
 	for {
-		next := bytes.IndexByte(v.m.text[at:end], sep)
+		next := -1
+		if sep != 0 {
+			next = strings.IndexByte(v.m.text[at:end], sep)
+		}
 		stop := end
 		if next >= 0 {
 			stop = at + int32(next)
@@ -181,10 +227,13 @@ func (v Value) part(sep byte, n int, to level) Value {
 }
 
 func (v Value) count(sep byte) int {
-	if v.m == nil {
-		return 0
+	n, text := 1, v.m.text[v.start:v.end]
+	for i := 0; sep != 0 && i < len(text); i++ {
+		if text[i] == sep {
+			n++
+		}
 	}
-	return 1 + bytes.Count(v.m.text[v.start:v.end], []byte{sep})
+	return n
 }
 
 // Reps is the number of repetitions of a field that is there, 1 for everything
@@ -212,14 +261,13 @@ func (v Value) Rep(n int) Value {
 
 // Comps is the number of components; of a field, those of its first repetition.
 func (v Value) Comps() int {
-	switch v.level {
-	case fieldLevel:
-		return v.Rep(1).Comps()
-	case repetitionLevel:
-		return v.count(v.m.delims.Component)
-	}
-	if v.m == nil {
+	switch {
+	case v.m == nil:
 		return 0
+	case v.level == fieldLevel:
+		return v.Rep(1).Comps()
+	case v.level == repetitionLevel:
+		return v.count(v.m.delims.Component)
 	}
 	return 1
 }
@@ -239,18 +287,16 @@ func (v Value) Comp(n int) Value {
 	return Value{}
 }
 
-// Subs is the number of subcomponents.
+// Subs is the number of subcomponents; of what stands higher, those of its
+// first component.
 func (v Value) Subs() int {
-	switch v.level {
-	case fieldLevel, repetitionLevel:
-		return v.Comp(1).Subs()
-	case componentLevel:
-		if v.m != nil && v.m.delims.Subcomponent != 0 {
-			return v.count(v.m.delims.Subcomponent)
-		}
-	}
-	if v.m == nil {
+	switch {
+	case v.m == nil:
 		return 0
+	case v.level < componentLevel:
+		return v.Comp(1).Subs()
+	case v.level == componentLevel:
+		return v.count(v.m.delims.Subcomponent)
 	}
 	return 1
 }
@@ -262,7 +308,7 @@ func (v Value) Sub(n int) Value {
 		return v
 	case v.level < componentLevel:
 		return v.Comp(1).Sub(n)
-	case v.level == componentLevel && v.m.delims.Subcomponent != 0:
+	case v.level == componentLevel:
 		return v.part(v.m.delims.Subcomponent, n, subcomponentLevel)
 	case n == 1:
 		return v
@@ -270,16 +316,22 @@ func (v Value) Sub(n int) Value {
 	return Value{}
 }
 
-// Raw are the bytes as they stand.
+// Raw are the bytes as received. They must not be modified.
 func (v Value) Raw() []byte {
 	if v.m == nil {
 		return nil
 	}
-	return v.m.text[v.start:v.end]
+	start, end := v.Span()
+	return v.m.raw[start:end:end]
 }
 
 // Span is where the value stands in the message.
-func (v Value) Span() (start, end int) { return int(v.start), int(v.end) }
+func (v Value) Span() (start, end int) {
+	if v.m == nil {
+		return 0, 0
+	}
+	return v.m.rawStart(v.start), v.m.rawEnd(v.end)
+}
 
 // Empty reports whether nothing was sent.
 func (v Value) Empty() bool { return v.start == v.end }
@@ -297,20 +349,43 @@ func (v Value) Valued() bool {
 	if v.level == wholeLevel || v.level == subcomponentLevel {
 		return true
 	}
-	d := v.m.delims
-	for _, c := range v.m.text[v.start:v.end] {
-		if c != d.Component && c != d.Repetition && (c != d.Subcomponent || d.Subcomponent == 0) {
+	d, text := v.m.delims, v.m.text[v.start:v.end]
+	for i := range len(text) {
+		if c := text[i]; c != d.Component && c != d.Repetition && c != d.Subcomponent {
 			return true
 		}
 	}
 	return false
 }
 
-// malformed is a refusal with its place.
+// AppendFields appends fields 1 to Fields of the segment to dst in one scan,
+// for who reads many of them.
+func (s Segment) AppendFields(dst []Value) []Value {
+	if s.Fields() == 0 {
+		return dst
+	}
+	p := s.m.segments[s.index]
+	text, sep := s.m.text[:p.end], s.m.delims.Field
+	level := fieldLevel
+	if s.header() {
+		dst = append(dst, s.Field(1))
+		level = wholeLevel // MSH-2
+	}
+	for at := int(p.start) + 4; ; level = fieldLevel {
+		next := strings.IndexByte(text[at:], sep)
+		if next < 0 {
+			return append(dst, Value{s.m, int32(at), p.end, level})
+		}
+		dst = append(dst, Value{s.m, int32(at), int32(at + next), level})
+		at += next + 1
+	}
+}
+
+// malformed is a refusal with its place: a path, and a byte counted from 0.
 func malformed(where string, offset, code int, format string, args ...any) *message.Failure {
 	err := errors.New(format)
 	if len(args) > 0 {
 		err = fmt.Errorf(format, args...)
 	}
-	return &message.Failure{Kind: message.Malformed, Where: where, Offset: offset, Code: code, Err: err}
+	return &message.Failure{Kind: message.Malformed, Where: where, Offset: offset + 1, Code: code, Err: err}
 }

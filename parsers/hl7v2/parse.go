@@ -6,6 +6,8 @@ package hl7v2
 import (
 	"bytes"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
@@ -15,6 +17,9 @@ import (
 type Options struct {
 	// Charset is used in place of what MSH-18 declares, such as windows-1252.
 	Charset string `yaml:"charset"`
+	// Tolerate lists oddities of this sender that are not worth a warning,
+	// such as no-final-cr or segment-end-lf. Nothing is refused for any of them.
+	Tolerate []string `yaml:"tolerate"`
 }
 
 // Kind is the word `hl7v2`.
@@ -22,12 +27,24 @@ func Kind() parsers.Kind {
 	return parsers.Kind{Name: "hl7v2", Options: func() parsers.Options { return &Options{} }}
 }
 
+// codes are the warnings of the parser.
+var codes = []string{
+	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "grouping", "leading-bytes", "leading-space", "line-inside",
+	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
+}
+
 // Validate checks words only.
 func (o *Options) Validate() []parsers.Problem {
+	var problems []parsers.Problem
 	if o.Charset != "" && charsetByName(o.Charset) == nil {
-		return []parsers.Problem{{Field: "charset", Text: "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252"}}
+		problems = append(problems, parsers.Problem{Field: "charset", Text: "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252"})
 	}
-	return nil
+	for _, code := range o.Tolerate {
+		if !slices.Contains(codes, code) {
+			problems = append(problems, parsers.Problem{Field: "tolerate", Text: "\"" + code + "\" is not a warning; known: " + strings.Join(codes, ", ")})
+		}
+	}
+	return problems
 }
 
 // Open makes the parser.
@@ -40,14 +57,18 @@ type Parser struct{ options Options }
 func New(o Options) *Parser { return &Parser{o} }
 
 var (
-	_ parsers.Parser  = (*Parser)(nil)
-	_ parsers.Keyer   = (*Parser)(nil)
-	_ parsers.Replier = (*Parser)(nil)
+	_ parsers.Parser   = (*Parser)(nil)
+	_ parsers.Keyer    = (*Parser)(nil)
+	_ parsers.Replier  = (*Parser)(nil)
+	_ parsers.Splitter = (*Parser)(nil)
+	_ message.Document = (*Message)(nil)
+	_ message.Node     = Segment{}
 )
 
-// Parse reads one message.
+// Parse reads one message, or a batch as a whole. A message may be returned
+// whose header is not complete: Scan refuses such a one at intake.
 func (p *Parser) Parse(raw []byte) (message.Document, error) {
-	m, err := parse(raw, p.options.Charset)
+	m, err := parse(raw, p.options)
 	if err != nil {
 		return nil, err
 	}
@@ -58,34 +79,45 @@ func (p *Parser) Parse(raw []byte) (message.Document, error) {
 func (p *Parser) Grammar() message.Grammar { return Grammar{} }
 
 // Parse reads one message with the character set it declares.
-func Parse(raw []byte) (*Message, error) { return parse(raw, "") }
+func Parse(raw []byte) (*Message, error) { return parse(raw, Options{}) }
 
-func parse(raw []byte, override string) (*Message, error) {
-	if len(raw) > math.MaxInt32-1 {
-		return nil, malformed("", 1, 100, "the message is longer than %d bytes", math.MaxInt32-1)
+func parse(raw []byte, o Options) (*Message, error) {
+	if len(raw) > math.MaxInt32/4 {
+		return nil, malformed("", 0, 100, "the message is longer than %d bytes", math.MaxInt32/4)
 	}
 	start, err := findHeader(raw)
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{raw: raw, text: raw}
+	m := &Message{raw: raw, expected: o.Tolerate}
 	if m.delims, err = readDelims(raw[start:], start); err != nil {
+		return nil, err
+	}
+	if err := noNUL(raw, m.delims.Field); err != nil {
 		return nil, err
 	}
 	if start > 0 {
 		m.warn("", 0, "leading-bytes", "bytes stand before the first segment")
 	}
-	m.charset = m.chooseCharset(override, start)
-	if m.charset != nil && m.charset.wide {
-		m.text = m.charset.decodeAll(raw)
+	if m.delims.Subcomponent == 0 {
+		m.warn("MSH-2", start+4, "short-delimiters", "MSH-2 names fewer than 4 characters: the missing separators do not exist in this message")
 	}
+	m.choose(o.Charset, firstLine(raw[start:]), start)
+	m.read(raw)
 	m.split(start)
-	m.checkBytes()
+	m.envelope()
 	return m, nil
 }
 
+func firstLine(b []byte) []byte {
+	if end := bytes.IndexAny(b, "\r\n"); end >= 0 {
+		return b[:end]
+	}
+	return b
+}
+
 func (m *Message) warn(where string, offset int, code, text string) {
-	if len(m.warnings) < 100 {
+	if len(m.warnings) < 100 && !slices.Contains(m.expected, code) {
 		m.warnings = append(m.warnings, message.Warning{Where: where, Offset: offset, Code: code, Text: text})
 	}
 }
@@ -101,13 +133,16 @@ func findHeader(raw []byte) (int, error) {
 		at++
 	}
 	if at == len(raw) {
-		return 0, malformed("", 1, 100, "the message is empty")
+		return 0, malformed("", 0, 100, "the message is empty")
 	}
 	head := raw[at:]
-	if len(head) < 3 || !isHeader(head[:3]) {
-		return 0, malformed("MSH", at+1, 100, "the message does not begin with MSH, FHS or BHS")
+	switch {
+	case len(head) >= 3 && isHeader(head[:3]):
+		return at, nil
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")), bytes.HasPrefix(head, []byte("M\x00S\x00")), bytes.HasPrefix(head, []byte("\x00M\x00S")):
+		return 0, malformed("", at, 100, "the message is in UTF-16, which segments cannot be found in: UTF-8 is meant")
 	}
-	return at, nil
+	return 0, malformed("MSH", at, 100, "the message does not begin with MSH, FHS or BHS")
 }
 
 func isHeader(name []byte) bool {
@@ -121,11 +156,11 @@ func isHeader(name []byte) bool {
 // readDelims reads MSH-1 and MSH-2 (2.5.4).
 func readDelims(head []byte, offset int) (Delims, error) {
 	if len(head) < 5 {
-		return Delims{}, malformed("MSH-2", offset+4, 100, "the message ends inside MSH-2")
+		return Delims{}, malformed("MSH-2", offset+len(head), 100, "the message ends inside MSH-2")
 	}
 	d := Delims{Field: head[3]}
 	if !punctuation(d.Field) {
-		return d, malformed("MSH-1", offset+4, 100, "the field separator is a letter, a digit, a space or a control character")
+		return d, malformed("MSH-1", offset+3, 100, "the field separator is a letter, a digit, a space or a control character")
 	}
 	rest := head[4:]
 	end := bytes.IndexAny(rest, string([]byte{d.Field, '\r', '\n'}))
@@ -134,23 +169,23 @@ func readDelims(head []byte, offset int) (Delims, error) {
 	}
 	set := rest[:end]
 	if len(set) < 1 || len(set) > 8 {
-		return d, malformed("MSH-2", offset+5, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
+		return d, malformed("MSH-2", offset+4, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
 	}
 	distinct := make([]byte, 0, 8)
 	for i, c := range set {
-		if !punctuation(c) || c == d.Field {
-			return d, malformed("MSH-2", offset+5+i, 100, "character %d of MSH-2 cannot be a separator", i+1)
+		if !punctuation(c) {
+			return d, malformed("MSH-2", offset+4+i, 100, "character %d of MSH-2 cannot be a separator", i+1)
 		}
 		switch bytes.IndexByte(set[:i], c) {
 		case -1:
 			distinct = append(distinct, c)
 		case 2: // an escape character that was itself escaped: ^~\\&
 		default:
-			return d, malformed("MSH-2", offset+5+i, 100, "character %d of MSH-2 stands there twice", i+1)
+			return d, malformed("MSH-2", offset+4+i, 100, "character %d of MSH-2 stands there twice", i+1)
 		}
 	}
 	if set = distinct; len(set) > 5 {
-		return d, malformed("MSH-2", offset+5, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
+		return d, malformed("MSH-2", offset+4, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
 	}
 	get := func(i int) byte {
 		if i < len(set) {
@@ -166,143 +201,157 @@ func punctuation(c byte) bool {
 	return c > ' ' && c < 0x7f && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 }
 
-// split finds the segments: CR ends one, LF and CR LF are tolerated (2.5.2).
+// noNUL refuses NUL bytes: no character set of HL7 v2 has them in a message,
+// databases cannot keep them in text, and where they come from bytes were lost.
+func noNUL(raw []byte, sep byte) error {
+	at := bytes.IndexByte(raw, 0)
+	if at < 0 {
+		return nil
+	}
+	return malformed(placeOf(raw, at, sep), at, 102, "the message holds NUL bytes, the first at byte %d", at)
+}
+
+// split finds the segments: CR ends one; LF and CR LF are tolerated (2.5.2). A
+// line end that no segment follows is part of the value it stands in.
 func (m *Message) split(start int) {
 	text := m.text
-	m.segments = make([]span, 0, 8+len(text)/96)
+	m.segments = make([]span, 0, 8+len(text)/64)
+	lines := lineEnds{text: text}
 	lf, crlf := false, false
+	if m.offsets != nil {
+		start, _ = slices.BinarySearch(m.offsets, int32(start))
+	}
 	for at := start; at < len(text); {
-		end := lineEnd(text[at:])
-		if end < 0 {
-			m.segments = append(m.segments, span{int32(at), int32(len(text)), int32(len(text))})
-			m.warn("", len(text), "no-final-cr", "the last segment has no end")
+		end, next := m.segmentEnd(&lines, at)
+		m.segments = append(m.segments, span{int32(at), int32(end), int32(next)})
+		if end == len(text) {
+			m.warn("", len(m.raw), "no-final-cr", "the last segment has no end")
 			break
 		}
-		end += at
-		next := end + 1
 		if text[end] == '\n' {
 			lf = true
-		} else if next < len(text) && text[next] == '\n' {
-			crlf, next = true, next+1
-		}
-		if end > at {
-			m.segments = append(m.segments, span{int32(at), int32(end), int32(next)})
-			m.checkName(text[at:end], at)
-		} else {
-			m.segments = append(m.segments, span{int32(at), int32(at), int32(next)})
+		} else if end+1 < next && text[end+1] == '\n' {
+			crlf = true
 		}
 		at = next
 	}
 	if lf {
-		m.warn("", start, "segment-end-lf", "segments end with LF, not CR")
+		m.warn("", m.rawEnd(int32(start)), "segment-end-lf", "segments end with LF, not CR")
 	}
 	if crlf {
-		m.warn("", start, "segment-end-crlf", "segments end with CR LF, not CR")
+		m.warn("", m.rawEnd(int32(start)), "segment-end-crlf", "segments end with CR LF, not CR")
 	}
 }
 
-func lineEnd(b []byte) int {
-	cr := bytes.IndexByte(b, '\r')
-	limit := b
-	if cr >= 0 {
-		limit = b[:cr]
+// segmentEnd finds where the segment that begins at a place ends, and where
+// the next one begins.
+func (m *Message) segmentEnd(lines *lineEnds, at int) (end, next int) {
+	text := m.text
+	for from := at; ; from = next {
+		end = lines.next(from)
+		if end == len(text) {
+			m.checkLine(text[at:end], at)
+			return end, end
+		}
+		next = end + 1
+		if text[end] == '\r' && next < len(text) && text[next] == '\n' {
+			next++
+		}
+		if end == at {
+			return end, next // an empty line
+		}
+		if m.begins(text[next:]) {
+			break
+		}
+		indented := next
+		for indented < len(text) && (text[indented] == ' ' || text[indented] == '\t') {
+			indented++
+		}
+		if indented > next && m.begins(text[indented:]) {
+			m.warn("", m.rawEnd(int32(next)), "leading-space", "spaces stand before a segment")
+			next = indented
+			break
+		}
+		m.warn("", m.rawEnd(int32(end)), "line-inside", "a line end stands inside a field: no segment follows it")
 	}
-	if lf := bytes.IndexByte(limit, '\n'); lf >= 0 {
-		return lf
-	}
-	return cr
+	m.checkLine(text[at:end], at)
+	return end, next
 }
 
-// checkName warns of a line that is no segment; it is kept.
-func (m *Message) checkName(line []byte, at int) {
-	if len(line) >= 3 && upper(line[0]) && upperDigit(line[1]) && upperDigit(line[2]) && (len(line) == 3 || line[3] == m.delims.Field) {
-		return
+// begins reports whether a segment, or something else that is not the rest of
+// a value, begins a line: a word of up to 8 characters before a separator.
+func (m *Message) begins(line string) bool {
+	n := 0
+	for n < len(line) && n < 9 && wordByte(line[n]) {
+		n++
 	}
-	m.warn("", at, "not-a-segment", "a line does not begin with a segment name and the field separator")
+	switch {
+	case n == len(line):
+		return n == 0 || n == 3
+	case n == 0:
+		c := line[0]
+		return c == '\r' || c == '\n' || c == 0x1c || c == 0x0b || c == 0x1a
+	case line[n] == m.delims.Field:
+		return n < 9
+	}
+	return n == 3 && upper(line[0]) && (line[n] == '\r' || line[n] == '\n')
+}
+
+// lineEnds finds line ends one after the other, looking at each byte at most
+// twice however the two sorts are mixed.
+type lineEnds struct {
+	text   string
+	cr, lf int // the next of each sort; behind the place asked for when not known
+	asked  bool
+}
+
+func (l *lineEnds) next(from int) int {
+	find := func(known int, c byte) int {
+		if l.asked && known >= from {
+			return known
+		}
+		if at := strings.IndexByte(l.text[from:], c); at >= 0 {
+			return from + at
+		}
+		return len(l.text)
+	}
+	l.cr, l.lf = find(l.cr, '\r'), find(l.lf, '\n')
+	l.asked = true
+	return min(l.cr, l.lf)
+}
+
+// checkLine warns of a line that is no segment; it is kept.
+func (m *Message) checkLine(line string, at int) {
+	switch {
+	case len(line) == 0:
+	case line[0] == 0x1c || line[0] == 0x0b:
+		m.warn("", m.rawEnd(int32(at)), "mllp-bytes", "bytes of an MLLP frame stand in the message")
+	case len(line) < 3 || !segmentWord(line[:3]) || len(line) > 3 && line[3] != m.delims.Field:
+		m.warn("", m.rawEnd(int32(at)), "not-a-segment", "a line does not begin with a segment name and the field separator")
+	}
 }
 
 func upper(c byte) bool      { return c >= 'A' && c <= 'Z' }
 func upperDigit(c byte) bool { return upper(c) || c >= '0' && c <= '9' }
 
-// names are segment names that need no allocation.
-var names = func() map[[3]byte]string {
-	table := map[[3]byte]string{}
-	for _, n := range []string{
-		"MSH", "PID", "PD1", "PV1", "PV2", "ORC", "OBR", "OBX", "NTE", "SPM", "EVN", "NK1", "AL1", "DG1", "PR1", "IN1", "IN2", "GT1",
-		"MSA", "ERR", "MRG", "FHS", "BHS", "BTS", "FTS", "SFT", "TQ1", "TQ2", "RXA", "RXR", "RXE", "RXO", "RXD", "RXC", "TXA", "SCH",
-		"AIS", "AIP", "AIL", "AIG", "RGS", "DSC", "ADD", "QRD", "QRF", "QPD", "RCP", "QAK", "DB1", "ROL", "PRT", "CTI", "BLG", "FT1",
-		"UB1", "UB2", "IN3", "ACC", "PDA", "SAC", "INV", "UAC", "ARV", "CTD", "IAM", "PRB", "GOL", "PTH", "VAR", "MFI", "MFE",
-	} {
-		table[[3]byte{n[0], n[1], n[2]}] = n
-	}
-	return table
-}()
-
-func segmentName(b []byte) string {
-	if n, ok := names[[3]byte{b[0], b[1], b[2]}]; ok {
-		return n
-	}
-	return string(b)
-}
-
-// Format is the word of `parse:`.
-func (m *Message) Format() string { return "hl7v2" }
-
-// Encode appends the bytes as received.
-func (m *Message) Encode(dst []byte) []byte { return append(dst, m.raw...) }
-
-// Warnings are what was odd, with places.
-func (m *Message) Warnings() []message.Warning { return m.warnings }
-
-// Root is the message itself.
-func (m *Message) Root() message.Node { return m }
-
-// Span is the whole.
-func (m *Message) Span() (start, end int) { return 0, len(m.text) }
-
-// Span makes a Segment a message.Node.
-var _ message.Node = Segment{}
-
-// Header is what MSH says of the message.
-func (m *Message) Header() message.Header {
-	msh := m.find("MSH")
-	if !msh.Valid() {
-		msh = m.Segment(0)
-	}
-	return headerOf(m, msh)
-}
-
-func (m *Message) find(name string) Segment {
-	for i := range m.segments {
-		if s := (Segment{m, i}); s.Name() == name {
-			return s
-		}
-	}
-	return Segment{}
-}
-
-func headerOf(m *Message, msh Segment) message.Header {
-	nine := msh.Field(9)
-	h := message.Header{
-		Type:     joinType(nine.Comp(1).Text(), nine.Comp(2).Text()),
-		Sender:   pair(msh.Field(3), msh.Field(4)),
-		Receiver: pair(msh.Field(5), msh.Field(6)),
-		Control:  string(msh.Field(10).Raw()),
-	}
-	h.Structure = structureOf(nine.Comp(1).Text(), nine.Comp(2).Text(), nine.Comp(3).Text())
-	return h
-}
-
-func joinType(code, event string) string {
-	if event == "" {
-		return code
-	}
-	return code + "^" + event
-}
-
-func pair(a, b Value) string {
-	if !a.Valued() && !b.Valued() {
+// placeOf names the segment that a byte stands in: "OBX[3]", the number left
+// out where it is the first.
+func placeOf(raw []byte, at int, sep byte) string {
+	start := 1 + bytes.LastIndexAny(raw[:at], "\r\n")
+	name := raw[start:]
+	if len(name) < 4 || name[3] != sep || !segmentWord(string(name[:3])) {
 		return ""
 	}
-	return a.Text() + "|" + b.Text()
+	count := 0
+	for from := 0; from <= start; {
+		if bytes.HasPrefix(raw[from:], name[:4]) {
+			count++
+		}
+		next := bytes.IndexAny(raw[from:], "\r\n")
+		if next < 0 {
+			break
+		}
+		from += next + 1
+	}
+	return numbered(string(name[:3]), count)
 }

@@ -5,22 +5,8 @@ package hl7v2
 // between them, never the kept source. It equals the source where the tree
 // holds all of it.
 func (m *Message) Rebuild(dst []byte) []byte {
-	if m.charset != nil && m.charset.wide {
-		// The tree stands over decoded text; written back in its own set.
-		inner := *m
-		inner.charset = nil
-		text := inner.rebuildText(nil)
-		if back, err := m.charset.encoding.NewEncoder().Bytes(text); err == nil {
-			return append(dst, back...)
-		}
-		return append(dst, text...)
-	}
-	return m.rebuildText(dst)
-}
-
-func (m *Message) rebuildText(dst []byte) []byte {
 	if len(m.segments) > 0 {
-		dst = append(dst, m.text[:m.segments[0].start]...) // a mark or white space before the first segment
+		dst = append(dst, m.raw[:m.rawEnd(m.segments[0].start)]...) // a mark or white space before the first segment
 	}
 	for i := range m.segments {
 		dst = m.rebuildSegment(dst, Segment{m, i})
@@ -31,14 +17,14 @@ func (m *Message) rebuildText(dst []byte) []byte {
 }
 
 func (m *Message) rebuildSegment(dst []byte, s Segment) []byte {
-	start, end := s.Span()
-	if end-start < 4 || m.text[start+3] != m.delims.Field {
-		return append(dst, m.text[start:end]...) // a line that is no segment
+	name := s.Name()
+	if name == "" {
+		return append(dst, s.Raw()...) // a line that is no segment
 	}
-	dst = append(dst, s.Name()...)
+	dst = append(dst, name...)
 	n := s.Fields()
 	first := 1
-	if s.header() {
+	if s.header() && n > 0 {
 		dst = append(dst, s.Field(1).Raw()...)
 		dst = append(dst, s.Field(2).Raw()...)
 		first = 3

@@ -9,26 +9,34 @@ import (
 )
 
 // Reply builds the acknowledgement of the message that begins with head (2.9.2,
-// 2.9.3): original mode when MSH-15 and MSH-16 are empty, else the accept
-// acknowledgement of enhanced mode. Nothing is returned for a message that is
-// itself an acknowledgement, or when MSH-15 asks for none.
+// 2.9.3): original mode when MSH-15 and MSH-16 are empty, else enhanced mode.
+// There the accept acknowledgement goes out if MSH-15 asks for it; if it does
+// not and MSH-16 asks for an application acknowledgement, that one goes out in
+// its place, on the same connection. Nothing is returned when neither is
+// wanted, nor for a message that is itself an acknowledgement.
+//
+// Of the message it repeats MSH-3 to 6, 9.2, 10 to 12 and 18, nothing else.
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
-	d := Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}
-	m := &Message{raw: head, text: head, delims: d}
-	if start, err := findHeader(head); err == nil {
-		if found, err := readDelims(head[start:], start); err == nil {
-			m.delims = found
-			m.charset = m.chooseCharset(p.options.Charset, start)
-			m.splitHead(start)
+	s := scanner{head: head, override: p.options.Charset}
+	a := ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
+	at := -1
+	var err error
+	if s.start, err = findHeader(head); err == nil {
+		if s.delims, err = readDelims(head[s.start:], s.start); err == nil {
+			at = s.find("MSH", s.start)
 		}
 	}
-	msh := m.find("MSH")
-	if msh.Field(9).Comp(1).Text() == "ACK" || m.find("MSA").Valid() {
+	if at >= 0 {
+		if s.delims, err = readDelims(head[at:], at); err == nil {
+			a.msh, a.d = s.line(at).Segment(0), s.delims
+		}
+	}
+	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" {
 		return nil
 	}
-	a := ack{in: m, msh: msh, d: m.delims, version: versionOf(msh), answer: answer, made: made}
-	if a.d.Component == 0 {
-		a.d.Component = '^'
+	a.version = versionOf(a.msh)
+	if at >= 0 && s.find("MSA", at) >= 0 && a.condition(15) == "" {
+		return nil // an answer such as ORR or RSP, and no accept acknowledgement asked for
 	}
 	if !a.wanted() {
 		return nil
@@ -38,8 +46,7 @@ func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) [
 
 // An ack is an acknowledgement being made.
 type ack struct {
-	in      *Message
-	msh     Segment
+	msh     Segment // of the message; none where it is not readable
 	d       Delims
 	version int // 21 … 29; 0 when not said
 	answer  message.Answer
@@ -61,6 +68,9 @@ func versionOf(msh Segment) int {
 func (a *ack) enhanced() bool { return a.condition(15) != "" || a.condition(16) != "" }
 
 func (a *ack) condition(field int) string {
+	if a.version == 21 {
+		return "" // v2.1 has no such fields
+	}
 	switch c := a.msh.Field(field).Text(); c {
 	case "AL", "NE", "ER", "SU":
 		return c
@@ -68,21 +78,14 @@ func (a *ack) condition(field int) string {
 	return ""
 }
 
-// wanted evaluates the conditions of table 0155 after the outcome is known. A
-// peer that asks for application acknowledgements only gets its answer as one
-// of original mode on the same connection.
+// wanted evaluates the conditions of table 0155 after the outcome is known.
 func (a *ack) wanted() bool {
-	if !a.enhanced() {
-		return true
-	}
-	return a.holds(a.condition(15)) || a.acceptNever() && a.holds(a.condition(16))
+	return !a.enhanced() || a.holds(15) || a.holds(16)
 }
 
-func (a *ack) acceptNever() bool { c := a.condition(15); return c == "NE" || c == "" }
-
-func (a *ack) holds(condition string) bool {
+func (a *ack) holds(field int) bool {
 	good := a.answer.Code == message.Accepted
-	switch condition {
+	switch a.condition(field) {
 	case "AL":
 		return true
 	case "ER":
@@ -93,16 +96,26 @@ func (a *ack) holds(condition string) bool {
 	return false
 }
 
-// code is MSA-1 (table 0008).
+// application reports whether an application acknowledgement of enhanced mode
+// stands in for an accept acknowledgement that nobody asked for.
+func (a *ack) application() bool { return a.enhanced() && !a.holds(15) }
+
+// code is MSA-1 (table 0008). What cannot be taken for MSH-9, 11 or 12 is
+// rejected; an accept acknowledgement calls everything else an error (2.9.3.1).
 func (a *ack) code() string {
+	of := false
+	for _, p := range a.answer.Problems {
+		of = of || p.Code >= 200 && p.Code <= 203
+	}
 	letter := "E"
-	switch a.answer.Code {
-	case message.Accepted:
+	accept := a.enhanced() && !a.application()
+	switch {
+	case a.answer.Code == message.Accepted:
 		letter = "A"
-	case message.Rejected:
+	case of, a.answer.Code == message.Rejected && !accept:
 		letter = "R"
 	}
-	if a.enhanced() && a.holds(a.condition(15)) {
+	if accept {
 		return "C" + letter
 	}
 	return "A" + letter
@@ -147,31 +160,47 @@ func (a *ack) header() {
 		twelve = []byte("2.5.1")
 	}
 	a.field(twelve)
-	if set := a.msh.Field(18).Raw(); len(set) > 0 {
-		for range 5 {
-			a.field(nil)
+	set := a.msh.Field(18).Raw()
+	if len(set) > 0 || a.application() {
+		a.field(nil) // 13
+		a.field(nil) // 14
+		never := []byte(nil)
+		if a.application() {
+			never = []byte("NE")
 		}
+		a.field(never)
+		a.field(never)
+	}
+	if len(set) > 0 {
+		a.field(nil) // 17
 		a.field(set)
 	}
 	a.out = append(a.out, '\r')
 }
 
-// kind is MSH-9: ACK, from 2.3.1 on with the event and from 2.4 on with the structure.
+// kind is MSH-9: ACK up to 2.3, from 2.3.1 on with event and structure.
 func (a *ack) kind() []byte {
 	event := a.msh.Field(9).Comp(2).Raw()
 	c := string(a.d.Component)
-	switch {
-	case (a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1") || len(event) == 0:
+	if len(event) == 0 || a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1" {
 		return []byte("ACK")
-	case a.version == 23:
-		return []byte("ACK" + c + string(event))
 	}
 	return []byte("ACK" + c + string(event) + c + "ACK")
 }
 
-func (a *ack) field(b []byte) { a.out = append(append(a.out, a.d.Field), b...) }
+// field writes one field. Control characters of the message would end a
+// segment or a frame: they become spaces.
+func (a *ack) field(b []byte) {
+	a.out = append(a.out, a.d.Field)
+	for _, c := range b {
+		if c < ' ' && c != 0x1b { // ESC shifts a character set
+			c = ' '
+		}
+		a.out = append(a.out, c)
+	}
+}
 
-// status writes MSA. MSA-3 and MSA-6 go to peers up to 2.6, which read nothing else.
+// status writes MSA. MSA-3 goes to peers up to 2.6, of which many read nothing else.
 func (a *ack) status() {
 	a.out = append(a.out, "MSA"...)
 	a.field([]byte(a.code()))
@@ -208,6 +237,9 @@ func limited(s string, n int) string {
 // error writes one ERR: ERR-1 up to 2.4, ERR-2 to ERR-8 from 2.5 on.
 func (a *ack) error(p message.Problem) {
 	c := string(a.d.Component)
+	if p.Code == 0 {
+		p.Code = 207
+	}
 	code := strconv.Itoa(p.Code)
 	name := conditionNames[p.Code]
 	at := parseWhere(p.Where)

@@ -3,117 +3,182 @@ package hl7v2
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
+	"errors"
+	"hash"
 	"io"
 	"strconv"
 
 	"github.com/plexus-health/plexus/message"
-	"github.com/plexus-health/plexus/parsers"
 )
 
 // Scan finds what intake needs: header, keys of order, hash of the content
-// without MSH-7. The keys hold patient numbers: they stay in the database.
+// without MSH-7. The keys hold patient numbers: they stay in the database. A
+// message with two patients (a merge, a swap) has two keys; of more than two
+// the first two count.
+//
+// It refuses what must not be acknowledged positively: content without a
+// complete header, with NUL bytes, or with more than one message.
 func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
-	hash := sha256.New()
+	s := scanner{head: head, override: p.options.Charset, hash: sha256.New()}
+	h, refused := s.header()
+	s.hashHead()
+	if rest != nil {
+		fault, err := s.drain(rest)
+		if err != nil {
+			return h, err
+		}
+		if refused == nil && fault != nil {
+			refused = fault
+		}
+	}
+	s.hash.Sum(h.Hash[:0])
+	if refused != nil {
+		return h, refused
+	}
+	return h, nil
+}
+
+// A scanner looks at the beginning of a message, by line.
+type scanner struct {
+	head     []byte
+	override string
+	hash     hash.Hash
+	delims   Delims
+	start    int // of the first segment
+	timeFrom int // MSH-7, in head
+	timeTo   int
+}
+
+// header reads what the header says and which patients are named.
+func (s *scanner) header() (message.Header, *message.Failure) {
 	var h message.Header
-	start, err := findHeader(head)
-	var d Delims
-	if err == nil {
-		d, err = readDelims(head[start:], start)
+	var err error
+	if s.start, err = findHeader(s.head); err == nil {
+		s.delims, err = readDelims(s.head[s.start:], s.start)
 	}
 	if err != nil {
-		hash.Write(head)
-		if rest != nil {
-			if _, copying := io.Copy(hash, rest); copying != nil {
-				return h, copying
-			}
-		}
-		h.Hash = [32]byte(hash.Sum(nil))
-		return h, err
+		h.Key = "sender:"
+		return h, asFailure(err)
 	}
-	m := &Message{raw: head, text: head, delims: d}
-	m.charset = m.chooseCharset(p.options.Charset, start)
-	if m.charset != nil && m.charset.wide {
-		m.text = m.charset.decodeAll(head)
+	at := s.find("MSH", s.start)
+	if at < 0 {
+		h = headerOf(s.line(s.start).Segment(0))
+		h.Key = "sender:" + h.Sender
+		return h, malformed("MSH", s.start, 100, "there is no MSH segment")
 	}
-	m.splitHead(start)
-	msh := m.find("MSH")
-	if !msh.Valid() {
-		err = malformed("MSH", start+1, 100, "there is no MSH segment")
-		msh = m.Segment(0)
+	// A message of a batch may have delimiters of its own.
+	if s.delims, err = readDelims(s.head[at:], at); err != nil {
+		h.Key = "sender:"
+		return h, asFailure(err)
 	}
-	h = headerOf(m, msh)
-	seven := msh.Field(7)
-	if a, b := seven.Span(); b > a && (m.charset == nil || !m.charset.wide) {
-		hash.Write(head[:a])
-		hash.Write(head[b:])
-	} else {
-		hash.Write(head)
+	line := s.line(at)
+	msh := line.Segment(0)
+	h = headerOf(msh)
+	if from, to := msh.Field(7).Span(); to > from {
+		s.timeFrom, s.timeTo = at+from, at+to
 	}
-	if rest != nil {
-		if _, copying := io.Copy(hash, rest); copying != nil {
-			return h, copying
-		}
+	h.Key, h.Key2 = s.keys(h.Sender)
+	if fault := noNUL(s.head, s.delims.Field); fault != nil {
+		return h, asFailure(fault)
 	}
-	h.Hash = [32]byte(hash.Sum(nil))
-	h.Key, h.Key2 = m.keys(h.Sender)
-	if err == nil {
-		err = complete(msh)
+	if second := s.find("MSH", at+3); second >= 0 {
+		return h, malformed("MSH[2]", second, 100, "several messages stand where one is wanted")
 	}
-	return h, err
+	return h, complete(msh, at)
+}
+
+func asFailure(err error) *message.Failure {
+	f, _ := errors.AsType[*message.Failure](err)
+	return f
 }
 
 // complete says what a header lacks (2.14.9.9, 2.14.9.10).
-func complete(msh Segment) error {
+func complete(msh Segment, at int) *message.Failure {
 	start, _ := msh.Span()
 	if !msh.Field(9).Comp(1).Valued() {
-		return malformed("MSH-9", start+1, 101, "the message type is missing")
+		return malformed("MSH-9", at+start, 101, "the message type is missing")
 	}
 	if !msh.Field(10).Valued() {
-		return malformed("MSH-10", start+1, 101, "the control id is missing")
+		return malformed("MSH-10", at+start, 101, "the control id is missing")
 	}
 	return nil
 }
 
-// splitHead finds only the segments that intake reads: the first ones.
-func (m *Message) splitHead(start int) {
-	text := m.text
-	for at, n := start, 0; at < len(text) && n < 64; n++ {
-		end := lineEnd(text[at:])
-		if end < 0 {
-			m.segments = append(m.segments, span{int32(at), int32(len(text)), int32(len(text))})
-			return
+// find is the place of the first segment of a name from a place on, -1 when
+// there is none.
+func (s *scanner) find(name string, from int) int {
+	want := append(make([]byte, 0, 4), name...)
+	want = append(want, s.delims.Field)
+	for at := from; ; {
+		next := bytes.Index(s.head[at:], want)
+		if next < 0 {
+			return -1
 		}
-		m.segments = append(m.segments, span{int32(at), int32(at + end), int32(at + end + 1)})
-		at += end + 1
+		at += next
+		if at == s.start || at > 0 && (s.head[at-1] == '\r' || s.head[at-1] == '\n') {
+			return at
+		}
+		at += len(want)
 	}
 }
 
-// keys are the receive keys: the patient's number, and the other one of a merge.
-func (m *Message) keys(sender string) (key, key2 string) {
-	for i := range m.segments {
-		s := Segment{m, i}
-		switch s.Name() {
-		case "PID":
-			if key == "" {
-				key = patientKey(s.Field(3))
-				if key == "" {
-					key = patientKey(s.Field(2))
-				}
-			} else if key2 == "" {
-				key2 = patientKey(s.Field(3)) // A24, A37: a second patient
-			}
-		case "MRG":
-			if key2 == "" {
-				key2 = patientKey(s.Field(1))
-			}
+// line reads one segment by itself.
+func (s *scanner) line(at int) *Message {
+	raw := s.head[at:]
+	for from := 0; ; {
+		next := bytes.IndexAny(raw[from:], "\r\n")
+		if next < 0 {
+			break
 		}
+		if from += next + 1; from == len(raw) || raw[from] == '\n' || raw[from] == '\r' || segmentBegins(raw[from:]) {
+			raw = raw[:from-1]
+			break
+		}
+	}
+	m := &Message{raw: raw, delims: s.delims}
+	m.choose(s.override, firstLine(s.head[s.start:]), 0)
+	m.read(raw)
+	m.segments = []span{{0, int32(len(m.text)), int32(len(m.text))}}
+	return m
+}
+
+// segmentBegins reports whether a line begins with a segment's name.
+func segmentBegins(line []byte) bool {
+	return len(line) > 3 && segmentWord(string(line[:3])) && !wordByte(line[3])
+}
+
+// keys are the receive keys: the patient's number, and the other one of a
+// merge, link or swap.
+func (s *scanner) keys(sender string) (key, key2 string) {
+	note := func(k string) {
+		switch {
+		case k == "":
+		case key == "":
+			key = k
+		case key2 == "" && k != key:
+			key2 = k
+		}
+	}
+	mrg := s.find("MRG", s.start)
+	for at := s.find("PID", s.start); at >= 0 && key2 == ""; {
+		next := s.find("PID", at+3)
+		pid := s.line(at).Segment(0)
+		k := patientKey(pid.Field(3))
+		if k == "" {
+			k = patientKey(pid.Field(2)) // to v2.2 the number stood here
+		}
+		note(k)
+		if mrg >= 0 && mrg < at {
+			mrg = s.find("MRG", at)
+		}
+		// The number merged away stands before the next patient.
+		if key != "" && mrg >= 0 && (next < 0 || mrg < next) {
+			note(patientKey(s.line(mrg).Segment(0).Field(1)))
+		}
+		at = next
 	}
 	if key == "" {
 		key = "sender:" + sender
-	}
-	if key2 == key {
-		key2 = ""
 	}
 	return key, key2
 }
@@ -141,57 +206,56 @@ func patientKey(ids Value) string {
 	return "patient:" + strconv.Itoa(len(authority)) + ":" + authority + value
 }
 
-var _ parsers.Splitter = (*Parser)(nil)
-
-// Split yields the messages of a batch or file: each begins at MSH and ends
-// before the next MSH, FHS, BHS, BTS or FTS (2.10.3).
-func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) error {
-	var held []byte
-	buf := make([]byte, 64<<10)
-	flush := func(part []byte) error {
-		if len(part) < 3 || string(part[:3]) != "MSH" {
-			return nil
-		}
-		return take(append([]byte(nil), part...))
+// hashHead hashes the head without MSH-7.
+func (s *scanner) hashHead() {
+	if s.timeTo > s.timeFrom {
+		s.hash.Write(s.head[:s.timeFrom])
+		s.hash.Write(s.head[s.timeTo:])
+		return
 	}
+	s.hash.Write(s.head)
+}
+
+// drain hashes what follows the head, and looks there for what refuses a
+// message.
+func (s *scanner) drain(rest io.Reader) (*message.Failure, error) {
+	const keep = 5 // line end, MSH and separator may be cut by the edge of a buffer
+	buf := make([]byte, keep+64<<10)
+	held := copy(buf[:keep], s.head[max(0, len(s.head)-keep):])
+	at := len(s.head) - held
+	var fault *message.Failure
 	for {
-		n, err := r.Read(buf)
-		held = append(held, buf[:n]...)
-		for {
-			cut := nextStart(held)
-			if cut < 0 {
-				break
-			}
-			if err := flush(held[:cut]); err != nil {
-				return err
-			}
-			held = append(held[:0], held[cut:]...)
-		}
-		if int64(len(held)) > limit {
-			return malformed("", 0, 100, "a message of the batch is longer than %d bytes", limit)
-		}
-		if err == io.EOF {
-			return flush(held)
+		n, err := rest.Read(buf[held:])
+		s.hash.Write(buf[held : held+n])
+		part := buf[:held+n]
+		if fault == nil {
+			fault = s.second(part, at)
 		}
 		if err != nil {
-			return fmt.Errorf("read: %w", err)
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return fault, err
 		}
+		tail := min(keep, len(part))
+		at += len(part) - tail
+		copy(buf, part[len(part)-tail:])
+		held = tail
 	}
 }
 
-// nextStart finds the next segment that begins a message or a part of the
-// envelope, after the first byte; -1 when it is not there yet.
-func nextStart(b []byte) int {
-	for at := 0; at < len(b); {
-		end := bytes.IndexAny(b[at:], "\r\n")
-		if end < 0 || at+end+4 > len(b) {
-			return -1
-		}
-		at += end + 1
-		switch string(b[at : at+3]) {
-		case "MSH", "FHS", "BHS", "BTS", "FTS":
-			return at
+// second looks for the beginning of another message, and for NUL bytes.
+func (s *scanner) second(part []byte, at int) *message.Failure {
+	if nul := bytes.IndexByte(part, 0); nul >= 0 {
+		return malformed("", at+nul, 102, "the message holds NUL bytes, the first at byte %d", at+nul)
+	}
+	if s.delims.Field == 0 {
+		return nil
+	}
+	for _, end := range []string{"\r", "\n"} {
+		if next := bytes.Index(part, append([]byte(end+"MSH"), s.delims.Field)); next >= 0 {
+			return malformed("MSH[2]", at+next+1, 100, "several messages stand where one is wanted")
 		}
 	}
-	return -1
+	return nil
 }

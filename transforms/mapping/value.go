@@ -83,7 +83,7 @@ func plainText(doc *hl7v2.Message) string {
 	}
 	raw := doc.Encode(nil)
 	for _, c := range raw {
-		if c >= 0x80 {
+		if c >= 0x80 || c == 0x1b { // ESC shifts a character set
 			return ""
 		}
 	}

@@ -1,10 +1,12 @@
 // Package definitions holds facts of the HL7 v2 standard as data: the grammars
-// of message structures.
+// of message structures, the events that use them, the names of segments.
 package definitions
 
 import (
 	_ "embed"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -15,6 +17,9 @@ var structuresText string
 //go:embed events.txt
 var eventsText string
 
+//go:embed segments.txt
+var segmentsText string
+
 // An Element is a segment or group of a structure.
 type Element struct {
 	Name string
@@ -23,16 +28,47 @@ type Element struct {
 	Optional bool
 	Repeats  bool
 	Elements []*Element
+
+	begins, knows map[string]bool
+}
+
+// Begins reports whether a group can begin with a segment: everything before
+// it is optional.
+func (e *Element) Begins(segment string) bool { return e.begins[segment] }
+
+// Knows reports whether a group has a segment, in itself or in a group inside.
+func (e *Element) Knows(segment string) bool { return e.knows[segment] }
+
+// index fills what Begins and Knows look up.
+func (e *Element) index(groups map[string]bool) {
+	e.begins, e.knows = map[string]bool{}, map[string]bool{}
+	start := true
+	for _, inner := range e.Elements {
+		if inner.Group {
+			inner.index(groups)
+			groups[inner.Name] = true
+			maps.Copy(e.knows, inner.knows)
+		} else {
+			inner.begins = map[string]bool{inner.Name: true}
+			e.knows[inner.Name] = true
+		}
+		if start {
+			maps.Copy(e.begins, inner.begins)
+		}
+		start = start && inner.Optional
+	}
 }
 
 type tables struct {
 	structures map[string]*Element
 	events     map[string]string
+	groups     map[string]bool
+	segments   map[string]bool
 }
 
 // load parses the tables once; a fault in them is met by every test.
 var load = sync.OnceValue(func() tables {
-	t := tables{structures: map[string]*Element{}, events: map[string]string{}}
+	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}}
 	for line := range strings.Lines(structuresText) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -40,12 +76,21 @@ var load = sync.OnceValue(func() tables {
 		}
 		name, grammar, _ := strings.Cut(line, ":")
 		p := &reader{text: grammar}
-		t.structures[name] = &Element{Name: name, Group: true, Elements: p.elements(0)}
+		top := &Element{Name: name, Group: true, Elements: p.elements(0)}
+		top.index(t.groups)
+		t.structures[name] = top
 	}
 	for line := range strings.Lines(eventsText) {
 		fields := strings.Fields(line)
 		if len(fields) == 3 && fields[0] != "#" {
 			t.events[fields[0]+"^"+fields[1]] = fields[2]
+		}
+	}
+	for line := range strings.Lines(segmentsText) {
+		if line[0] != '#' {
+			for _, name := range strings.Fields(line) {
+				t.segments[name] = true
+			}
 		}
 	}
 	return t
@@ -54,14 +99,20 @@ var load = sync.OnceValue(func() tables {
 // Structure returns the grammar of a message structure, nil when it is not known.
 func Structure(name string) *Element { return load().structures[name] }
 
-// Structures lists the names known.
-func Structures() []string {
-	var names []string
-	for name := range load().structures {
-		names = append(names, name)
-	}
-	return names
-}
+// Structures lists the names known, sorted.
+func Structures() []string { return slices.Sorted(maps.Keys(load().structures)) }
+
+// Group reports whether a structure has a group of this name.
+func Group(name string) bool { return load().groups[name] }
+
+// Groups lists the names of groups, sorted.
+func Groups() []string { return slices.Sorted(maps.Keys(load().groups)) }
+
+// Segment reports whether the standard has, or once had, a segment of this name.
+func Segment(name string) bool { return load().segments[name] }
+
+// Segments lists the names of segments, sorted.
+func Segments() []string { return slices.Sorted(maps.Keys(load().segments)) }
 
 // StructureOf returns the structure of a message code and event: "ADT", "A08"
 // gives "ADT_A01". "" when it is not known.
@@ -90,7 +141,7 @@ type reader struct {
 func (p *reader) elements(until byte) []*Element {
 	var out []*Element
 	for {
-		for p.at < len(p.text) && p.text[p.at] == ' ' {
+		for p.at < len(p.text) && (p.text[p.at] == ' ' || p.text[p.at] == '\n') {
 			p.at++
 		}
 		if p.at == len(p.text) {

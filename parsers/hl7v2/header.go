@@ -1,0 +1,138 @@
+package hl7v2
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+)
+
+// Format is the word of `parse:`.
+func (m *Message) Format() string { return "hl7v2" }
+
+// Encode appends the bytes as received.
+func (m *Message) Encode(dst []byte) []byte { return append(dst, m.raw...) }
+
+// Warnings are what was odd, with places.
+func (m *Message) Warnings() []message.Warning { return m.warnings }
+
+// Root is the message itself.
+func (m *Message) Root() message.Node { return m }
+
+// Span is the whole.
+func (m *Message) Span() (start, end int) { return 0, len(m.raw) }
+
+// Header is what MSH says of the message; of a batch the first MSH, else its
+// own header.
+func (m *Message) Header() message.Header {
+	msh := m.find("MSH", 1)
+	if !msh.Valid() {
+		msh = m.Segment(0)
+	}
+	return headerOf(msh)
+}
+
+// find returns segment n of a name, from 1.
+func (m *Message) find(name string, n int) Segment {
+	for i := range m.segments {
+		s := Segment{m, i}
+		if s.is(name) {
+			if n--; n == 0 {
+				return s
+			}
+		}
+	}
+	return Segment{}
+}
+
+func headerOf(msh Segment) message.Header {
+	if msh.Name() != "MSH" { // the envelope of an empty batch: FHS-11, BHS-11 are its control id
+		return message.Header{
+			Sender: pair(msh.Field(3), msh.Field(4)), Receiver: pair(msh.Field(5), msh.Field(6)), Control: string(msh.Field(11).Raw()),
+		}
+	}
+	nine := msh.Field(9)
+	code, event := strings.Clone(nine.Comp(1).Text()), nine.Comp(2).Text()
+	h := message.Header{
+		Type:     code,
+		Sender:   pair(msh.Field(3), msh.Field(4)),
+		Receiver: pair(msh.Field(5), msh.Field(6)),
+		Control:  string(msh.Field(10).Raw()),
+	}
+	if event != "" {
+		h.Type = code + "^" + event
+	}
+	h.Structure = strings.Clone(structureOf(code, event, nine.Comp(3).Text()))
+	return h
+}
+
+func pair(a, b Value) string {
+	if !a.Valued() && !b.Valued() {
+		return ""
+	}
+	return a.Text() + "|" + b.Text()
+}
+
+// structureOf decides which grammar a message follows: the one MSH-9.3 names,
+// unless it is not known or not that of the event.
+func structureOf(code, event, said string) string {
+	usual := definitions.StructureOf(code, event)
+	switch {
+	case said != "" && definitions.Structure(said) != nil && (usual == "" || strings.HasPrefix(said, code)):
+		return said
+	case usual != "":
+		return usual
+	case said != "":
+		return said
+	case event == "":
+		return code
+	}
+	return code + "_" + event
+}
+
+// envelope checks what a file says of itself (2.10.3): BTS-1 is the number of
+// messages of a batch, FTS-1 that of batches. Messages are never lost for it.
+func (m *Message) envelope() {
+	messages, inBatch, batches, trailer := 0, 0, 0, false
+	for i := range m.segments {
+		p := m.segments[i]
+		if p.end-p.start < 3 {
+			continue
+		}
+		switch m.text[p.start : p.start+3] {
+		case "MSH":
+			messages++
+			inBatch++
+		case "BHS":
+			inBatch = 0
+		case "BTS":
+			trailer = true
+			batches++
+			m.count(Segment{m, i}, inBatch, "messages")
+			inBatch = 0
+		case "FTS":
+			trailer = true
+			m.count(Segment{m, i}, batches, "batches")
+		}
+	}
+	if first := (Segment{m, 0}); messages > 1 && !trailer && first.Name() == "MSH" {
+		m.warn("", m.rawEnd(m.segments[0].start), "several-messages", strconv.Itoa(messages)+" messages stand here without the envelope of a batch")
+	}
+}
+
+func (m *Message) count(s Segment, got int, of string) {
+	said := s.Field(1).Text()
+	if n, err := strconv.Atoi(strings.TrimSpace(said)); said != "" && (err != nil || n != got) {
+		start, _ := s.Span()
+		m.warn(s.Name()+"-1", start, "batch-count", "the count is not that of the "+of+" that stand here, "+strconv.Itoa(got))
+	}
+}
+
+// numbered is a segment's name with its number where it is not the first.
+func numbered(name string, n int) string {
+	if n < 2 {
+		return name
+	}
+	return name + "[" + strconv.Itoa(n) + "]"
+}

@@ -1,0 +1,93 @@
+package hl7v2
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Split yields the messages of a batch or file: each begins at MSH and ends
+// before the next MSH, FHS, BHS, BTS or FTS (2.10.3). The envelope is left out.
+// What stands before the first message and is no envelope is yielded too, for
+// it is refused with a reason and not lost.
+func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) error {
+	s := splitter{take: take, limit: limit}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		s.held = append(s.held, buf[:n]...)
+		ended := errors.Is(err, io.EOF)
+		if err := s.cut(ended); err != nil {
+			return err
+		}
+		if ended {
+			return s.part(s.held)
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}
+
+// A splitter holds what has been read of the message in hand.
+type splitter struct {
+	take    func(raw []byte) error
+	limit   int64
+	held    []byte
+	scanned int // what of held has no further beginning in it
+}
+
+// cut yields every part of held that ends in it.
+func (s *splitter) cut(ended bool) error {
+	start := 0
+	for at := s.scanned; ; {
+		next := bytes.IndexAny(s.held[at:], "\r\n")
+		if next < 0 {
+			s.scanned = len(s.held) - start
+			break
+		}
+		if at += next + 1; at+4 > len(s.held) && !ended {
+			s.scanned = at - 1 - start // the name is not there yet
+			break
+		}
+		if !envelopeBegins(s.held[at:]) {
+			continue
+		}
+		if err := s.part(s.held[start:at]); err != nil {
+			return err
+		}
+		start = at
+	}
+	s.held = append(s.held[:0], s.held[start:]...)
+	if int64(len(s.held)) > s.limit {
+		return malformed("", 0, 100, "a message of the batch is longer than %d bytes", s.limit)
+	}
+	return nil
+}
+
+// part hands on one part, unless it is the envelope or empty.
+func (s *splitter) part(raw []byte) error {
+	first := bytes.TrimLeft(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), " \t\r\n\x0b\x1c\x1a")
+	switch {
+	case len(first) == 0, envelopeBegins(first) && string(first[:3]) != "MSH":
+		return nil
+	case int64(len(raw)) > s.limit:
+		return malformed("", 0, 100, "a message of the batch is longer than %d bytes", s.limit)
+	}
+	return s.take(bytes.Clone(raw))
+}
+
+// envelopeBegins reports whether a line begins a message or is of the envelope.
+func envelopeBegins(line []byte) bool {
+	if len(line) < 3 {
+		return false
+	}
+	switch string(line[:3]) {
+	case "MSH", "FHS", "BHS":
+		return len(line) > 3 && punctuation(line[3])
+	case "BTS", "FTS":
+		return len(line) == 3 || punctuation(line[3]) || line[3] == '\r' || line[3] == '\n'
+	}
+	return false
+}
