@@ -97,16 +97,17 @@ func BenchmarkWalk(b *testing.B) {
 // walk reads every leaf and counts the bytes of their text.
 func walk(m *Message) int {
 	total := 0
-	var fields []Value
+	var fields, reps, comps, subs []Value
 	for i := range m.Len() {
 		fields = m.Segment(i).AppendFields(fields[:0])
 		for _, f := range fields {
-			for r := range f.Reps() {
-				rep := f.Rep(r + 1)
-				for c := range rep.Comps() {
-					comp := rep.Comp(c + 1)
-					for s := range comp.Subs() {
-						total += len(comp.Sub(s + 1).Text())
+			reps = f.AppendParts(reps[:0])
+			for _, rep := range reps {
+				comps = rep.AppendParts(comps[:0])
+				for _, comp := range comps {
+					subs = comp.AppendParts(subs[:0])
+					for _, sub := range subs {
+						total += len(sub.Text())
 					}
 				}
 			}

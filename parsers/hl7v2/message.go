@@ -381,6 +381,40 @@ func (s Segment) AppendFields(dst []Value) []Value {
 	}
 }
 
+// AppendParts appends the repetitions of a field, the components of a
+// repetition or the subcomponents of a component to dst in one scan, for who
+// reads all of them. What has no parts is its own only one; an absent or empty
+// field has none.
+func (v Value) AppendParts(dst []Value) []Value {
+	if v.m == nil {
+		return dst
+	}
+	var sep byte
+	switch v.level {
+	case fieldLevel:
+		if v.start == v.end {
+			return dst
+		}
+		sep = v.m.delims.Repetition
+	case repetitionLevel:
+		sep = v.m.delims.Component
+	case componentLevel:
+		sep = v.m.delims.Subcomponent
+	case subcomponentLevel, wholeLevel:
+		return append(dst, v)
+	}
+	text := v.m.text[v.start:v.end]
+	from := v.start
+	for i := 0; sep != 0 && i < len(text); i++ {
+		if text[i] == sep {
+			at := v.start + int32(i)
+			dst = append(dst, Value{v.m, from, at, v.level + 1})
+			from = at + 1
+		}
+	}
+	return append(dst, Value{v.m, from, v.end, v.level + 1})
+}
+
 // malformed is a refusal with its place: a path, and a byte counted from 0.
 func malformed(where string, offset, code int, format string, args ...any) *message.Failure {
 	err := errors.New(format)

@@ -5,55 +5,60 @@ package hl7v2
 // between them, never the kept source. It equals the source where the tree
 // holds all of it.
 func (m *Message) Rebuild(dst []byte) []byte {
+	b := builder{m: m, out: dst}
 	if len(m.segments) > 0 {
-		dst = append(dst, m.raw[:m.rawEnd(m.segments[0].start)]...) // a mark or white space before the first segment
+		b.out = append(b.out, m.raw[:m.rawEnd(m.segments[0].start)]...) // a mark or white space before the first segment
 	}
 	for i := range m.segments {
-		dst = m.rebuildSegment(dst, Segment{m, i})
+		b.segment(Segment{m, i})
 		p := m.segments[i]
-		dst = append(dst, m.text[p.end:p.next]...) // the terminator as it was
+		b.out = append(b.out, m.text[p.end:p.next]...) // the terminator as it was
 	}
-	return dst
+	return b.out
 }
 
-func (m *Message) rebuildSegment(dst []byte, s Segment) []byte {
+// A builder writes the nodes of a tree; its slices are those of the level in hand.
+type builder struct {
+	m                         *Message
+	out                       []byte
+	fields, reps, comps, subs []Value
+}
+
+func (b *builder) segment(s Segment) {
 	name := s.Name()
 	if name == "" {
-		return append(dst, s.Raw()...) // a line that is no segment
+		b.out = append(b.out, s.Raw()...) // a line that is no segment
+		return
 	}
-	dst = append(dst, name...)
-	n := s.Fields()
-	first := 1
-	if s.header() && n > 0 {
-		dst = append(dst, s.Field(1).Raw()...)
-		dst = append(dst, s.Field(2).Raw()...)
-		first = 3
+	b.out = append(b.out, name...)
+	b.fields = s.AppendFields(b.fields[:0])
+	for i, f := range b.fields {
+		if i > 1 || !s.header() { // MSH-1 is the separator itself
+			b.out = append(b.out, b.m.delims.Field)
+		}
+		b.field(f)
 	}
-	for f := first; f <= n; f++ {
-		dst = append(dst, m.delims.Field)
-		dst = m.rebuildField(dst, s.Field(f))
-	}
-	return dst
 }
 
-func (m *Message) rebuildField(dst []byte, field Value) []byte {
-	for r := 1; r <= field.Reps(); r++ {
-		if r > 1 {
-			dst = append(dst, m.delims.Repetition)
+func (b *builder) field(field Value) {
+	d := b.m.delims
+	b.reps = field.AppendParts(b.reps[:0])
+	for r, rep := range b.reps {
+		if r > 0 {
+			b.out = append(b.out, d.Repetition)
 		}
-		rep := field.Rep(r)
-		for c := 1; c <= rep.Comps(); c++ {
-			if c > 1 {
-				dst = append(dst, m.delims.Component)
+		b.comps = rep.AppendParts(b.comps[:0])
+		for c, comp := range b.comps {
+			if c > 0 {
+				b.out = append(b.out, d.Component)
 			}
-			comp := rep.Comp(c)
-			for s := 1; s <= comp.Subs(); s++ {
-				if s > 1 {
-					dst = append(dst, m.delims.Subcomponent)
+			b.subs = comp.AppendParts(b.subs[:0])
+			for s, sub := range b.subs {
+				if s > 0 {
+					b.out = append(b.out, d.Subcomponent)
 				}
-				dst = append(dst, comp.Sub(s).Raw()...)
+				b.out = append(b.out, sub.Raw()...)
 			}
 		}
 	}
-	return dst
 }
