@@ -28,7 +28,7 @@ func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error
 	row := relational.RowOf(&in, s.options.Now())
 	var entry store.Entry
 	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		entry, err = relational.Record(ctx, tx, &row, led)
+		entry, err = relational.RecordAtOnce(ctx, tx, &row, led)
 		return err
 	}})
 	if err != nil {

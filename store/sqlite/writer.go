@@ -22,6 +22,11 @@ const (
 	batchTime  = 5 * time.Millisecond
 	batchBytes = 4 << 20
 	finishRun  = 16 // outcomes in one savepoint
+	// finishTime bounds the outcomes of a batch while nobody waits to record.
+	finishTime = 60 * time.Millisecond
+	// company is how long outcomes wait for a record to share its commit with,
+	// while records come.
+	company = 2 * time.Millisecond
 )
 
 // An op is one operation that waits for its commit.
@@ -59,7 +64,7 @@ type writer struct {
 	failed   chan struct{}
 	once     sync.Once
 	batches  int
-	carry    *op // taken from a queue, left for the next batch
+	recorded time.Time // when somebody last came with a small operation
 }
 
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
@@ -125,18 +130,18 @@ func (w *writer) run(ctx context.Context) {
 	idle := time.NewTicker(10 * time.Second)
 	defer idle.Stop()
 	for {
-		batch := w.gather(nil, false)
+		batch := w.gather(nil)
 		if len(batch) == 0 {
 			select {
 			case o := <-w.smalls:
-				batch = w.gather([]*op{o}, false)
+				batch = w.gather([]*op{o})
 			case o := <-w.outcomes:
-				batch = w.gather([]*op{o}, false)
+				batch = w.gather([]*op{o})
 			case <-idle.C:
 				w.sweep(ctx)
 				continue
 			case <-w.closing:
-				batch = w.gather(nil, false)
+				batch = w.gather(nil)
 				if len(batch) == 0 {
 					return
 				}
@@ -144,6 +149,7 @@ func (w *writer) run(ctx context.Context) {
 				return
 			}
 		}
+		batch = w.accompany(batch)
 		w.batches++
 		if !w.commit(context.WithoutCancel(ctx), batch) {
 			return
@@ -152,7 +158,7 @@ func (w *writer) run(ctx context.Context) {
 }
 
 // gather takes what waits, within the bounds of a batch.
-func (w *writer) gather(batch []*op, _ bool) []*op {
+func (w *writer) gather(batch []*op) []*op {
 	size := 0
 	for _, o := range batch {
 		size += o.bytes
@@ -170,12 +176,36 @@ func (w *writer) gather(batch []*op, _ bool) []*op {
 		}
 	}
 	if w.batches%4 == 3 {
-		take(w.outcomes, 64)
+		take(w.outcomes, 256)
 		take(w.smalls, batchOps)
 		return batch
 	}
 	take(w.smalls, batchOps)
-	take(w.outcomes, 128)
+	take(w.outcomes, 256)
+	return batch
+}
+
+// accompany lets a few outcomes wait a moment for records to come, so that they
+// share one commit: under a steady trickle each would pay for its own.
+func (w *writer) accompany(batch []*op) []*op {
+	for _, o := range batch {
+		if o.outcome == nil {
+			w.recorded = time.Now()
+			return batch
+		}
+	}
+	if len(batch) >= finishRun || time.Since(w.recorded) > 2*company {
+		return batch
+	}
+	timer := time.NewTimer(company)
+	defer timer.Stop()
+	select {
+	case o := <-w.smalls:
+		w.recorded = time.Now()
+		batch = w.gather(append(batch, o))
+	case <-timer.C:
+	case <-w.closing:
+	}
 	return batch
 }
 
@@ -261,8 +291,9 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 		}
 	}
 	for len(outcomes) > 0 {
-		if len(outcomes) < len(batch) && time.Since(began) > batchTime {
-			left = outcomes // those who were recorded do not wait for them
+		spent := time.Since(began)
+		if spent > finishTime || (spent > batchTime && (len(outcomes) < len(batch) || len(w.smalls) > 0)) {
+			left = outcomes // those who record do not wait for them
 			break
 		}
 		n := min(finishRun, len(outcomes))
@@ -270,10 +301,6 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 			return nil, err
 		}
 		outcomes = outcomes[n:]
-		if time.Since(began) > 4*batchTime && len(outcomes) > 0 {
-			left = outcomes
-			break
-		}
 	}
 	if err := led.Write(ctx, w.tx, 0); err != nil {
 		return nil, err

@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/storetest"
+)
+
+func open(t testing.TB, folder string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Folder: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // a second time where the test has done it
+	return s
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, storetest.Opener{
+		Open: func(t *testing.T) store.Store { return open(t, t.TempDir()) },
+		Again: func(t *testing.T, s store.Store) store.Store {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			if err := old.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, old.options.Folder)
+		},
+	})
+}
+
+func TestFolderIsLocked(t *testing.T) {
+	folder := t.TempDir()
+	s := open(t, folder)
+	if _, err := Open(t.Context(), Options{Folder: folder}); err == nil || !strings.Contains(err.Error(), "another engine") {
+		t.Errorf("a second store on the folder: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, folder)
+}
+
+func TestClosedStoreTakesNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Record(t.Context(), storetest.Intake("c", "1", "x")); err == nil {
+		t.Error("a closed store took a message")
+	}
+}

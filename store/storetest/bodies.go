@@ -1,0 +1,60 @@
+package storetest
+
+import (
+	"bytes"
+	"io"
+	"testing"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+func bodies(t *testing.T, o Opener) {
+	s := o.Open(t)
+	whole := make([]byte, 2*store.MaxChunk+12345)
+	for i := range whole {
+		whole[i] = byte(i * 7)
+	}
+	in := Intake("lab", "large", "x")
+	in.Message.Raw, in.Message.Size, in.Chunks = nil, int64(len(whole)), in.Message.ID
+	for n := 0; n*store.MaxChunk < len(whole); n++ {
+		must(t, s.Chunk(t.Context(), in.Chunks, n, whole[n*store.MaxChunk:min(len(whole), (n+1)*store.MaxChunk)]))
+	}
+	t.Run("a part that is too large is refused", func(t *testing.T) {
+		if err := s.Chunk(t.Context(), "other", 0, make([]byte, store.MaxChunk+1)); err == nil {
+			t.Error("taken")
+		}
+	})
+	t.Run("a large body is streamed back as it was", func(t *testing.T) {
+		e := record(t, s, in)
+		m, err := s.Load(t.Context(), e.Seq)
+		must(t, err)
+		if m.Raw != nil || m.Body == nil || m.Size != int64(len(whole)) {
+			t.Fatalf("raw %d bytes, body %v, size %d", len(m.Raw), m.Body != nil, m.Size)
+		}
+		body, err := m.Body(t.Context())
+		must(t, err)
+		got, err := io.ReadAll(body)
+		must(t, err)
+		must(t, body.Close())
+		if !bytes.Equal(got, whole) {
+			t.Errorf("%d bytes came back, want %d", len(got), len(whole))
+		}
+	})
+	t.Run("crashes are counted before the work and taken back by the outcome", func(t *testing.T) {
+		lease, err := s.TakeOver(t.Context(), "lab")
+		must(t, err)
+		e := record(t, s, in) // a copy: the same row
+		must(t, lease.Began(t.Context(), e.Seq))
+		must(t, lease.Began(t.Context(), e.Seq))
+		m, err := s.Load(t.Context(), e.Seq)
+		must(t, err)
+		if m.Crashes != 2 {
+			t.Errorf("%d crashes, want 2", m.Crashes)
+		}
+		must(t, lease.Finish(t.Context(), store.Outcome{Seq: e.Seq, State: message.Done, Actor: "x"}))
+		if m, err = s.Load(t.Context(), e.Seq); err != nil || m.Crashes != 0 {
+			t.Errorf("%d crashes %v, want 0", m.Crashes, err)
+		}
+	})
+}
