@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // built holds the engine binaries of this test run, by build tags.
@@ -29,11 +31,19 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	testscript.Main(suite{m}, map[string]func(){"engine": main})
+}
+
+// A suite is the tests of this package, and the program itself for scripts.
+type suite struct{ m *testing.M }
+
+// Run runs the tests.
+func (s suite) Run() int {
+	code := s.m.Run()
 	if built.folder != "" {
 		_ = os.RemoveAll(built.folder) // a temporary folder
 	}
-	os.Exit(code)
+	return code
 }
 
 // binary builds the engine once for each set of tags.

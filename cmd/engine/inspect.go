@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,10 +17,15 @@ import (
 	"github.com/plexus-health/plexus/parsers"
 )
 
-// maxInspect bounds the files that inspect reads.
-const maxInspect = 512 << 20
+const (
+	// maxInspect bounds the files that inspect reads.
+	maxInspect = 512 << 20
+	// maxWarnings bounds what is said of one file.
+	maxWarnings = 1000
+)
 
-// An inspection is what inspect says of one file.
+// An inspection is what inspect says of one file: type and control id of its
+// first message, warnings of all.
 type inspection struct {
 	File      string            `json:"file"`
 	OK        bool              `json:"ok"`
@@ -28,7 +34,26 @@ type inspection struct {
 	Control   string            `json:"control"`
 	Roundtrip bool              `json:"roundtrip"`
 	Warnings  []message.Warning `json:"warnings"`
-	Error     string            `json:"error,omitempty"`
+	Error     string            `json:"error"`
+}
+
+func (out *inspection) warn(w message.Warning) {
+	if len(out.Warnings) < maxWarnings {
+		out.Warnings = append(out.Warnings, w)
+	}
+}
+
+// fault keeps the first thing that is wrong. message is the number of the
+// message in its file, 0 where it is the only one.
+func (out *inspection) fault(number int, err error) {
+	out.OK = false
+	switch {
+	case out.Error != "":
+	case number > 0:
+		out.Error = fmt.Sprintf("message %d: %v", number, err)
+	default:
+		out.Error = err.Error()
+	}
 }
 
 // rebuilder is a document that can be written again from its nodes alone.
@@ -41,60 +66,103 @@ type inspector struct {
 	get    string
 	json   bool
 	bad    bool
+
+	kind    parsers.Kind
+	parser  parsers.Parser
+	path    message.Path
+	emitted map[string]bool // names already written
 }
 
 func inspectCommand(a *app) *cobra.Command {
-	i := &inspector{a: a}
+	i := &inspector{a: a, emitted: map[string]bool{}}
 	cmd := &cobra.Command{
 		Use:   "inspect FILE...",
 		Short: "Read files of messages and say what is in them and what is wrong",
-		Long: "Read files of messages: one line for each. A file is ok when it is readable with a\n" +
-			"complete header; warnings are findings with their places. Exit code 1 when one is not ok.",
+		Long: "Read files of messages, batches or MLLP frames: one line for each file, with the type\n" +
+			"and control id of its first message. A file is ok when every message in it is readable\n" +
+			"with a complete header; warnings are findings with their places. Exit code 1 when one is\n" +
+			"not ok.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
-			if i.emit != "" {
-				if err := os.MkdirAll(i.emit, 0o750); err != nil {
-					return &exit{code: exitFailed, err: err}
-				}
-			}
-			for _, file := range files {
-				if err := i.file(file); err != nil {
-					return err
-				}
-			}
-			if i.bad {
-				return &exit{code: exitSome}
-			}
-			return nil
-		},
+		RunE: func(_ *cobra.Command, files []string) error { return i.run(files) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&i.format, "format", "", "the format (default: by the content)")
 	f.BoolVar(&i.json, "json", false, "print a line of JSON for each file")
 	f.StringVar(&i.emit, "emit", "", "write files of the same names, made again from every node of the tree, into this folder")
-	f.StringVar(&i.get, "get", "", "print the values at this path in place of the line")
+	f.StringVar(&i.get, "get", "", "print the values at this path, of each message, in place of the line")
 	return cmd
+}
+
+func (i *inspector) run(files []string) error {
+	if err := i.open(); err != nil {
+		return &exit{code: exitUsage, err: err}
+	}
+	if i.emit != "" {
+		if err := os.MkdirAll(i.emit, 0o750); err != nil {
+			return &exit{code: exitFailed, err: err}
+		}
+	}
+	for _, file := range files {
+		if err := i.file(file); err != nil {
+			return err
+		}
+	}
+	if i.bad {
+		return &exit{code: exitSome}
+	}
+	return nil
+}
+
+// open finds the parser and compiles --get.
+func (i *inspector) open() error {
+	var names []string
+	for _, k := range parserKinds() {
+		names = append(names, k.Name)
+		if i.kind.Name == "" && (i.format == "" || k.Name == i.format) {
+			i.kind = k // with one format there is nothing to choose by the content
+		}
+	}
+	if i.kind.Name == "" {
+		return fmt.Errorf("--format: %q is not known; known: %s", i.format, strings.Join(names, ", "))
+	}
+	var err error
+	if i.parser, err = i.kind.Options().Open(); err != nil || i.get == "" {
+		return err
+	}
+	if i.path, err = i.parser.Grammar().Compile(i.get); err != nil {
+		return fmt.Errorf("--get: %w", err)
+	}
+	if i.path.Kind() == message.Places {
+		return errors.New("--get: the path names a segment or group; name a field of it")
+	}
+	return nil
 }
 
 // file inspects one file. What is wrong with the file is no error.
 func (i *inspector) file(name string) error {
-	out := inspection{File: name, Warnings: []message.Warning{}}
+	out := inspection{File: name, Format: i.kind.Name, Warnings: []message.Warning{}}
 	raw, err := readBounded(name)
-	var doc message.Document
-	if err == nil {
-		doc, err = i.parse(raw, &out)
-	}
 	if err != nil {
-		out.Error = err.Error()
+		out.Format = ""
+		out.fault(0, err)
+		i.bad = true
+		return i.print(&out)
 	}
-	if doc != nil {
-		if err := i.rebuild(name, raw, doc, &out); err != nil {
-			return &exit{code: exitFailed, err: err}
+	docs, again := i.content(raw, &out)
+	out.Roundtrip = again != nil && bytes.Equal(again, raw)
+	slices.SortStableFunc(out.Warnings, func(a, b message.Warning) int { return a.Offset - b.Offset })
+	if i.emit != "" && again != nil {
+		if err := i.write(name, again); err != nil {
+			i.bad = true // the file itself may be as it should
+			if out.Error == "" {
+				out.Error = err.Error()
+			}
 		}
 	}
 	i.bad = i.bad || !out.OK
-	if i.get != "" && doc != nil {
-		return i.values(doc)
+	if i.path != nil && len(docs) > 0 {
+		i.values(docs)
+		return nil
 	}
 	return i.print(&out)
 }
@@ -112,110 +180,224 @@ func readBounded(name string) ([]byte, error) {
 	return raw, err
 }
 
-// parse finds the parser and reads the file; MLLP frames are taken off.
-func (i *inspector) parse(raw []byte, out *inspection) (message.Document, error) {
-	kind, err := i.kind(raw)
-	if err != nil {
-		return nil, err
-	}
-	out.Format = kind.Name
-	parser, err := kind.Options().Open()
-	if err != nil {
-		return nil, err
-	}
-	content := unframed(raw, out)
-	doc, err := parser.Parse(content)
-	if err != nil {
-		return nil, err
-	}
-	header := doc.Header()
-	out.Type, out.Control = header.Type, header.Control
-	out.Warnings = append(out.Warnings, doc.Warnings()...)
+// content reads every message of a file, frame by frame where there are
+// frames. again is the file made again, nil where a part of it cannot be read.
+func (i *inspector) content(raw []byte, out *inspection) (docs []message.Document, again []byte) {
 	out.OK = true
-	if keyer, ok := parser.(parsers.Keyer); ok {
-		if _, err := keyer.Scan(content, nil); err != nil {
-			out.OK = false
-			return doc, err
+	c := &contents{inspector: i, out: out}
+	again = make([]byte, 0, len(raw))
+	at, whole := 0, true
+	for _, f := range frames(raw, out) {
+		again = append(again, raw[at:f.start]...) // start and end block, and what stands between
+		part, ok := c.part(raw[f.start:f.end], f.start)
+		again = append(again, part...)
+		at, whole = f.end, whole && ok
+		if f.broken {
+			out.fault(0, errors.New("the MLLP frame has no end: the message did not arrive whole"))
 		}
 	}
-	return doc, nil
+	if at == 0 && len(raw) > 0 && len(c.docs) == 0 && out.Error == "" {
+		out.fault(0, errors.New("the MLLP frame is empty"))
+	}
+	if again = append(again, raw[at:]...); !whole {
+		again = nil
+	}
+	return c.docs, again
 }
 
-// kind is the format asked for, or the one the content looks like.
-func (i *inspector) kind(raw []byte) (parsers.Kind, error) {
-	var names []string
-	for _, k := range parserKinds() {
-		if i.format == "" || k.Name == i.format {
-			return k, nil // with one format there is nothing to choose
+// contents collects what stands in the frames of one file.
+type contents struct {
+	*inspector
+	out  *inspection
+	docs []message.Document // one for each message
+	seen int                // messages, readable or not
+}
+
+// part reads the content of one frame, or of a file without frames: a message
+// or a batch. It returns the content made again from the tree.
+func (c *contents) part(content []byte, offset int) (again []byte, ok bool) {
+	whole, err := c.parser.Parse(content)
+	if err != nil {
+		if keyer, ok := c.parser.(parsers.Keyer); ok && c.seen == 0 {
+			h, _ := keyer.Scan(content, nil) // what the header says all the same
+			c.out.Type, c.out.Control = h.Type, h.Control
 		}
-		names = append(names, k.Name)
+		c.seen++
+		c.out.fault(c.number(content), err)
+		return nil, false
 	}
-	return parsers.Kind{}, fmt.Errorf("format %q is not known; known: %s", i.format, strings.Join(names, ", "))
-}
-
-// unframed takes MLLP framing off (0B … 1C 0D), with a warning.
-func unframed(raw []byte, out *inspection) []byte {
-	start := bytes.IndexByte(raw, 0x0b)
-	if start < 0 || (start > 0 && bytes.HasPrefix(raw, []byte("MSH"))) {
-		return raw
+	if c.seen == 0 {
+		h := whole.Header()
+		c.out.Type, c.out.Control = h.Type, h.Control
 	}
-	content := raw[start+1:]
-	text := "the message stands in an MLLP frame"
-	if end := bytes.IndexByte(content, 0x1c); end >= 0 {
-		if bytes.IndexByte(content[end:], 0x0b) > 0 {
-			text = "the file holds several MLLP frames; the first is read"
+	r, ok := whole.(rebuilder)
+	if ok {
+		again = r.Rebuild(make([]byte, 0, len(content)))
+	}
+	spans := c.messages(content)
+	if len(spans) < 2 {
+		c.seen++
+		c.shifted(whole.Warnings(), offset)
+		if len(spans) == 1 { // else the envelope of an empty batch
+			c.docs = append(c.docs, whole)
+			c.complete(content[spans[0][0]:spans[0][1]], 0)
 		}
-		content = content[:end]
-	} else {
-		text = "the MLLP frame has no end"
+		return again, ok
 	}
-	out.Warnings = append(out.Warnings, message.Warning{Offset: start, Code: "mllp-frame", Text: text})
-	return content
+	c.envelope(whole.Warnings(), spans, offset, len(content))
+	for _, s := range spans {
+		c.seen++
+		one := content[s[0]:s[1]]
+		doc, err := c.parser.Parse(one)
+		if err != nil {
+			c.out.fault(c.seen, err)
+			continue
+		}
+		c.docs = append(c.docs, doc)
+		c.shifted(doc.Warnings(), offset+s[0])
+		c.complete(one, c.seen)
+	}
+	return again, ok
 }
 
-// rebuild compares the message made again with the file, and emits it.
-func (i *inspector) rebuild(name string, raw []byte, doc message.Document, out *inspection) error {
-	r, ok := doc.(rebuilder)
+// number is that of the message in hand, 0 where the file holds no more.
+func (c *contents) number(content []byte) int {
+	if c.seen > 1 || len(c.messages(content)) > 1 {
+		return c.seen
+	}
+	return 0
+}
+
+// messages are the spans of the messages of a batch, in their order.
+func (c *contents) messages(content []byte) [][2]int {
+	splitter, ok := c.parser.(parsers.Splitter)
 	if !ok {
+		return [][2]int{{0, len(content)}}
+	}
+	var spans [][2]int
+	at := 0
+	err := splitter.Split(bytes.NewReader(content), maxInspect, func(one []byte) error {
+		next := bytes.Index(content[at:], one)
+		if next < 0 {
+			return errors.New("a message of the batch does not stand in it")
+		}
+		spans = append(spans, [2]int{at + next, at + next + len(one)})
+		at += next + len(one)
 		return nil
+	})
+	if err != nil {
+		c.out.fault(0, err)
 	}
-	again := r.Rebuild(make([]byte, 0, len(raw)))
-	if at := bytes.IndexByte(raw, 0x0b); at >= 0 && len(again) < len(raw) {
-		whole := append(append(append([]byte(nil), raw[:at+1]...), again...), raw[min(len(raw), at+1+len(again)):]...)
-		again = whole // the frame around it is no part of the message
-	}
-	out.Roundtrip = bytes.Equal(again, raw)
-	if i.emit == "" {
-		return nil
-	}
-	return os.WriteFile(filepath.Join(i.emit, filepath.Base(name)), again, 0o600)
+	return spans
 }
 
-// values prints what stands at a path.
-func (i *inspector) values(doc message.Document) error {
-	kind, err := i.kind(nil)
-	if err != nil {
-		return &exit{code: exitUsage, err: err}
-	}
-	parser, err := kind.Options().Open()
-	if err != nil {
-		return &exit{code: exitFailed, err: err}
-	}
-	path, err := parser.Grammar().Compile(i.get)
-	if err != nil {
-		return &exit{code: exitUsage, err: fmt.Errorf("--get: %w", err)}
-	}
-	switch path.Kind() {
-	case message.One:
-		fmt.Fprintln(i.a.stdout, path.Text(doc.Root()))
-	case message.Several:
-		for _, v := range path.Texts(doc.Root()) {
-			fmt.Fprintln(i.a.stdout, v)
+// complete checks the header as intake does.
+func (c *contents) complete(one []byte, number int) {
+	if keyer, ok := c.parser.(parsers.Keyer); ok {
+		if _, err := keyer.Scan(one, nil); err != nil {
+			c.out.fault(number, err)
 		}
-	default:
-		return &exit{code: exitUsage, err: errors.New("--get: the path names a segment or group; name a field of it")}
+	}
+}
+
+func (c *contents) shifted(warnings []message.Warning, offset int) {
+	for _, w := range warnings {
+		w.Offset += offset
+		c.out.warn(w)
+	}
+}
+
+// envelope takes over what was found in a batch outside its messages: each of
+// them speaks for itself.
+func (c *contents) envelope(warnings []message.Warning, spans [][2]int, offset, size int) {
+	end := spans[len(spans)-1][1]
+	for _, w := range warnings {
+		inside := w.Offset == end && end == size
+		for _, s := range spans {
+			inside = inside || w.Offset >= s[0] && w.Offset < s[1]
+		}
+		if !inside {
+			w.Offset += offset
+			c.out.warn(w)
+		}
+	}
+}
+
+// A frame is the content of an MLLP frame in a file: [start, end).
+type frame struct {
+	start, end int
+	broken     bool // no end block
+}
+
+// frames finds the MLLP frames of a file (0B … 1C 0D), with a warning for each
+// that is not as it should be. A file without a start block before the first
+// header is one content.
+func frames(raw []byte, out *inspection) []frame {
+	start := bytes.IndexByte(raw, 0x0b)
+	if header := bytes.Index(raw, []byte("MSH")); start < 0 || header >= 0 && header < start {
+		return []frame{{start: 0, end: len(raw)}}
+	}
+	var all []frame
+	for at := 0; ; {
+		if start = bytes.IndexByte(raw[at:], 0x0b); start < 0 {
+			if len(bytes.TrimSpace(raw[at:])) > 0 {
+				out.warn(message.Warning{Offset: at, Code: "mllp-outside", Text: "bytes stand outside of MLLP frames"})
+			}
+			return all
+		}
+		if len(bytes.TrimSpace(raw[at:at+start])) > 0 {
+			out.warn(message.Warning{Offset: at, Code: "mllp-outside", Text: "bytes stand outside of MLLP frames"})
+		}
+		at += start + 1
+		end := bytes.IndexByte(raw[at:], 0x1c)
+		if end < 0 {
+			out.warn(message.Warning{Offset: at - 1, Code: "mllp-no-end", Text: "the MLLP frame has no end"})
+			return append(all, frame{start: at, end: len(raw), broken: true})
+		}
+		if end > 0 {
+			all = append(all, frame{start: at, end: at + end})
+		}
+		if at += end + 1; at < len(raw) && raw[at] == '\r' {
+			at++
+		} else {
+			out.warn(message.Warning{Offset: at - 1, Code: "mllp-no-cr", Text: "the end block of the MLLP frame has no CR"})
+		}
+	}
+}
+
+// write emits a file made again. It overwrites neither what this run wrote nor
+// the file it was made from.
+func (i *inspector) write(name string, again []byte) error {
+	base := filepath.Base(name)
+	to := filepath.Join(i.emit, base)
+	if i.emitted[base] {
+		return errors.New("emit: a file of the same name was written before it")
+	}
+	from, err := os.Stat(name)
+	if err != nil {
+		return fmt.Errorf("emit: %w", err)
+	}
+	if there, err := os.Stat(to); err == nil && os.SameFile(from, there) {
+		return errors.New("emit: the folder is the one the file stands in")
+	}
+	i.emitted[base] = true
+	if err := os.WriteFile(to, again, 0o600); err != nil {
+		return fmt.Errorf("emit: %w", err)
 	}
 	return nil
+}
+
+// values prints what stands at the path of --get in each message.
+func (i *inspector) values(docs []message.Document) {
+	for _, doc := range docs {
+		if i.path.Kind() == message.One {
+			fmt.Fprintln(i.a.stdout, printable(i.path.Text(doc.Root())))
+			continue
+		}
+		for _, v := range i.path.Texts(doc.Root()) {
+			fmt.Fprintln(i.a.stdout, printable(v))
+		}
+	}
 }
 
 func (i *inspector) print(out *inspection) error {
@@ -228,7 +410,10 @@ func (i *inspector) print(out *inspection) error {
 	if !out.OK {
 		state = "NOT OK"
 	}
-	fmt.Fprintf(i.a.stdout, "%s: %s %s %s control %s", out.File, state, out.Format, printable(out.Type), printable(out.Control))
+	fmt.Fprintf(i.a.stdout, "%s: %s", out.File, state)
+	if out.Format != "" {
+		fmt.Fprintf(i.a.stdout, " %s %s control %s", out.Format, said(out.Type), said(out.Control))
+	}
 	if out.OK && !out.Roundtrip {
 		fmt.Fprint(i.a.stdout, " (does not round-trip)")
 	}
@@ -244,4 +429,12 @@ func (i *inspector) print(out *inspection) error {
 		fmt.Fprintf(i.a.stdout, "  %s: %s (%s)\n", at, w.Text, w.Code)
 	}
 	return nil
+}
+
+// said is a word of a message for the terminal, a dash where there is none.
+func said(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return printable(s)
 }
