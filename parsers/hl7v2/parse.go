@@ -29,7 +29,7 @@ func Kind() parsers.Kind {
 
 // codes are the warnings of the parser.
 var codes = []string{
-	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "grouping", "leading-bytes", "leading-space", "line-inside",
+	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
 	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
 }
 
@@ -90,8 +90,15 @@ func parse(raw []byte, o Options) (*Message, error) {
 		return nil, err
 	}
 	m := &Message{raw: raw, expected: o.Tolerate}
-	if m.delims, err = readDelims(raw[start:], start); err != nil {
+	first := firstMessage(raw, start)
+	if first < 0 {
+		first = start // an envelope without messages
+	}
+	if m.delims, err = readDelims(raw[first:], first); err != nil {
 		return nil, err
+	}
+	if set := field(firstLine(raw[first:]), m.delims.Field, 2); len(set) > 5 {
+		m.warn("MSH-2", first+4, "extra-delimiters", "MSH-2 has more characters than the standard gives a meaning")
 	}
 	if err := noNUL(raw, m.delims.Field); err != nil {
 		return nil, err
@@ -100,13 +107,29 @@ func parse(raw []byte, o Options) (*Message, error) {
 		m.warn("", 0, "leading-bytes", "bytes stand before the first segment")
 	}
 	if m.delims.Subcomponent == 0 {
-		m.warn("MSH-2", start+4, "short-delimiters", "MSH-2 names fewer than 4 characters: the missing separators do not exist in this message")
+		m.warn("MSH-2", first+4, "short-delimiters", "MSH-2 names fewer than 4 characters: the missing separators do not exist in this message")
 	}
-	m.choose(o.Charset, firstLine(raw[start:]), start)
+	m.choose(o.Charset, firstLine(raw[first:]), first)
 	m.read(raw)
 	m.split(start)
 	m.envelope()
 	return m, nil
+}
+
+// firstMessage is the place of the first MSH, -1 when there is none: an
+// envelope before it may have delimiters of its own.
+func firstMessage(raw []byte, start int) int {
+	for at := start; ; {
+		next := bytes.Index(raw[at:], []byte("MSH"))
+		if next < 0 {
+			return -1
+		}
+		at += next
+		if (at == start || raw[at-1] == '\r' || raw[at-1] == '\n') && at+3 < len(raw) && punctuation(raw[at+3]) {
+			return at
+		}
+		at += 3
+	}
 }
 
 func firstLine(b []byte) []byte {
@@ -184,9 +207,7 @@ func readDelims(head []byte, offset int) (Delims, error) {
 			return d, malformed("MSH-2", offset+4+i, 100, "character %d of MSH-2 stands there twice", i+1)
 		}
 	}
-	if set = distinct; len(set) > 5 {
-		return d, malformed("MSH-2", offset+4, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
-	}
+	set = distinct
 	get := func(i int) byte {
 		if i < len(set) {
 			return set[i]

@@ -19,23 +19,16 @@ import (
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
 	s := scanner{head: head, override: p.options.Charset}
 	a := ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
-	at := -1
-	var err error
-	if s.start, err = findHeader(head); err == nil {
-		if s.delims, err = readDelims(head[s.start:], s.start); err == nil {
-			at = s.find("MSH", s.start)
-		}
-	}
-	if at >= 0 {
-		if s.delims, err = readDelims(head[at:], at); err == nil {
-			a.msh, a.d = s.line(at).Segment(0), s.delims
-		}
+	at, err := s.begin()
+	readable := err == nil && head[at] == 'M'
+	if readable {
+		a.msh, a.d = s.line(at).Segment(0), s.delims
 	}
 	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" {
 		return nil
 	}
 	a.version = versionOf(a.msh)
-	if at >= 0 && s.find("MSA", at) >= 0 && a.condition(15) == "" {
+	if readable && s.find("MSA", at) >= 0 && a.condition(15) == "" {
 		return nil // an answer such as ORR or RSP, and no accept acknowledgement asked for
 	}
 	if !a.wanted() {

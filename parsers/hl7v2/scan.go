@@ -45,6 +45,7 @@ type scanner struct {
 	hash     hash.Hash
 	delims   Delims
 	start    int // of the first segment
+	msh      int // of the first MSH
 	timeFrom int // MSH-7, in head
 	timeTo   int
 }
@@ -52,24 +53,15 @@ type scanner struct {
 // header reads what the header says and which patients are named.
 func (s *scanner) header() (message.Header, *message.Failure) {
 	var h message.Header
-	var err error
-	if s.start, err = findHeader(s.head); err == nil {
-		s.delims, err = readDelims(s.head[s.start:], s.start)
-	}
+	at, err := s.begin()
 	if err != nil {
 		h.Key = "sender:"
 		return h, asFailure(err)
 	}
-	at := s.find("MSH", s.start)
-	if at < 0 {
-		h = headerOf(s.line(s.start).Segment(0))
+	if s.head[at] != 'M' {
+		h = headerOf(s.line(at).Segment(0))
 		h.Key = "sender:" + h.Sender
-		return h, malformed("MSH", s.start, 100, "there is no MSH segment")
-	}
-	// A message of a batch may have delimiters of its own.
-	if s.delims, err = readDelims(s.head[at:], at); err != nil {
-		h.Key = "sender:"
-		return h, asFailure(err)
+		return h, malformed("MSH", at, 100, "there is no MSH segment")
 	}
 	line := s.line(at)
 	msh := line.Segment(0)
@@ -85,6 +77,19 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 		return h, malformed("MSH[2]", second, 100, "several messages stand where one is wanted")
 	}
 	return h, complete(msh, at)
+}
+
+// begin finds the first MSH, else the header of an envelope, and its delimiters.
+func (s *scanner) begin() (at int, err error) {
+	if s.start, err = findHeader(s.head); err != nil {
+		return 0, err
+	}
+	if at = firstMessage(s.head, s.start); at < 0 {
+		at = s.start
+	}
+	s.msh = at
+	s.delims, err = readDelims(s.head[at:], at)
+	return at, err
 }
 
 func asFailure(err error) *message.Failure {
@@ -136,7 +141,7 @@ func (s *scanner) line(at int) *Message {
 		}
 	}
 	m := &Message{raw: raw, delims: s.delims}
-	m.choose(s.override, firstLine(s.head[s.start:]), 0)
+	m.choose(s.override, firstLine(s.head[s.msh:]), 0)
 	m.read(raw)
 	m.segments = []span{{0, int32(len(m.text)), int32(len(m.text))}}
 	return m
