@@ -143,6 +143,9 @@ func (f *Finished) Settle(ctx context.Context, tx Tx, led *Ledger) error {
 			return fmt.Errorf("work list: %w", err)
 		}
 	}
+	if len(f.Writes) == 0 && len(f.Deliveries) == 0 {
+		return nil // nothing of anybody's record was touched or sent
+	}
 	_, err = tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rid) VALUES (?, ?, ?, ?)`, f.now, f.Actor, "message."+string(f.State), f.Seq)
 	return err
 }

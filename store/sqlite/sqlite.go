@@ -219,10 +219,18 @@ func codeName(code int) string {
 	return fmt.Sprintf("code %d", code)
 }
 
+// Bounds of the log, in frames of a page each.
+const (
+	fewFrames  = 256   // moved by the writer itself, so that the log begins anew
+	manyFrames = 16384 // 64 MB: moved by the writer whatever it costs
+)
+
 // checkpoint moves the log into the database beside the writer, on its own
-// connection.
+// connection. When little is left the writer moves the rest between two
+// batches: only a log that was moved whole begins anew, and a log that does not
+// grow is synced faster.
 func (s *Store) checkpoint(ctx context.Context, db *sql.DB) {
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	wal := filepath.Join(s.options.Folder, "plexus.db-wal")
 	alarmed := false
@@ -236,8 +244,23 @@ func (s *Store) checkpoint(ctx context.Context, db *sql.DB) {
 		if err != nil || info.Size() < 4<<20 {
 			continue
 		}
-		if _, err := db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil && ctx.Err() == nil {
-			s.options.Log.Warn("the log could not be moved into the database", "error", unavailable(err).Error())
+		left := 0
+		for range 3 {
+			if left, err = moveLog(ctx, db); err != nil || left <= fewFrames {
+				break
+			}
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				s.options.Log.Warn("the log could not be moved into the database", "error", unavailable(err).Error())
+			}
+			continue
+		}
+		if left <= fewFrames || left > manyFrames {
+			select {
+			case s.writer.restart <- struct{}{}:
+			default:
+			}
 		}
 		if large := info.Size() > 256<<20; large != alarmed {
 			alarmed = large
@@ -246,6 +269,19 @@ func (s *Store) checkpoint(ctx context.Context, db *sql.DB) {
 			}
 		}
 	}
+}
+
+// A runner runs a query: the pool of the checkpointer or the writer's connection.
+type runner interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// moveLog moves what it can without waiting for anybody and returns how many
+// frames are left.
+func moveLog(ctx context.Context, r runner) (left int, err error) {
+	var busy, frames, moved int
+	err = r.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &moved)
+	return max(frames-moved, 0), err
 }
 
 // Failed is closed when the store can write no more.

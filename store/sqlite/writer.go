@@ -59,6 +59,7 @@ type writer struct {
 
 	smalls   chan *op
 	outcomes chan *op
+	restart  chan struct{} // the rest of the log is to be moved
 	closing  chan struct{}
 	ended    chan struct{}
 	failed   chan struct{}
@@ -71,7 +72,7 @@ func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 	return &writer{
 		db: db, conn: conn, options: o, tx: &writeTx{conn: conn, prepared: map[string]*sql.Stmt{}},
 		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps),
-		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
+		restart: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 }
 
@@ -130,6 +131,11 @@ func (w *writer) run(ctx context.Context) {
 	idle := time.NewTicker(10 * time.Second)
 	defer idle.Stop()
 	for {
+		select {
+		case <-w.restart:
+			w.moveRest(ctx)
+		default:
+		}
 		batch := w.gather(nil)
 		if len(batch) == 0 {
 			select {
@@ -137,6 +143,9 @@ func (w *writer) run(ctx context.Context) {
 				batch = w.gather([]*op{o})
 			case o := <-w.outcomes:
 				batch = w.gather([]*op{o})
+			case <-w.restart:
+				w.moveRest(ctx)
+				continue
 			case <-idle.C:
 				w.sweep(ctx)
 				continue
@@ -183,6 +192,13 @@ func (w *writer) gather(batch []*op) []*op {
 	take(w.smalls, batchOps)
 	take(w.outcomes, 256)
 	return batch
+}
+
+// moveRest moves what is left of the log, between two batches.
+func (w *writer) moveRest(ctx context.Context) {
+	if _, err := moveLog(ctx, w.conn); err != nil && ctx.Err() == nil {
+		w.options.Log.Warn("the rest of the log could not be moved into the database", "error", unavailable(err).Error())
+	}
 }
 
 // accompany lets a few outcomes wait a moment for records to come, so that they
