@@ -12,8 +12,6 @@ import (
 	"github.com/plexus-health/plexus/parsers"
 )
 
-const fuzzHead = "MSH|^~\\&#|LAB|NORTH|EHR|CLINIC|20260105||ORU^R01^ORU_R01|M1|P|2.5.1||||||UNICODE UTF-8\r"
-
 // seeded gives a fuzz test the sample messages, and what else it needs.
 func seeded(f *testing.F, more ...string) {
 	f.Helper()
@@ -102,49 +100,6 @@ func tryValue(t *testing.T, m *Message, s Segment) {
 			t.Errorf("the text of field %d is not UTF-8, or holds NUL", n+1)
 		}
 	}
-}
-
-func FuzzEscape(f *testing.F) {
-	for _, text := range []string{"", "plain", "a|b^c~d\\e&f#g", "\\F\\", "\r\n", "ä字\U0001F600", "\\X41\\", "\\.br\\", "\\", "\\\\"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		d := Delims{'|', '^', '~', '\\', '&', '#'}
-		if raw := onlyText(text); !strings.ContainsAny(raw, "|") {
-			m, err := Parse([]byte(fuzzHead + "OBX|1||||" + raw + "\r"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := m.Segment(1).Field(5).Text(); !utf8.ValidString(got) {
-				t.Errorf("%q is read as %q", raw, got)
-			}
-		}
-		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) || text == `""` {
-			return
-		}
-		m, err := Parse(append(d.escape([]byte(fuzzHead+"OBX|1||||"), text), '\r'))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := strings.ReplaceAll(text, "\r", "\n")
-		field := m.Segment(1).Field(5)
-		if got := field.Text(); got != want {
-			t.Errorf("%q was written, %q is read", text, got)
-		}
-		if field.Reps() > 1 || field.Comps() > 1 || field.Subs() > 1 || m.Segment(1).Fields() != 5 || m.Len() != 2 {
-			t.Errorf("%q does not stay in its field", text)
-		}
-	})
-}
-
-// onlyText takes out what ends a segment.
-func onlyText(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\r' || r == '\n' || r == 0 {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 func FuzzPath(f *testing.F) {
