@@ -20,10 +20,13 @@ func (v Value) Text() string {
 	}
 	raw := v.m.text[v.start:v.end]
 	if v.level == wholeLevel {
-		return raw
+		return v.m.decode(raw)
 	}
-	if esc := v.m.delims.Escape; esc != 0 && strings.IndexByte(raw, esc) >= 0 {
+	if v.m.escapes && strings.IndexByte(raw, v.m.delims.Escape) >= 0 {
 		return v.m.unescape(raw)
+	}
+	if v.m.plain {
+		return raw
 	}
 	return v.m.decode(raw)
 }
