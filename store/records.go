@@ -142,7 +142,8 @@ type Match struct {
 	Contains bool
 	// Ref: Type and ID as in fhir.RefRow; Type "*" for an id of any type.
 	Type, ID string
-	// Number: the interval [Low, High) as decimals; System and Unit when given.
+	// Number: the interval [Low, High) as decimals, or with another prefix than
+	// eq and ne both the number itself; System and Unit when given.
 	Low, High string
 	Unit      string
 }

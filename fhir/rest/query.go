@@ -366,10 +366,8 @@ func numbers(c *store.Clause, value string) error {
 		}
 		m := store.Match{Prefix: p, Low: low.Text('f'), High: high.Text('f')}
 		switch p {
-		case "lt", "ge":
-			m.Low = d.Text('f')
-		case "gt", "le":
-			m.High = d.Text('f')
+		case "lt", "le", "gt", "ge", "sa", "eb": // the number itself, not its precision
+			m.Low, m.High = d.Text('f'), d.Text('f')
 		}
 		if len(parts) == 3 {
 			if parts[1] != "" {

@@ -407,9 +407,9 @@ func (q *sqlText) number(m *store.Match, x string) {
 	case "lt", "eb":
 		q.add(x+`.val < ?`, m.Low)
 	case "gt", "sa":
-		q.add(x+`.val >= ?`, m.High)
+		q.add(x+`.val > ?`, m.High)
 	case "le":
-		q.add(x+`.val < ?`, m.High)
+		q.add(x+`.val <= ?`, m.High)
 	case "ge":
 		q.add(x+`.val >= ?`, m.Low)
 	default:

@@ -270,7 +270,7 @@ func searches(t *testing.T, s store.Store) {
 		expect("a date "+prefix, clause("Observation", "date", store.ShapeDate, store.Match{Prefix: prefix, Lo: lo, Hi: hi}), func(o obs) bool { return keep(o.day) })
 	}
 	expect("a number", clause("Observation", "value-quantity", store.ShapeNumber, store.Match{Low: "4.5", High: "5.5"}), func(o obs) bool { return o.value == 5 })
-	expect("a number above", clause("Observation", "value-quantity", store.ShapeNumber, store.Match{Prefix: "gt", Low: "5", High: "5"}), func(o obs) bool { return o.value >= 5 })
+	expect("a number above", clause("Observation", "value-quantity", store.ShapeNumber, store.Match{Prefix: "gt", Low: "5", High: "5"}), func(o obs) bool { return o.value > 5 })
 	expect("a number of a unit", clause("Observation", "value-quantity", store.ShapeNumber, store.Match{Low: "0", High: "100", Unit: "kg"}), func(obs) bool { return false })
 	expect("a reference", clause("Observation", "subject", store.ShapeRef, store.Match{Type: "Patient", ID: "p3"}), func(o obs) bool { return o.patient == "p3" })
 	expect("a reference of any type", clause("Observation", "subject", store.ShapeRef, store.Match{Type: "*", ID: "p3"}), func(o obs) bool { return o.patient == "p3" })
