@@ -122,9 +122,19 @@ func field(line []byte, sep byte, n int) []byte {
 	return line
 }
 
-// read fills text from the bytes, and warns of bytes that the declared set
-// does not have.
+// read fills text from the bytes, and looks whether it holds escapes.
 func (m *Message) read(raw []byte) {
+	m.fill(raw)
+	if esc := m.delims.Escape; esc != 0 {
+		first := strings.IndexByte(m.text, esc)
+		inHeader := first == 6 && strings.HasPrefix(m.text, "MSH") // MSH-2 itself
+		m.escapes = first >= 0 && (!inHeader || strings.IndexByte(m.text[first+1:], esc) >= 0)
+	}
+}
+
+// fill decodes the bytes as far as segments must be found in them, and warns
+// of bytes that the declared set does not have.
+func (m *Message) fill(raw []byte) {
 	if m.charset != nil && m.charset.wide {
 		text, offsets, bad := m.charset.decodeWide(raw)
 		m.text, m.offsets, m.plain = text, offsets, true

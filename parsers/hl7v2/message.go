@@ -26,6 +26,7 @@ type Message struct {
 	text     string
 	offsets  []int32
 	plain    bool // text is valid UTF-8: values need no decoding
+	escapes  bool // an escape character stands behind MSH-2
 	delims   Delims
 	segments []span
 	warnings []message.Warning

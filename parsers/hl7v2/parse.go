@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
 )
 
 // Options are those of `parse: { hl7v2: … }`.
@@ -270,6 +271,9 @@ func (m *Message) segmentEnd(lines *lineEnds, at int) (end, next int) {
 	text := m.text
 	for from := at; ; from = next {
 		end = lines.next(from)
+		if end < len(text) && lines.usual == 0 {
+			lines.usual = text[end]
+		}
 		if end == len(text) {
 			m.checkLine(text[at:end], at)
 			return end, end
@@ -281,14 +285,15 @@ func (m *Message) segmentEnd(lines *lineEnds, at int) (end, next int) {
 		if end == at {
 			return end, next // an empty line
 		}
-		if m.begins(text[next:]) {
+		usual := text[next-1] == lines.usual || text[end] == lines.usual
+		if m.begins(text[next:], usual) {
 			break
 		}
 		indented := next
 		for indented < len(text) && (text[indented] == ' ' || text[indented] == '\t') {
 			indented++
 		}
-		if indented > next && m.begins(text[indented:]) {
+		if indented > next && m.begins(text[indented:], usual) {
 			m.warn("", m.rawEnd(int32(next)), "leading-space", "spaces stand before a segment")
 			next = indented
 			break
@@ -299,23 +304,29 @@ func (m *Message) segmentEnd(lines *lineEnds, at int) (end, next int) {
 	return end, next
 }
 
-// begins reports whether a segment, or something else that is not the rest of
-// a value, begins a line: a word of up to 8 characters before a separator.
-func (m *Message) begins(line string) bool {
-	n := 0
-	for n < len(line) && n < 9 && wordByte(line[n]) {
-		n++
+// begins reports whether a segment begins a line, or something else that is
+// not the rest of a value. usual says that the line end before it is one of
+// those that end segments in this message: after another one only names that
+// the standard has, and Z names, are taken for segments.
+func (m *Message) begins(line string, usual bool) bool {
+	if line == "" {
+		return true
 	}
-	switch {
-	case n == len(line):
-		return n == 0 || n == 3
-	case n == 0:
-		c := line[0]
-		return c == '\r' || c == '\n' || c == 0x1c || c == 0x0b || c == 0x1a
-	case line[n] == m.delims.Field:
-		return n < 9
+	switch line[0] {
+	case '\r', '\n', 0x1c, 0x0b, 0x1a:
+		return true
 	}
-	return n == 3 && upper(line[0]) && (line[n] == '\r' || line[n] == '\n')
+	if len(line) < 3 || !wordByte(line[1]) || !wordByte(line[2]) {
+		return false
+	}
+	if len(line) > 3 && line[3] != m.delims.Field && line[3] != '\r' && line[3] != '\n' {
+		return false
+	}
+	name := line[:3]
+	if segmentWord(name) && (usual || name[0] == 'Z') {
+		return true
+	}
+	return definitions.Segment(strings.ToUpper(name))
 }
 
 // lineEnds finds line ends one after the other, looking at each byte at most
@@ -324,6 +335,7 @@ type lineEnds struct {
 	text   string
 	cr, lf int // the next of each sort; behind the place asked for when not known
 	asked  bool
+	usual  byte // the line end after the first segment
 }
 
 func (l *lineEnds) next(from int) int {

@@ -143,7 +143,7 @@ func wordByte(c byte) bool {
 func (Grammar) Compile(text string) (message.Path, error) {
 	p := &path{text: text}
 	rest := text
-	for p.segment.name == "" && (rest != "" || len(p.groups) == 0) {
+	for more := true; more; {
 		s, after, err := readStep(rest)
 		if err != nil {
 			return nil, err
@@ -159,7 +159,7 @@ func (Grammar) Compile(text string) (message.Path, error) {
 			return nil, fmt.Errorf("%s is neither a segment nor a group of a message structure%s", s.name, meant(s.name, definitions.Groups()))
 		}
 		p.groups = append(p.groups, s)
-		if rest = strings.TrimPrefix(after, "/"); after != "" && after[0] != '/' {
+		if rest, more = strings.CutPrefix(after, "/"); after != "" && !more {
 			return nil, fmt.Errorf("%q: after a group follows a segment, as in %s/OBX-5", after, s.name)
 		}
 	}
@@ -286,7 +286,7 @@ func meant(wrong string, names []string) string {
 		best = 2
 	}
 	for _, name := range names {
-		if d := distance(wrong, name); d < best || d == best && anagram(wrong, name) {
+		if d := distance(wrong, name); d < best {
 			best, nearest = d, name
 		}
 	}
@@ -294,15 +294,6 @@ func meant(wrong string, names []string) string {
 		return ""
 	}
 	return ", did you mean " + nearest + "?"
-}
-
-func anagram(a, b string) bool {
-	for i := range len(a) {
-		if strings.Count(a, a[i:i+1]) != strings.Count(b, a[i:i+1]) {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // distance is the number of letters to be put in, left out or changed.

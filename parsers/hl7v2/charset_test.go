@@ -1,0 +1,143 @@
+package hl7v2
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/traditionalchinese"
+
+	"github.com/plexus-health/plexus/internal/corpus"
+)
+
+// encoded is a message in a character set whose second name component is text.
+func encoded(t *testing.T, e encoding.Encoding, declared, text string) []byte {
+	t.Helper()
+	raw, err := e.NewEncoder().Bytes([]byte("MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||" + declared + "\rPID|1||7^^^H||Ann^" + text + "^X~" + text + "|end\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestCharacterSets(t *testing.T) {
+	for declared, c := range map[string]struct {
+		encoding encoding.Encoding
+		text     string
+	}{
+		"UNICODE UTF-8": {encoding.Nop, "Žofia Łukaszewska 山"},
+		"8859/1":        {charmap.ISO8859_1, "Müller"},
+		"8859/2":        {charmap.ISO8859_2, "Łukasz"},
+		"8859/5":        {charmap.ISO8859_5, "Анна"},
+		"8859/7":        {charmap.ISO8859_7, "Άννα"},
+		"8859/15":       {charmap.ISO8859_15, "Œuvre €"},
+		"windows-1252":  {charmap.Windows1252, "“quoted”"},
+		"windows-1251":  {charmap.Windows1251, "Анна"},
+		"KS X 1001":     {korean.EUCKR, "김철수"},
+		"EUC-JP":        {japanese.EUCJP, "山田太郎"},
+		// In these, bytes of characters equal delimiters.
+		"Shift_JIS":      {japanese.ShiftJIS, "ソ表能十構ポ"},
+		"ASCII~ISO IR87": {japanese.ISO2022JP, "山田太郎ーソ"},
+		"ISO-2022-JP":    {japanese.ISO2022JP, "構"},
+		"GB 18030-2000":  {simplifiedchinese.GB18030, "誠恷㐀亅"},
+		"gbk":            {simplifiedchinese.GBK, "亅張"},
+		"BIG-5":          {traditionalchinese.Big5, "功許育"},
+	} {
+		t.Run(declared, func(t *testing.T) {
+			raw := encoded(t, c.encoding, declared, c.text)
+			m := parsed(t, string(raw))
+			pid := m.find("PID", 1)
+			if got := pid.Field(5).Comp(2).Text(); got != c.text {
+				t.Errorf("PID-5.2 is %q, want %q", got, c.text)
+			}
+			if got := pid.Field(5).Rep(2).Text(); got != c.text {
+				t.Errorf("PID-5[2] is %q, want %q", got, c.text)
+			}
+			if got := pid.Field(6).Text(); got != "end" {
+				t.Errorf("PID-6 is %q", got)
+			}
+			start, end := pid.Field(5).Comp(2).Span()
+			if back, err := c.encoding.NewDecoder().Bytes(raw[start:end]); err != nil || string(back) != c.text {
+				t.Errorf("at the span of PID-5.2 stands %q", back)
+			}
+			if !bytes.Equal(m.Rebuild(nil), raw) {
+				t.Error("not rebuilt byte for byte")
+			}
+			if len(m.Warnings()) > 0 {
+				t.Errorf("warnings %v", m.Warnings())
+			}
+			h, err := New(Options{}).Scan(raw, nil)
+			if err != nil || h.Key != "patient:1:H7" {
+				t.Errorf("key %q, %v", h.Key, err)
+			}
+		})
+	}
+}
+
+func TestWrongCharacterSets(t *testing.T) {
+	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
+		"Windows-1252 undeclared":      {"", "M\xfcller", "Müller", "charset-undeclared"},
+		"UTF-8 undeclared":             {"", "Müller", "Müller", "charset-undeclared"},
+		"Latin-1 declared as ASCII":    {"ASCII", "M\xfcller", "Müller", "charset-undeclared"},
+		"Latin-1 declared as UTF-8":    {"UNICODE UTF-8", "M\xfcller", "Müller", "charset-wrong"},
+		"a set nobody knows":           {"ISO IR 999", "Muller", "Muller", "charset-unknown"},
+		"quotes of Windows in 8859/1":  {"8859/1", "\x93x\x94", "“x”", ""},
+		"half a character of GB 18030": {"GB 18030-2000", "A\xff", "A\uFFFD", "charset-wrong"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||" + c.declared + "\rPID|1||7||" + c.bytes + "\r"
+			m := parsed(t, raw)
+			if got := m.find("PID", 1).Field(5).Text(); got != c.want || !utf8.ValidString(got) {
+				t.Errorf("PID-5 is %q, want %q", got, c.want)
+			}
+			if got := warned(m); got != c.warnings {
+				t.Errorf("warnings %q, want %q", got, c.warnings)
+			}
+			if string(m.Rebuild(nil)) != raw {
+				t.Error("not rebuilt byte for byte")
+			}
+		})
+	}
+}
+
+func TestTheChannelsWordOverridesMSH18(t *testing.T) {
+	raw := []byte("MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||UNICODE UTF-8\rPID|1||7||\xcf\xe8\xf2\r")
+	doc, err := New(Options{Charset: "windows-1251"}).Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := compile(t, "PID-5")[0].Text(doc.Root()); got != "Пит" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestCorpusOfCharacterSets(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(corpus.Dir(t, "hl7v2", "charset"), "*.hl7"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := parsed(t, string(raw))
+		for i := range m.Len() {
+			for _, f := range m.Segment(i).AppendFields(nil) {
+				if text := f.Text(); !utf8.ValidString(text) || bytes.ContainsRune([]byte(text), utf8.RuneError) {
+					t.Errorf("%s: %s holds what is no text", filepath.Base(file), m.Segment(i).Name())
+				}
+			}
+		}
+		if !bytes.Equal(m.Rebuild(nil), raw) {
+			t.Errorf("%s: not rebuilt byte for byte", filepath.Base(file))
+		}
+	}
+}

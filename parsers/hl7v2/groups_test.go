@@ -1,0 +1,144 @@
+package hl7v2
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+)
+
+// drawn writes a tree as NAME(segments and groups).
+func drawn(g *Group) string {
+	type part struct {
+		at   int
+		text string
+	}
+	var parts []part
+	for _, s := range g.Segments() {
+		at, _ := s.Span()
+		parts = append(parts, part{at, s.Name()})
+	}
+	for _, inner := range g.Groups() {
+		at, _ := inner.Span()
+		parts = append(parts, part{at, drawn(inner)})
+	}
+	var words []string
+	for len(parts) > 0 {
+		first := 0
+		for i := range parts {
+			if parts[i].at < parts[first].at {
+				first = i
+			}
+		}
+		words = append(words, parts[first].text)
+		parts = append(parts[:first], parts[first+1:]...)
+	}
+	return g.Name() + "(" + strings.Join(words, " ") + ")"
+}
+
+func TestGroups(t *testing.T) {
+	for name, c := range map[string]struct{ nine, segments, want, warnings string }{
+		"a result": {
+			"ORU^R01^ORU_R01", "PID PV1 ORC OBR NTE OBX NTE OBX SPM",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID VISIT(PV1)) ORDER_OBSERVATION(ORC OBR NTE OBSERVATION(OBX NTE) OBSERVATION(OBX) SPECIMEN(SPM))))", "",
+		},
+		"two orders, the second without ORC": {
+			"ORU^R01^ORU_R01", "PID ORC OBR OBX OBR OBX",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(ORC OBR OBSERVATION(OBX)) ORDER_OBSERVATION(OBR OBSERVATION(OBX))))", "",
+		},
+		"two patients": {
+			"ORU^R01^ORU_R01", "PID OBR OBX PID OBR OBX",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBR OBSERVATION(OBX))) PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBR OBSERVATION(OBX))))", "",
+		},
+		"Z segments stay with the group in hand": {
+			"ORU^R01^ORU_R01", "PID ZPI OBR OBX ZLB OBX",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID ZPI) ORDER_OBSERVATION(OBR OBSERVATION(OBX ZLB) OBSERVATION(OBX))))", "",
+		},
+		"a result without an order": {
+			"ORU^R01^ORU_R01", "PID OBX OBX NTE",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBSERVATION(OBX) OBSERVATION(OBX NTE))))", "grouping",
+		},
+		"a visit behind the order": {
+			"ORU^R01^ORU_R01", "PID OBR PV1 OBX",
+			"ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBR) PATIENT(VISIT(PV1)) ORDER_OBSERVATION(OBSERVATION(OBX))))", "grouping grouping",
+		},
+		"no structure in MSH-9": {
+			"ORU^R01", "PID OBR OBX", "ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBR OBSERVATION(OBX))))", "",
+		},
+		"a structure that is not that of the message": {
+			"ORU^R01^ADT_A01", "PID OBR OBX", "ORU_R01(MSH PATIENT_RESULT(PATIENT(PID) ORDER_OBSERVATION(OBR OBSERVATION(OBX))))", "",
+		},
+		"an event that shares a structure": {
+			"ADT^A08", "EVN PID PV1 IN1 IN2 IN1", "ADT_A01(MSH EVN PID PV1 INSURANCE(IN1 IN2) INSURANCE(IN1))", "",
+		},
+		"a merge of two pairs": {
+			"ADT^A40^ADT_A39", "EVN PID MRG PID PD1 MRG", "ADT_A39(MSH EVN PATIENT(PID MRG) PATIENT(PID PD1 MRG))", "",
+		},
+		"segments in another order": {
+			"ADT^A01^ADT_A01", "EVN PID PV1 DG1 AL1", "ADT_A01(MSH EVN PID PV1 DG1 AL1)", "grouping",
+		},
+		"an order": {
+			"ORM^O01^ORM_O01", "PID PV1 IN1 ORC OBR NTE DG1 OBX ORC OBR",
+			"ORM_O01(MSH PATIENT(PID PATIENT_VISIT(PV1) INSURANCE(IN1)) ORDER(ORC ORDER_DETAIL(OBR NTE DG1 OBSERVATION(OBX))) ORDER(ORC ORDER_DETAIL(OBR)))", "",
+		},
+		"a vaccination": {
+			"VXU^V04^VXU_V04", "PID ORC RXA RXR OBX OBX ORC RXA",
+			"VXU_V04(MSH PID ORDER(ORC RXA RXR OBSERVATION(OBX) OBSERVATION(OBX)) ORDER(ORC RXA))", "",
+		},
+		"a structure nobody knows": {"XYZ^Z99", "PID OBX", "XYZ_Z99(MSH PID OBX)", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := "MSH|^~\\&|A|B|C|D|20260105||" + c.nine + "|1|P|2.5\r"
+			for word := range strings.FieldsSeq(c.segments) {
+				raw += word + "|1\r"
+			}
+			m := parsed(t, raw)
+			if got := drawn(m.Groups()); got != c.want {
+				t.Errorf("grouped as\n%s, want\n%s", got, c.want)
+			}
+			if got := warned(m); got != c.warnings {
+				t.Errorf("warnings %q, want %q", got, c.warnings)
+			}
+		})
+	}
+}
+
+func TestGroupsOfABatchBeginAnewWithEachMessage(t *testing.T) {
+	one := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01^ADT_A01|1|P|2.5\rEVN|A01\rPID|1\rPV1|1\r"
+	m := parsed(t, "BHS|^~\\&|A\r"+one+one+"BTS|2\r")
+	if got := drawn(m.Groups()); got != "ADT_A01(BHS MSH EVN PID PV1 MSH EVN PID PV1 BTS)" || len(m.Warnings()) > 0 {
+		t.Errorf("grouped as %s, warnings %v", got, m.Warnings())
+	}
+}
+
+func TestDefinitions(t *testing.T) {
+	var check func(structure string, e *definitions.Element)
+	check = func(structure string, e *definitions.Element) {
+		if len(e.Elements) > 64 {
+			t.Errorf("%s: %s has %d elements, above what a Group counts", structure, e.Name, len(e.Elements))
+		}
+		for _, inner := range e.Elements {
+			if inner.Group {
+				check(structure, inner)
+			} else if !definitions.Segment(inner.Name) {
+				t.Errorf("%s: %s is not in the list of segments", structure, inner.Name)
+			}
+		}
+	}
+	for _, name := range definitions.Structures() {
+		s := definitions.Structure(name)
+		check(name, s)
+		if len(s.Elements) == 0 || s.Elements[0].Name != "MSH" || s.Elements[0].Optional {
+			t.Errorf("%s does not begin with MSH", name)
+		}
+		if code, event, _ := strings.Cut(name, "_"); definitions.StructureOf(code, event) == "" {
+			t.Errorf("%s is no structure of its own event", name)
+		}
+	}
+	for event, want := range map[string]string{"ADT^A01": "ADT_A01", "ADT^A08": "ADT_A01", "ADT^A40": "ADT_A39", "ORU^R01": "ORU_R01", "ACK^A01": "ACK", "ACK^": "ACK", "XXX^Q99": ""} {
+		code, trigger, _ := strings.Cut(event, "^")
+		if got := definitions.StructureOf(code, trigger); got != want {
+			t.Errorf("%s has the structure %q, want %q", event, got, want)
+		}
+	}
+}
