@@ -86,7 +86,7 @@ func (m *Message) choose(override string, msh []byte, start int) {
 		m.charset = charsetByName(override)
 		return
 	}
-	declared := field(msh, m.delims.Field, 18)
+	declared := declaredSet(msh, m.delims)
 	for len(declared) > 0 {
 		one := declared
 		if at := bytes.IndexByte(declared, m.delims.Repetition); m.delims.Repetition != 0 && at >= 0 {
@@ -105,6 +105,33 @@ func (m *Message) choose(override string, msh []byte, start int) {
 			m.charset = c
 		}
 	}
+}
+
+// wideSets are the encodings whose bytes may equal separators.
+var wideSets = []encoding.Encoding{simplifiedchinese.GB18030, simplifiedchinese.GBK, traditionalchinese.Big5, japanese.ShiftJIS, japanese.ISO2022JP}
+
+// declaredSet is MSH-18. Where characters before it may hide separators, it is
+// the field 18 of the set that names itself there.
+func declaredSet(msh []byte, d Delims) []byte {
+	declared := field(msh, d.Field, 18)
+	hides := bytes.IndexByte(msh, 0x1b) >= 0
+	for i := 1; i < len(msh) && !hides; i++ {
+		hides = msh[i] == d.Field && msh[i-1] >= 0x80
+	}
+	if !hides {
+		return declared
+	}
+	for _, e := range wideSets {
+		c := charset{encoding: e, wide: true, shifts: e == japanese.ISO2022JP}
+		text, _, _ := c.decodeWide(msh)
+		said := field([]byte(text), d.Field, 18)
+		for _, one := range bytes.Split(said, []byte{d.Repetition}) {
+			if named := charsetByName(string(one)); named != nil && named.encoding == e {
+				return said
+			}
+		}
+	}
+	return declared
 }
 
 // field is field n of a header segment, where field 1 is its separator.

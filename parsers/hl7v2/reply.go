@@ -220,11 +220,20 @@ func describe(p message.Problem) string {
 	return p.Where + ": " + p.Text
 }
 
+// limited is the beginning of a text of ours, in ASCII: the answer may declare
+// any character set.
 func limited(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
+	out := make([]byte, 0, min(n, len(s)))
+	for _, r := range s {
+		if len(out) == n {
+			break
+		}
+		if r >= 0x80 {
+			r = '?'
+		}
+		out = append(out, byte(r))
 	}
-	return s
+	return string(out)
 }
 
 // error writes one ERR: ERR-1 up to 2.4, ERR-2 to ERR-8 from 2.5 on.
