@@ -91,18 +91,24 @@ func (p *parser) value(depth int) (*Node, error) {
 	case c == '-' || (c >= '0' && c <= '9'):
 		return p.number()
 	}
-	for word, kind := range map[string]Kind{"true": Bool, "false": Bool, "null": Null} {
-		if len(p.data)-p.at >= len(word) && string(p.data[p.at:p.at+len(word)]) == word {
-			p.at += len(word)
-			n := p.node(kind)
-			if kind == Bool {
-				n.Text = word
+	for _, w := range words {
+		if len(p.data)-p.at >= len(w.text) && string(p.data[p.at:p.at+len(w.text)]) == w.text {
+			p.at += len(w.text)
+			n := p.node(w.kind)
+			if w.kind == Bool {
+				n.Text = w.text
 			}
 			return n, nil
 		}
 	}
 	return nil, p.fault("no JSON value begins here")
 }
+
+// words are the values that are words.
+var words = []struct {
+	text string
+	kind Kind
+}{{"true", Bool}, {"false", Bool}, {"null", Null}}
 
 func (p *parser) object(depth int) (*Node, error) {
 	n := p.node(Object)
@@ -128,9 +134,8 @@ func (p *parser) object(depth int) (*Node, error) {
 				seen[m.Name] = struct{}{}
 			}
 		}
-		twice := false
+		_, twice := seen[name]
 		if seen != nil {
-			_, twice = seen[name]
 			seen[name] = struct{}{}
 		} else {
 			twice = n.Get(name) != nil

@@ -69,7 +69,7 @@ func (k *checker) object(n *fhir.Node, t *definitions.Type, path, at string, dep
 		k.element(m.Value, t, e, one, path, at+"."+m.Name, name, depth)
 	}
 	for _, e := range t.Children(path) {
-		if e.Min > 0 && !present(n, e) {
+		if e.Min > 0 && !present(n, e) && t.Name != "Narrative" { // one without its div is taken by everybody
 			k.fault(at, "required", lastOf(e.Path)+" is missing")
 		}
 	}

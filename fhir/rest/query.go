@@ -369,14 +369,15 @@ func numbers(c *store.Clause, value string) error {
 		case "lt", "le", "gt", "ge", "sa", "eb": // the number itself, not its precision
 			m.Low, m.High = d.Text('f'), d.Text('f')
 		}
-		if len(parts) == 3 {
-			if parts[1] != "" {
-				system := plain(parts[1])
-				m.System = &system
-			}
-			m.Unit = plain(parts[2])
-		} else if len(parts) != 1 {
+		if len(parts) > 3 {
 			return bad("a quantity is number|system|code")
+		}
+		if len(parts) > 1 && parts[1] != "" {
+			system := plain(parts[1])
+			m.System = &system
+		}
+		if len(parts) > 2 {
+			m.Unit = plain(parts[2])
 		}
 		c.Any = append(c.Any, m)
 	}

@@ -78,8 +78,11 @@ func isContact(system string) bool {
 }
 
 func (x *rows) reference(id fhir.Param, n *fhir.Node) {
-	reference := n.Text // a canonical or uri
-	if n.Kind == fhir.Object {
+	reference := ""
+	switch n.Kind {
+	case fhir.String: // a canonical or uri
+		reference = n.Text
+	case fhir.Object:
 		reference = textOf(n, "reference")
 	}
 	if reference == "" || strings.HasPrefix(reference, "#") {

@@ -91,11 +91,13 @@ func TestReplies(t *testing.T) {
 			"MSH|^~\\&|EHR||LAB||20260105133700.123+0000||ACK|P1|P|2.5.1\rMSA|AA|1\r",
 		},
 		"no header": {
-			"hello", message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Where: "MSH", Code: 100, Text: "no header"}}},
+			"hello",
+			message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Where: "MSH", Code: 100, Text: "no header"}}},
 			"MSH|^~\\&|||||20260105133700.123+0000||ACK|P1|P|2.5.1\rMSA|AE||MSH: no header\rERR||MSH^1|100^Segment sequence error^HL70357|E||||no header\r",
 		},
 		"nothing, and no reason": {
-			"", message.Answer{Code: message.Rejected},
+			"",
+			message.Answer{Code: message.Rejected},
 			"MSH|^~\\&|||||20260105133700.123+0000||ACK|P1|P|2.5.1\rMSA|AR||not accepted\rERR|||207^Application internal error^HL70357|E||||not accepted\r",
 		},
 		"a batch of one": {
