@@ -2,6 +2,7 @@
 # Generates what is made from code and says what was not up to date.
 set -euo pipefail
 before=$(git status --porcelain -- . ; git diff | sha256sum)
+go mod tidy
 go generate ./...
 after=$(git status --porcelain -- . ; git diff | sha256sum)
 if [ "$before" != "$after" ]; then

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +67,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("bundle is %+v", bundle)
 		}
 		for _, e := range bundle.Entry {
-			if !strings.HasPrefix(e.FullURL, "urn:uuid:") || e.Request.Method != "POST" || e.Request.URL != e.Resource.ResourceType {
+			if !strings.HasPrefix(e.FullURL, "urn:uuid:") || e.Request.Method != http.MethodPost || e.Request.URL != e.Resource.ResourceType {
 				t.Errorf("entry is %+v", e)
 			}
 		}

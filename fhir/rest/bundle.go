@@ -69,7 +69,6 @@ type item struct {
 	resource *fhir.Node
 	current  store.Resource
 	found    bool // a conditional create found this resource: nothing is written
-	response *fhir.Node
 }
 
 // transaction does all entries or none, in one commit. When another writer came

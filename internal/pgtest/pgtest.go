@@ -127,9 +127,9 @@ func startCluster() (*Cluster, error) {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	data := filepath.Join(folder, "data")
-	make := exec.CommandContext(context.Background(), initdb, "-D", data, "-U", "plexus", "-A", "trust", "-E", "UTF8", "--no-locale")
-	make.SysProcAttr, make.Dir = as, folder
-	if out, err := make.CombinedOutput(); err != nil {
+	create := exec.CommandContext(context.Background(), initdb, "-D", data, "-U", "plexus", "-A", "trust", "-E", "UTF8", "--no-locale")
+	create.SysProcAttr, create.Dir = as, folder
+	if out, err := create.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out))), os.RemoveAll(folder))
 	}
 	var last error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -131,7 +132,7 @@ func TestCorpusOfCharacterSets(t *testing.T) {
 		m := parsed(t, string(raw))
 		for i := range m.Len() {
 			for _, f := range m.Segment(i).AppendFields(nil) {
-				if text := f.Text(); !utf8.ValidString(text) || bytes.ContainsRune([]byte(text), utf8.RuneError) {
+				if text := f.Text(); !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 					t.Errorf("%s: %s holds what is no text", filepath.Base(file), m.Segment(i).Name())
 				}
 			}

@@ -1,6 +1,7 @@
 package relational
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -110,9 +111,10 @@ func headsOf(sets []WriteSet) ([]*head, error) {
 	var heads []*head
 	seen := map[string]bool{}
 	for i := range sets {
-		for j := range sets[i].Writes {
-			w := &sets[i].Writes[j]
-			h := &head{w: w, set: &sets[i], rtype: definitions.Number(w.Type)}
+		set := &sets[i]
+		for j := range set.Writes {
+			w := &set.Writes[j]
+			h := &head{w: w, set: set, rtype: definitions.Number(w.Type)}
 			if h.rtype == 0 {
 				return nil, fmt.Errorf("%s is no resource type", w.Type)
 			}
@@ -409,7 +411,7 @@ func sortKeys(args []any) []any {
 	slices.SortFunc(list, func(a, b triple) int {
 		x, _ := a[1].([]byte)
 		y, _ := b[1].([]byte)
-		return strings.Compare(string(x), string(y))
+		return bytes.Compare(x, y)
 	})
 	out := args[:0:0]
 	for _, t := range list {

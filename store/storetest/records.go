@@ -182,12 +182,12 @@ func identities(t *testing.T, s store.Store) {
 	})
 }
 
-func clause(typ, code string, shape store.Shape, any ...store.Match) store.Clause {
+func clause(typ, code string, shape store.Shape, matches ...store.Match) store.Clause {
 	p, ok := definitions.FindParam(typ, code)
 	if !ok {
 		panic("no parameter " + typ + "." + code)
 	}
-	return store.Clause{Param: p.Row, Shape: shape, Any: any}
+	return store.Clause{Param: p.Row, Shape: shape, Any: matches}
 }
 
 func find(t *testing.T, s store.Store, typ string, where ...store.Clause) []string {
@@ -207,7 +207,7 @@ func find(t *testing.T, s store.Store, typ string, where ...store.Clause) []stri
 
 // searches compares every shape with a walk over the data itself.
 func searches(t *testing.T, s store.Store) {
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // data of a test
+	random := rand.New(rand.NewPCG(7, 7))
 	families := []string{"Abel", "Ábelson", "Müller", "mull", "O'Hara; DROP TABLE", "50%_off"}
 	type obs struct {
 		id, patient, system, code, status, day string

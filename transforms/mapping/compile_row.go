@@ -102,7 +102,7 @@ func (c *compiler) refRow(out *crow, s source, w *targetWalk) *crow {
 		return len(v.many) > 0
 	}
 	out.emit = func(r *run, _ *frame, v *val, parent, name int32) bool {
-		to, err := strconv.Atoi(v.text)
+		to, err := strconv.ParseInt(v.text, 10, 32)
 		if err != nil {
 			return false
 		}
@@ -278,7 +278,7 @@ func (b *rowBuilder) named() bool {
 		b.out.name = b.c.member(strings.TrimSuffix(elem.name, "[x]")+title(b.typ), b.w.out.last.name)
 		return true
 	}
-	if !elem.allows(b.typ) && !(primitive(b.typ) && primitive(elem.types[0])) {
+	if !elem.allows(b.typ) && (!primitive(b.typ) || !primitive(elem.types[0])) {
 		b.wrong("%s is %s, not %s", elem.name, article(elem.types[0]), b.typ)
 		return false
 	}

@@ -256,7 +256,7 @@ func (s *selection) cond() cond {
 }
 
 func (p *conditionParser) constant() (string, error) {
-	if p.kind != 's' && !(p.kind == 'w' && isNumber(p.token)) {
+	if p.kind != 's' && (p.kind != 'w' || !isNumber(p.token)) {
 		return "", fmt.Errorf("%q is not a constant; texts stand in quotes", p.token)
 	}
 	text := p.token
@@ -313,8 +313,8 @@ func (p *conditionParser) call() (getter, error) {
 func (p *conditionParser) length() (cond, error) {
 	rest := p.text
 	many := false
-	if close := strings.IndexByte(rest, ')'); close >= 0 {
-		many = strings.HasSuffix(strings.TrimSpace(rest[:close]), "[*]")
+	if inside, _, closed := strings.Cut(rest, ")"); closed {
+		many = strings.HasSuffix(strings.TrimSpace(inside), "[*]")
 	}
 	get, err := p.call()
 	if err != nil {

@@ -3,6 +3,7 @@ package mapping
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -140,9 +141,8 @@ func (r *run) candidate(keys []string, resource string, c *candidate, f *frame, 
 		return r.finishKey(keys, c, append(head, tail...)), fallback
 	}
 	for _, key := range above {
-		whole := append(head, tail[:split]...)
+		whole := slices.Concat(head, tail[:split])
 		whole = append(appendPart(whole, key), tail[split:]...)
-		r.head = whole[:0]
 		keys = r.finishKey(keys, c, whole)
 	}
 	return keys, fallback

@@ -3,7 +3,6 @@ package mapping
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io/fs"
 	"path"
 	"sort"
@@ -318,6 +317,3 @@ func (lib *library) messageMaps(family string) []*definition {
 	}
 	return out
 }
-
-// file names a map for errors.
-func (d *definition) file() string { return fmt.Sprintf("%s:%d", d.at.file, d.at.line) }

@@ -131,7 +131,8 @@ func (r *run) resourceOf(m *cmap, f *frame) int32 {
 
 // cacheKey is the map and the bytes it would read.
 func (r *run) cacheKey(m *cmap, f *frame) string {
-	key := append(r.scratch[:0], m.name...)
+	key := r.scratch[:0]
+	key = append(key, m.name...)
 	add := func(v *val) {
 		key = append(key, 0)
 		if v.level == noLevel {

@@ -61,14 +61,14 @@ func parseCursor(text string) (cursor, error) {
 	}
 	c.field, rest = field, rest[end:]
 	if strings.HasPrefix(rest, "[") {
-		close := strings.IndexByte(rest, ']')
-		if close < 0 {
+		inside, after, closed := strings.Cut(rest[1:], "]")
+		if !closed {
 			return bad("] is missing")
 		}
-		if err := c.selector(rest[1:close]); err != nil {
+		if err := c.selector(inside); err != nil {
 			return bad(err.Error())
 		}
-		rest = rest[close+1:]
+		rest = after
 	}
 	if rest == "" {
 		return c, nil

@@ -75,11 +75,11 @@ func (m *cmap) run(r *run, f *frame, into int32) bool {
 }
 
 func runTargets(r *run, f *frame, into int32, targets []*ctarget, constants bool) bool {
-	real, nodes := r.real, len(r.nodes)
+	before, nodes := r.real, len(r.nodes)
 	for _, t := range targets {
 		t.run(r, f, into)
 	}
-	return r.real != real || constants && len(r.nodes) > nodes
+	return r.real != before || constants && len(r.nodes) > nodes
 }
 
 type stepMode uint8

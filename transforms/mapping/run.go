@@ -203,17 +203,17 @@ func (r *run) planScope(e *env) {
 func (r *run) planMaking(e *env, m *cmaking) {
 	decl := make([]segment, len(m.decl))
 	if !m.each {
-		any := false
+		anchored := false
 		for i, name := range m.decl {
 			for j := range e.own {
 				if e.own[j].Name() == name {
 					decl[i] = e.own[j]
-					any = any || m.anchors[i]
+					anchored = anchored || m.anchors[i]
 					break
 				}
 			}
 		}
-		if any {
+		if anchored {
 			r.instance(e, m, decl)
 		}
 		return
