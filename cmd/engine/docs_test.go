@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,4 +36,82 @@ func TestDrawingOfStates(t *testing.T) {
 	if want := strings.Join(drawing, "\n"); !strings.Contains(string(page), want) {
 		t.Errorf("docs/line.md does not hold the drawing of message/state.go:\n%s", want)
 	}
+}
+
+var (
+	createTable = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n?\)[^;()]*;`)
+	tableRow    = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*) \\|")
+	quoted      = regexp.MustCompile("`(\\w+)`")
+)
+
+// TestTablesAreDescribed holds the tables and columns of docs/store.md equal to
+// those of both databases' migrations.
+func TestTablesAreDescribed(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "store.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := map[string][]string{}
+	_, tables, _ := strings.Cut(string(page), "## Journal")
+	for _, row := range tableRow.FindAllStringSubmatch(tables, -1) {
+		described[row[1]] = nil
+		for _, column := range quoted.FindAllStringSubmatch(row[2], -1) {
+			described[row[1]] = append(described[row[1]], column[1])
+		}
+	}
+	existing := map[string]map[string]bool{}
+	for _, dialect := range []string{"sqlite", "postgres"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", "store", dialect, "migrations", "*.sql"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no migrations of %s: %v", dialect, err)
+		}
+		for _, file := range files {
+			sql, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range createTable.FindAllStringSubmatch(string(sql), -1) {
+				if existing[table[1]] == nil {
+					existing[table[1]] = map[string]bool{}
+				}
+				for _, column := range columnsOf(table[2]) {
+					existing[table[1]][column] = true
+					if !slices.Contains(described[table[1]], column) {
+						t.Errorf("docs/store.md: %s.%s of %s is not described", table[1], column, dialect)
+					}
+				}
+			}
+		}
+	}
+	if len(existing) < 20 {
+		t.Fatalf("only %d tables were found in the migrations", len(existing))
+	}
+	for table, columns := range described {
+		for _, column := range columns {
+			if !existing[table][column] {
+				t.Errorf("docs/store.md: there is no %s.%s", table, column)
+			}
+		}
+	}
+}
+
+// columnsOf cuts what stands between the brackets of CREATE TABLE at commas
+// outside of brackets and returns the first word of each part.
+func columnsOf(inside string) []string {
+	var out []string
+	depth, from := 0, 0
+	for i := 0; i <= len(inside); i++ {
+		switch {
+		case i == len(inside) || inside[i] == ',' && depth == 0:
+			if words := strings.Fields(inside[from:i]); len(words) > 1 && words[0] != "PRIMARY" && words[0] != "UNIQUE" {
+				out = append(out, words[0])
+			}
+			from = i + 1
+		case inside[i] == '(':
+			depth++
+		case inside[i] == ')':
+			depth--
+		}
+	}
+	return out
 }

@@ -288,7 +288,12 @@ func moveLog(ctx context.Context, r runner) (left int, err error) {
 func (s *Store) Failed() <-chan struct{} { return s.writer.failed }
 
 // Survives says what a commit survives.
-func (s *Store) Survives() string { return "loss of power on this machine" }
+func (s *Store) Survives() string {
+	if s.options.Unsafe {
+		return "death of the process"
+	}
+	return "loss of power on this machine"
+}
 
 // Close waits for the writer to finish what was asked of it and closes the
 // files.

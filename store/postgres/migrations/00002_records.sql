@@ -1,6 +1,5 @@
 -- +goose Up
 -- Times are microseconds since 1970 UTC; rtype and pid are numbers of fhir/definitions.
-CREATE TABLE code_system (sid bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, uri text COLLATE "C" NOT NULL UNIQUE);
 
 CREATE TABLE resource (
   rid bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant bigint NOT NULL DEFAULT 0, rtype bigint NOT NULL, id text COLLATE "C" NOT NULL, version bigint NOT NULL,

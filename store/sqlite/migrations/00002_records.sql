@@ -1,6 +1,5 @@
 -- +goose Up
 -- Times are microseconds since 1970 UTC; rtype and pid are numbers of fhir/definitions.
-CREATE TABLE code_system (sid INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE);
 
 CREATE TABLE resource (
   rid INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL DEFAULT 0, rtype INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
