@@ -368,6 +368,16 @@ func numbers(c *store.Clause, value string) error {
 		switch p {
 		case "lt", "le", "gt", "ge", "sa", "eb": // the number itself, not its precision
 			m.Low, m.High = d.Text('f'), d.Text('f')
+		case "ap": // within a tenth of it
+			tenth := apd.New(0, 0).Abs(d)
+			tenth.Exponent--
+			if _, err := ctx.Sub(low, d, tenth); err != nil {
+				return bad("a number is out of range")
+			}
+			if _, err := ctx.Add(high, d, tenth); err != nil {
+				return bad("a number is out of range")
+			}
+			m.Prefix, m.Low, m.High = "", low.Text('f'), high.Text('f')
 		}
 		if len(parts) > 3 {
 			return bad("a quantity is number|system|code")

@@ -391,6 +391,7 @@ func TestSearchAPI(t *testing.T) {
 		"Observation?value-quantity=5.2":                               1,
 		"Observation?value-quantity=gt5.2":                             3,
 		"Observation?value-quantity=5||g":                              5,
+		"Observation?value-quantity=ap4.7":                             2,
 		"Observation?date=2026-01-02":                                  1,
 		"Observation?patient=p1&_include=Observation:subject":          2,
 		"Patient?_id=p1&_revinclude=Observation:patient":               2,
