@@ -4,6 +4,7 @@ package connectors
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -30,8 +31,10 @@ type Source interface {
 // as the destination has connections.
 type Destination interface {
 	// Send sends the payload as it stands, under the delivery's control id,
-	// and returns what the peer answered. No error: accepted. Otherwise the
-	// kind of the error is the class of delivery.md §7; Down only if no byte left.
+	// and returns what the peer answered, also beside an error if it answered
+	// at all. No error: accepted. Otherwise the error is a *message.Failure
+	// whose kind is the class of delivery.md §7; Down only if no byte left. A
+	// repeat of a delivery is sent under the same id with the same bytes.
 	Send(context.Context, *message.Delivery) (message.Reply, error)
 	Close() error
 }
@@ -46,6 +49,10 @@ type Environment struct {
 	// Receiving is called by a source each time it has become able to receive
 	// (its address is bound); nil when nobody asks.
 	Receiving func()
+	// Split yields the messages of a file or body that may hold several, at
+	// most Size bytes each, and stops at take's first error; nil when the
+	// channel's format has no such files: the whole is one message.
+	Split func(r io.Reader, take func(raw []byte) error) error
 	// Folder is the folder of the configuration file: relative file names in
 	// options start there.
 	Folder string
@@ -75,6 +82,18 @@ type DestinationOptions interface {
 	Validate() []Problem
 	// Open makes the destination. It connects when it is first used.
 	Open(Environment) (Destination, error)
+	// Limits bound its sends.
+	Limits() SendLimits
+}
+
+// SendLimits bound the sends of a destination.
+type SendLimits struct {
+	// Connections is how many calls of Send go on at once.
+	Connections int
+	// Timeout is how long one call may take, its connecting included. Send
+	// holds to it; a new owner of the route waits as long before it repeats
+	// a send that another engine may still be at.
+	Timeout time.Duration
 }
 
 // A Problem is what is wrong with an option.

@@ -3,6 +3,7 @@ package message
 import (
 	"errors"
 	"strconv"
+	"time"
 )
 
 // Kind says what a failure leads to. It decides; no text is parsed, ever.
@@ -32,7 +33,10 @@ type Failure struct {
 	Offset int
 	// Code is the HL7 table 0357 code that fits; 0 when none was chosen.
 	Code int
-	Err  error
+	// After is how long the peer asked to wait before the next try; 0 when it
+	// did not say.
+	After time.Duration
+	Err   error
 }
 
 // Error gives place and reason.

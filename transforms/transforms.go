@@ -26,6 +26,14 @@ type Drafter interface {
 	Drafts() []fhir.Draft
 }
 
+// A Stamper is a Document that was made here and leaves under an identity of
+// ours: the control id and time of its header (MSH-10 and MSH-7) are set when
+// its delivery is made, before it is encoded. What passes through as it was
+// received is no Stamper and keeps its sender's.
+type Stamper interface {
+	Stamp(control string, at time.Time)
+}
+
 // An Explainer is a Document that knows where its parts came from.
 type Explainer interface {
 	// Provenance lists every value of the output in its order.
