@@ -104,7 +104,7 @@ func (l *Line) lease(ctx context.Context, unit string) (store.Lease, error) {
 	if held := l.leases[unit]; held != nil {
 		return held, nil
 	}
-	lease, err := l.options.Store.TakeOver(ctx, unit)
+	lease, err := l.options.Store.TakeOver(ctx, unit, 0)
 	if err != nil {
 		return nil, err
 	}

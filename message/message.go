@@ -61,6 +61,10 @@ type Message struct {
 	// RoutesVersion is the version of the configuration that recorded it.
 	RoutesVersion string
 
+	// Via are the names of the channels it came through inside of the engine,
+	// the first one first, with blanks between; empty when a peer sent it.
+	Via string
+
 	// Doc is the parsed content. Steps of a channel replace it; Raw stays.
 	Doc Document
 }
@@ -90,6 +94,8 @@ type Header struct {
 // A Delivery is one payload to be sent by one route. It is made once, in T2;
 // its payload and control id do not change afterwards.
 type Delivery struct {
+	// N is the number of its row, which orders those of one position.
+	N       int64
 	ID      string
 	Message int64 // messages.seq
 	Run     int
@@ -105,6 +111,8 @@ type Delivery struct {
 	// Attempts counts sends begun.
 	Attempts int
 	Started  time.Time
+	// Answered is when the last answer was written.
+	Answered time.Time
 	// MaybeSent is true when bytes may have left in an attempt whose answer
 	// is not known.
 	MaybeSent bool
@@ -112,7 +120,10 @@ type Delivery struct {
 	Late    bool
 	Control string
 	Payload []byte
-	Answer  []byte
+	// Original: the payload is the message as it was received, which stands in
+	// the journal once.
+	Original bool
+	Answer   []byte
 }
 
 // A Reply is what goes back to a peer, or what a peer answered.

@@ -79,6 +79,9 @@ type Write struct {
 	// another resource owns is ErrConflict.
 	Keys     []string
 	SourceAt time.Time
+	// Starts are messages that this version starts; they are recorded with it
+	// if it changes anything. The store fills them in by its Trigger.
+	Starts []Intake
 }
 
 // Shape is the shape of a search parameter's index rows.

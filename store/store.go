@@ -59,10 +59,17 @@ type Journal interface {
 	// caller has set ID, Channel, Header, State (Stored or Refused), Reason,
 	// Answer and Raw (or Body, by Intake.Chunks).
 	Record(ctx context.Context, in Intake) (Entry, error)
-	// TakeOver is T5: unit is owned by this engine under a new epoch.
-	TakeOver(ctx context.Context, unit string) (Lease, error)
-	// Operate is T6: reprocess, drop, pause, resume; who and why.
+	// TakeOver is T5: unit is owned by this engine under a new epoch. What
+	// was being sent is waiting again, maybe sent; where another engine may
+	// still be at it, it is due after grace. ErrOwned when an engine that is
+	// alive owns it.
+	TakeOver(ctx context.Context, unit string, grace time.Duration) (Lease, error)
+	// Operate is T6: what an operator has decided; who and why. ErrNotFound,
+	// ErrNotStored, ErrNotWaiting, ErrOvertaken, ErrTaken.
 	Operate(ctx context.Context, o Order) error
+	// Start says who makes the messages that written resources start. It is
+	// called before anything is written.
+	Start(t Trigger)
 }
 
 // MaxChunk is the largest part of a body in bytes; bodies above it are kept in
@@ -114,6 +121,16 @@ type Lease interface {
 	// ErrNotStored: somebody has finished, dropped or reprocessed it.
 	// ErrConflict: a write's expectation did not hold.
 	Finish(ctx context.Context, o Outcome) error
+	// Claim is T3: the delivery is sending, and is returned with its payload.
+	// ErrNotWaiting: an operator was first.
+	Claim(ctx context.Context, n int64) (message.Delivery, error)
+	// Answer is T4, and T3 of next in the same commit: next is returned with
+	// its payload; N is 0 when there is no next or it is not waiting any more.
+	// After an error neither happened.
+	Answer(ctx context.Context, a Answer, next int64) (message.Delivery, error)
+	// Valid reports whether something may be started under the lease: it is
+	// false shortly before another engine may take the unit over.
+	Valid() bool
 	// Release hands the unit back.
 	Release(ctx context.Context) error
 }
@@ -127,10 +144,17 @@ type Outcome struct {
 	Answer message.Answer
 	// Writes are the effects in the FHIR store.
 	Writes []Write
-	// Deliveries have ID, Unit, Part, Key, Key2, Control and Payload set.
+	// Deliveries have ID, Unit, Part, Key, Key2, Late, Control and Payload or
+	// Original set.
 	Deliveries []message.Delivery
-	Events     []Event
-	Worklist   []WorkItem
+	// Intakes are messages of other channels that this one becomes.
+	Intakes []Intake
+	// Alias, if it is not empty, is the key that was merged into Survivor.
+	Alias, Survivor string
+	// Via are the channels it came through, this one included.
+	Via      string
+	Events   []Event
+	Worklist []WorkItem
 	// Actor is who the audit row names: "channel:lab-results".
 	Actor string
 }
@@ -163,11 +187,16 @@ type Order struct {
 	// Action is one of the Act constants.
 	Action string
 	// Message is the id of the message concerned; Unit the unit to be held or
-	// resumed.
-	Message string
-	Unit    string
-	Who     string
-	Why     string
+	// resumed; Delivery the id of the delivery concerned, To the unit it is
+	// moved to.
+	Message  string
+	Unit     string
+	Delivery string
+	To       string
+	// Late sends a delivery although younger ones of its key have arrived.
+	Late bool
+	Who  string
+	Why  string
 }
 
 // The actions of an operator.
@@ -176,6 +205,11 @@ const (
 	ActDrop      = "drop"      // stored or parked → dropped
 	ActPause     = "pause"     // the unit is held
 	ActResume    = "resume"
+
+	ActRetry        = "retry"         // a delivery: parked → waiting, at the end of its key
+	ActPark         = "park"          // waiting → parked
+	ActMove         = "move"          // waiting or parked → waiting in another route
+	ActDropDelivery = "drop delivery" // waiting or parked → dropped
 )
 
 // Work reads what an owner schedules from and what people look at.
@@ -194,6 +228,26 @@ type Work interface {
 	Trace(ctx context.Context, seq int64) ([]Event, error)
 	// Ledger counts messages by channel and state.
 	Ledger(ctx context.Context) ([]Count, error)
+	// Open lists the waiting deliveries of a unit after (pos, n), in that
+	// order, without payload. Their keys are those of the survivors of merges.
+	Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error)
+	// OpenOf lists the waiting deliveries that carry a key, the oldest first.
+	OpenOf(ctx context.Context, unit, key string, limit int) ([]message.Delivery, error)
+	// Floor is the smallest seq of channel that is still stored; when none is,
+	// one above the largest seq there is.
+	Floor(ctx context.Context, channel string) (int64, error)
+	// Queues lists the routes that have or had deliveries.
+	Queues(ctx context.Context) ([]QueueState, error)
+	// Deliveries lists deliveries without payload, in the order they were made.
+	Deliveries(ctx context.Context, f DeliveryFilter) ([]message.Delivery, error)
+	// FindDelivery returns the delivery with this id, or whose id begins so if
+	// there is only one, with payload and answer. ErrNotFound otherwise.
+	FindDelivery(ctx context.Context, id string) (message.Delivery, error)
+	// Overtaken reports whether a delivery of a message younger than seq has
+	// arrived under the key.
+	Overtaken(ctx context.Context, unit, key string, seq int64) (bool, error)
+	// Elsewhere lists the units that other engines own which are alive.
+	Elsewhere(ctx context.Context) (map[string]bool, error)
 	// Held returns the reasons of the units that an operator holds.
 	Held(ctx context.Context) (map[string]string, error)
 	// Worklist returns the open items, the newest first.

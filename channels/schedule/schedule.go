@@ -3,10 +3,15 @@
 // made from them and may be thrown away.
 package schedule
 
+import "slices"
+
 // An Item is something to be done under one or two keys.
 type Item struct {
-	// Seq is the place in received order.
+	// Seq names the item.
 	Seq int64
+	// Pos is the place in received order; items of one place follow each other
+	// by Seq. 0: Seq is the place too.
+	Pos int64
 	// Run tells an item that an operator has handed in again from the same
 	// item before.
 	Run int
@@ -18,11 +23,16 @@ type Item struct {
 // A Schedule holds the items known and says which may start. It is used by one
 // goroutine. Limits bound its memory whatever the backlog.
 type Schedule struct {
+	// Floor, if it is above 0, keeps items from starting whose place is not
+	// below it: older ones may still come to be known.
+	Floor int64
+
 	limit, perKey int
 	items         map[int64]*entry
-	keys          map[string][]*entry // of each key, in the order of seq
-	turned        map[string]struct{} // keys of which this pass has left items out
-	ready         []*entry            // a heap by seq of entries that may start
+	keys          map[string][]*entry // of each key, in order
+	turned        map[string]struct{} // keys of which items were left out
+	lacking       map[string]struct{} // those among them of which none is held
+	ready         []*entry            // a heap by place of entries that may start
 }
 
 type entry struct {
@@ -35,7 +45,7 @@ type entry struct {
 // New returns a schedule that holds at most limit items, at most perKey of one
 // key: followers of a key that is held up must not fill it.
 func New(limit, perKey int) *Schedule {
-	return &Schedule{limit: limit, perKey: perKey, items: map[int64]*entry{}, keys: map[string][]*entry{}, turned: map[string]struct{}{}}
+	return &Schedule{limit: limit, perKey: perKey, items: map[int64]*entry{}, keys: map[string][]*entry{}, turned: map[string]struct{}{}, lacking: map[string]struct{}{}}
 }
 
 // Len is the number of items held, running ones too.
@@ -47,9 +57,42 @@ func (s *Schedule) Room() bool { return len(s.items) < s.limit }
 // Ready is the number of items that may start now.
 func (s *Schedule) Ready() int { return len(s.ready) }
 
-// Begin starts a pass over the rows: items are then offered by Add from the
-// oldest open one on, in ascending order.
-func (s *Schedule) Begin() { clear(s.turned) }
+// Begin starts a pass over all rows: items are then offered by Add from the
+// oldest open one on, in ascending order. Who reads on from where the last pass
+// ended does not call it, and brings in what was left out by Lacking.
+func (s *Schedule) Begin() {
+	clear(s.turned)
+	clear(s.lacking)
+}
+
+// Lacking lists the keys of which items were left out and none is held any
+// more: the oldest of each are to be offered again, after Return.
+func (s *Schedule) Lacking() []string {
+	keys := make([]string, 0, len(s.lacking))
+	for k := range s.lacking {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Return says that the items of a key that were left out are offered now, from
+// the oldest open one on.
+func (s *Schedule) Return(key string) {
+	delete(s.turned, key)
+	delete(s.lacking, key)
+}
+
+// LeaveOut says that there are items of a key that were not offered.
+func (s *Schedule) LeaveOut(key string) {
+	s.turned[key] = struct{}{}
+	if len(s.keys[key]) == 0 {
+		s.lacking[key] = struct{}{}
+	}
+}
+
+// Has reports whether an item is held.
+func (s *Schedule) Has(seq int64) bool { return s.items[seq] != nil }
 
 // Add offers an item. It reports false when the item was not taken because
 // there is no room for it or its key: it is offered again by a later pass, and
@@ -61,11 +104,14 @@ func (s *Schedule) Add(i Item) bool {
 	}
 	two := i.Key2 != "" && i.Key2 != i.Key
 	if len(s.items) >= s.limit || s.full(i.Key) || (two && s.full(i.Key2)) {
-		s.turned[i.Key] = struct{}{}
+		s.LeaveOut(i.Key)
 		if two {
-			s.turned[i.Key2] = struct{}{}
+			s.LeaveOut(i.Key2)
 		}
 		return false
+	}
+	if i.Pos == 0 {
+		i.Pos = i.Seq
 	}
 	e := &entry{Item: i}
 	s.items[i.Seq] = e
@@ -84,6 +130,9 @@ func (s *Schedule) TurnedAway() bool { return len(s.turned) > 0 }
 // reports false when none may.
 func (s *Schedule) Next() (Item, bool) {
 	for len(s.ready) > 0 {
+		if s.Floor > 0 && s.ready[0].Pos >= s.Floor {
+			return Item{}, false
+		}
 		e := s.pop()
 		e.queued = false
 		if e.gone || e.running || !s.free(e) {
@@ -109,6 +158,93 @@ func (s *Schedule) Done(seq int64) {
 	}
 }
 
+// Handover ends the running item seq and returns in the same step what may
+// follow it: the oldest that may start, its own successors among it. When that
+// is one of another key, or none, the keys of seq stay held and kept is true:
+// Done frees them once the end of seq is durable. When it is a successor the
+// two are to become durable together.
+func (s *Schedule) Handover(seq int64) (next Item, ok, kept bool) {
+	e := s.items[seq]
+	if e == nil {
+		next, ok = s.Next()
+		return next, ok, false
+	}
+	var follower *entry
+	for _, key := range []string{e.Key, e.Key2} {
+		line := s.keys[key]
+		if len(line) > 1 && line[0] == e && s.freeAfter(line[1], e) && (follower == nil || line[1].before(follower)) {
+			follower = line[1]
+		}
+	}
+	for len(s.ready) > 0 && (s.ready[0].gone || s.ready[0].running || !s.free(s.ready[0])) {
+		s.pop().queued = false
+	}
+	if follower == nil || (s.Floor > 0 && follower.Pos >= s.Floor) || (len(s.ready) > 0 && s.ready[0].before(follower)) {
+		next, ok = s.Next()
+		return next, ok, true
+	}
+	follower.running = true
+	s.Done(seq)
+	return follower.Item, true, false
+}
+
+// freeAfter reports whether f may start once e has ended.
+func (s *Schedule) freeAfter(f, e *entry) bool {
+	if f.running {
+		return false
+	}
+	for _, key := range []string{f.Key, f.Key2} {
+		if key == "" && f.Key != "" {
+			continue
+		}
+		line := s.keys[key]
+		if len(line) > 0 && line[0] == e {
+			line = line[1:]
+		}
+		if len(line) == 0 || line[0] != f {
+			return false
+		}
+		for _, w := range line[1:] {
+			if w.running {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Fold puts the items of a key that was merged into the line of the survivor.
+func (s *Schedule) Fold(old, survivor string) {
+	if old == survivor {
+		return
+	}
+	if _, turned := s.turned[old]; turned {
+		s.LeaveOut(survivor)
+		s.Return(old)
+	}
+	line := s.keys[old]
+	delete(s.keys, old)
+	for _, e := range line {
+		if e.Key == old {
+			e.Key = survivor
+		}
+		if e.Key2 == old {
+			e.Key2 = survivor
+		}
+		if !s.in(e, survivor) {
+			s.join(e, survivor)
+		}
+	}
+	if line := s.keys[survivor]; len(line) > 0 {
+		delete(s.lacking, survivor)
+		s.offer(line[0])
+	}
+}
+
+func (s *Schedule) in(e *entry, key string) bool {
+	return slices.Contains(s.keys[key], e)
+}
+
 // Again puts a running item back to the head of its keys: it may start again.
 func (s *Schedule) Again(seq int64) {
 	if e := s.items[seq]; e != nil && e.running {
@@ -125,11 +261,17 @@ func (s *Schedule) full(key string) bool {
 	return len(s.keys[key]) >= s.perKey
 }
 
-// join puts e into the line of a key, in the order of seq.
+// before reports whether e comes before f in received order.
+func (e *entry) before(f *entry) bool {
+	return e.Pos < f.Pos || (e.Pos == f.Pos && e.Seq < f.Seq)
+}
+
+// join puts e into the line of a key, in order.
 func (s *Schedule) join(e *entry, key string) {
+	delete(s.lacking, key)
 	line := s.keys[key]
 	at := len(line)
-	for at > 0 && line[at-1].Seq > e.Seq {
+	for at > 0 && e.before(line[at-1]) {
 		at--
 	}
 	line = append(line, nil)
@@ -149,6 +291,9 @@ func (s *Schedule) leave(e *entry, key string) {
 	}
 	if len(line) == 0 {
 		delete(s.keys, key)
+		if _, turned := s.turned[key]; turned {
+			s.lacking[key] = struct{}{}
+		}
 		return
 	}
 	s.keys[key] = line
@@ -185,7 +330,7 @@ func (s *Schedule) push(e *entry) {
 	s.ready = append(s.ready, e)
 	for i := len(s.ready) - 1; i > 0; {
 		parent := (i - 1) / 2
-		if s.ready[parent].Seq <= s.ready[i].Seq {
+		if !s.ready[i].before(s.ready[parent]) {
 			break
 		}
 		s.ready[parent], s.ready[i] = s.ready[i], s.ready[parent]
@@ -204,10 +349,10 @@ func (s *Schedule) pop() *entry {
 		if child >= last {
 			break
 		}
-		if child+1 < last && s.ready[child+1].Seq < s.ready[child].Seq {
+		if child+1 < last && s.ready[child+1].before(s.ready[child]) {
 			child++
 		}
-		if s.ready[i].Seq <= s.ready[child].Seq {
+		if !s.ready[child].before(s.ready[i]) {
 			break
 		}
 		s.ready[i], s.ready[child] = s.ready[child], s.ready[i]

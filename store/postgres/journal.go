@@ -278,9 +278,9 @@ func insertFresh(ctx context.Context, p pgx.Tx, fresh []*record, led *relational
 }
 
 // TakeOver is T5.
-func (s *Store) TakeOver(ctx context.Context, unit string) (store.Lease, error) {
+func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
 	l := &lease{store: s, unit: unit, owner: *s.owner.Load()}
-	err := s.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
+	err := s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
 		var now int64
 		rows, err := t.Query(ctx, `SELECT `+clock)
 		if err != nil {
@@ -292,7 +292,7 @@ func (s *Store) TakeOver(ctx context.Context, unit string) (store.Lease, error) 
 		if err := errors.Join(err, rows.Close()); err != nil {
 			return err
 		}
-		l.epoch, err = relational.TakeOver(ctx, t, unit, l.owner, time.UnixMicro(now))
+		l.epoch, err = relational.TakeOver(ctx, t, unit, l.owner, time.UnixMicro(now), grace, led)
 		return err
 	})
 	if err != nil {
@@ -310,15 +310,20 @@ func (s *Store) Operate(ctx context.Context, o store.Order) error {
 
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
-	err = s.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now())
+	relational.Triggered(s.trigger, writes, "")
+	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
+		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now(), led)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	relational.Started(s.trigger, writes, nil)
 	return out, nil
 }
+
+// Start says who makes the messages that written resources start.
+func (s *Store) Start(t store.Trigger) { s.trigger = t }
 
 // finisher groups outcomes over one connection.
 func (s *Store) finisher(ctx context.Context, shard int) {
@@ -372,7 +377,7 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 			}
 		}
 		if len(sets) > 0 {
-			if err := relational.ApplyWrites(ctx, t, sets); err != nil {
+			if err := relational.ApplyWrites(ctx, t, sets, led); err != nil {
 				return err
 			}
 		}
@@ -414,6 +419,7 @@ func (l *lease) Began(ctx context.Context, seq int64) error {
 // Finish is T2.
 func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	now := l.store.options.Now()
+	relational.Triggered(l.store.trigger, o.Writes, o.Via)
 	out := &outcome{
 		lease: l, finished: relational.FinishedOf(&o, l.unit, now), done: make(chan struct{}),
 		set: relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
@@ -432,6 +438,9 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	}
 	select {
 	case <-out.done:
+		if out.err == nil {
+			relational.Started(l.store.trigger, o.Writes, o.Intakes)
+		}
 		return out.err
 	case <-l.store.ended:
 		return errClosed

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"golang.org/x/sys/unix"
 
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
@@ -47,6 +48,14 @@ type Options struct {
 const (
 	recorders = 2
 	finishers = 2
+	answerers = 2
+)
+
+// How long an engine is taken to be alive after a beat, by the database's
+// clock; it starts nothing in the last part of it.
+const (
+	lifetime = 6 * time.Second
+	lastPart = 1500 * time.Millisecond
 )
 
 // A Store is an open database.
@@ -58,6 +67,9 @@ type Store struct {
 	owner    atomic.Pointer[string]
 	records  chan *record
 	outcomes chan *outcome
+	answers  chan *answer
+	trigger  store.Trigger
+	until    atomic.Int64  // on the boot-time clock, when nothing may be started any more
 	closing  chan struct{} // nothing more is taken
 	ended    chan struct{} // what was taken is done
 	once     sync.Once
@@ -89,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, plain(err)
 	}
 	s := &Store{
-		options: o, pool: pool, records: make(chan *record, 1024), outcomes: make(chan *outcome, 1024),
+		options: o, pool: pool, records: make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
 		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 	if err := s.open(ctx); err != nil {
@@ -121,6 +133,9 @@ func (s *Store) open(ctx context.Context) error {
 	s.running.Go(func() { s.heart(life) })
 	for i := range recorders {
 		s.running.Go(func() { s.recorder(life, i) })
+	}
+	for i := range answerers {
+		s.running.Go(func() { s.answerer(life, 15+i) })
 	}
 	for i := range finishers {
 		s.running.Go(func() { s.finisher(life, 10+i) })
@@ -195,14 +210,47 @@ const clock = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 // beat renews this engine's row by the database's clock.
 func (s *Store) beat(ctx context.Context) error {
 	var dead int64
-	err := s.pool.QueryRow(ctx, `INSERT INTO engines (owner, until) VALUES ($1, `+clock+` + 6000000)
-ON CONFLICT (owner) DO UPDATE SET until = excluded.until RETURNING dead`, *s.owner.Load()).Scan(&dead)
-	if err == nil && dead != 0 {
+	asked := bootTime() // before: the lease is never counted longer than the database does
+	err := s.pool.QueryRow(ctx, `INSERT INTO engines (owner, until) VALUES ($1, `+clock+` + $2)
+ON CONFLICT (owner) DO UPDATE SET until = excluded.until RETURNING dead`, *s.owner.Load(), lifetime.Microseconds()).Scan(&dead)
+	switch {
+	case err != nil:
+		return err
+	case dead != 0:
 		s.options.Log.Warn("another engine has taken over from this one; going on as a new one")
 		s.newOwner()
 		return s.beat(ctx)
 	}
-	return err
+	s.until.Store(int64(asked + lifetime - lastPart))
+	return nil
+}
+
+var started = time.Now()
+
+// bootTime is the clock that also runs while the machine is suspended.
+func bootTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return time.Since(started) // a system without it: the clock that stands still in between
+	}
+	return time.Duration(t.Nano())
+}
+
+// Elsewhere lists the units that other engines own which are alive.
+func (s *Store) Elsewhere(ctx context.Context) (map[string]bool, error) {
+	rows, err := s.pool.Query(ctx, `SELECT u.unit FROM units u JOIN engines e ON e.owner = u.owner WHERE e.dead = 0 AND e.until > `+clock+` AND e.owner <> $1`, *s.owner.Load())
+	if err != nil {
+		return nil, plain(err)
+	}
+	units, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, plain(err)
+	}
+	out := make(map[string]bool, len(units))
+	for _, u := range units {
+		out[u] = true
+	}
+	return out, nil
 }
 
 func (s *Store) heart(ctx context.Context) {
@@ -270,7 +318,7 @@ func plain(err error) error {
 	}
 	for _, ours := range []error{
 		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted,
-		store.ErrUnavailable, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
+		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
 			return err

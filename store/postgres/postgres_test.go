@@ -39,24 +39,24 @@ func TestStore(t *testing.T) {
 func TestOwners(t *testing.T) {
 	dsn := pgtest.Start(t)
 	first, second := open(t, dsn), open(t, dsn)
-	lease, err := first.TakeOver(t.Context(), "lab")
+	lease, err := first.TakeOver(t.Context(), "lab", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.TakeOver(t.Context(), "lab"); !errors.Is(err, store.ErrOwned) {
+	if _, err := second.TakeOver(t.Context(), "lab", 0); !errors.Is(err, store.ErrOwned) {
 		t.Errorf("a unit of an engine that lives was taken: %v", err)
 	}
 	if err := lease.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	taken, err := second.TakeOver(t.Context(), "lab")
+	taken, err := second.TakeOver(t.Context(), "lab", 0)
 	if err != nil || taken.Epoch() <= lease.Epoch() {
 		t.Fatalf("after it was handed back: %v", err)
 	}
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.TakeOver(t.Context(), "lab"); err != nil {
+	if _, err := first.TakeOver(t.Context(), "lab", 0); err != nil {
 		t.Errorf("a unit of an engine that ended: %v", err)
 	}
 	if err := taken.Finish(t.Context(), store.Outcome{}); err == nil {

@@ -57,7 +57,7 @@ func Clean(s string) string {
 type Row struct {
 	ID, Channel, Type, Peer, State, Reason   string
 	Sender, Control, Key, Key2, Version      string
-	Answer, Chunks                           string
+	Answer, Chunks, Via                      string
 	Hash, Body                               []byte
 	Size, Received, Recorded                 int64
 	RefuseClash                              bool
@@ -70,7 +70,7 @@ func RowOf(in *store.Intake, now time.Time) Row {
 	r := Row{
 		ID: m.ID, Channel: m.Channel, Type: Clean(m.Header.Type), Peer: Clean(m.Peer), State: string(m.State), Reason: CleanText(m.Reason),
 		Sender: Clean(m.Header.Sender), Control: Clean(m.Header.Control), Key: Clean(m.Header.Key), Key2: Clean(m.Header.Key2),
-		Version: m.RoutesVersion, Answer: answerJSON(m.Answer), Chunks: in.Chunks,
+		Version: m.RoutesVersion, Answer: answerJSON(m.Answer), Chunks: in.Chunks, Via: m.Via,
 		Hash: m.Header.Hash[:], Body: m.Raw, Size: m.Size, Received: Micros(m.Received), Recorded: Micros(now),
 	}
 	if in.Chunks == "" {
@@ -134,8 +134,8 @@ func answerOf(text string) message.Answer {
 
 const selectIntake = `SELECT seq, id, state, reason, answer, run, hash FROM messages WHERE channel = ? AND sender = ? AND control = ? ORDER BY seq`
 
-const insertMessage = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`
+const insertMessage = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, via, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`
 
 // Known looks up what the journal holds under a row's sender and control id:
 // the entry of a copy, or whether the id was used with other content.
@@ -219,7 +219,7 @@ func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error
 	if clash && r.RefuseClash && state == string(message.Stored) {
 		state, reason, answer = r.ClashState, r.ClashReason, r.ClashAnswerJSON
 	}
-	rows, err := tx.Query(ctx, insertMessage, r.ID, r.Channel, r.Type, r.Peer, state, reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Body)
+	rows, err := tx.Query(ctx, insertMessage, r.ID, r.Channel, r.Type, r.Peer, state, reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Via, r.Body)
 	if err != nil {
 		return entry, err
 	}

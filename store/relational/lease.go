@@ -24,9 +24,10 @@ func one(ctx context.Context, tx Tx, sql string, args []any, dest ...any) (bool,
 	return found, errors.Join(err, rows.Err(), rows.Close())
 }
 
-// TakeOver is T5 for a unit of processing: owner takes it under a new epoch,
-// unless an engine that is alive owns it. now is the database's clock.
-func TakeOver(ctx context.Context, tx Tx, unit, owner string, now time.Time) (epoch int64, err error) {
+// TakeOver is T5: owner takes a unit under a new epoch, unless an engine that
+// is alive owns it. now is the database's clock. What was being sent waits
+// again, for grace where the engine that was at it may not know yet.
+func TakeOver(ctx context.Context, tx Tx, unit, owner string, now time.Time, grace time.Duration, led *Ledger) (epoch int64, err error) {
 	if _, err := tx.Exec(ctx, `INSERT INTO units (unit, name) VALUES (?, ?) ON CONFLICT (unit) DO NOTHING`, unit, unit); err != nil {
 		return 0, err
 	}
@@ -50,6 +51,13 @@ func TakeOver(ctx context.Context, tx Tx, unit, owner string, now time.Time) (ep
 		if _, err := tx.Exec(ctx, `UPDATE engines SET dead = 1 WHERE owner = ?`, old); err != nil {
 			return 0, err
 		}
+	}
+	due := now
+	if old != "" && old != owner {
+		due = now.Add(grace)
+	}
+	if err := resend(ctx, tx, unit, due, led); err != nil {
+		return 0, err
 	}
 	epoch++
 	_, err = tx.Exec(ctx, `UPDATE units SET owner = ?, epoch = ? WHERE unit = ?`, owner, epoch, unit)
@@ -96,16 +104,12 @@ type Finished struct {
 // FinishedOf prepares an outcome.
 func FinishedOf(o *store.Outcome, channel string, now time.Time) *Finished {
 	f := &Finished{Outcome: *o, Channel: channel, answer: answerJSON(o.Answer), reason: CleanText(o.Reason), now: Micros(now)}
-	if len(o.Events) > 0 {
-		for i := range f.Events {
-			if f.Events[i].At.IsZero() {
-				f.Events[i].At = now.UTC()
-			}
-		}
-		if text, err := json.Marshal(f.Events); err == nil { // texts and times always marshal
-			f.steps = CleanJSON(string(text))
+	for i := range f.Events {
+		if f.Events[i].At.IsZero() {
+			f.Events[i].At = now.UTC()
 		}
 	}
+	f.steps = stepsJSON(f.Events)
 	return f
 }
 
@@ -127,21 +131,17 @@ func (f *Finished) Settle(ctx context.Context, tx Tx, led *Ledger) error {
 			return fmt.Errorf("trace: %w", err)
 		}
 	}
-	for i := range f.Deliveries {
-		d := &f.Deliveries[i]
-		_, err := tx.Exec(ctx, `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, control, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)`,
-			d.ID, f.Seq, f.Run, d.Unit, d.Part, f.Seq, Clean(d.Key), Clean(d.Key2), f.now, Clean(d.Control), d.Payload)
-		if err != nil {
-			return fmt.Errorf("delivery: %w", err)
-		}
+	if err := f.insertDeliveries(ctx, tx, led); err != nil {
+		return err
 	}
-	for i := range f.Worklist {
-		w := &f.Worklist[i]
-		_, err := tx.Exec(ctx, `INSERT INTO worklist (at, message, kind, place, name, code, text) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			f.now, f.Seq, w.Kind, Clean(w.Where), w.Table, Clean(w.Code), CleanText(w.Text))
-		if err != nil {
-			return fmt.Errorf("work list: %w", err)
-		}
+	if err := insertIntakes(ctx, tx, f.Intakes, FromMicros(f.now), led); err != nil {
+		return err
+	}
+	if err := mergeKeys(ctx, tx, f.Alias, f.Survivor, f.Seq); err != nil {
+		return fmt.Errorf("alias: %w", err)
+	}
+	if err := insertWorklist(ctx, tx, f.Seq, f.Worklist, f.now); err != nil {
+		return err
 	}
 	if len(f.Writes) == 0 && len(f.Deliveries) == 0 {
 		return nil // nothing of anybody's record was touched or sent
@@ -159,6 +159,8 @@ func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledg
 	case store.ActPause, store.ActResume:
 		return hold(ctx, tx, o, now)
 	case store.ActReprocess, store.ActDrop:
+	case store.ActRetry, store.ActPark, store.ActMove, store.ActDropDelivery:
+		return operateDelivery(ctx, tx, o, now, led)
 	default:
 		return fmt.Errorf("%q is no action of an operator", o.Action)
 	}

@@ -98,13 +98,56 @@ type head struct {
 // or an error (store.ErrConflict when an expectation did not hold) after which
 // the caller rolls back. The statements carry many rows each, so that several
 // messages share them. A resource may stand in one call once only.
-func ApplyWrites(ctx context.Context, tx Tx, sets []WriteSet) error {
+func ApplyWrites(ctx context.Context, tx Tx, sets []WriteSet, led *Ledger) error {
 	heads, err := headsOf(sets)
 	if err != nil {
 		return err
 	}
-	_, err = applyHeads(ctx, tx, heads)
+	_, err = applyHeads(ctx, tx, heads, led)
 	return err
+}
+
+// Triggered fills in which messages the writes start.
+func Triggered(t store.Trigger, writes []store.Write, via string) {
+	if t == nil {
+		return
+	}
+	for i := range writes {
+		writes[i].Starts = t.Starts(&writes[i], writes[i].Expect+1, via)
+	}
+}
+
+// Started tells after the commit which channels have new messages.
+func Started(t store.Trigger, writes []store.Write, intakes []store.Intake) {
+	if t == nil {
+		return
+	}
+	told := map[string]bool{}
+	tell := func(list []store.Intake) {
+		for i := range list {
+			if c := list[i].Message.Channel; !told[c] {
+				told[c] = true
+				t.Started(c)
+			}
+		}
+	}
+	tell(intakes)
+	for i := range writes {
+		tell(writes[i].Starts)
+	}
+}
+
+// startMessages records what the writes start, in the order they were written.
+func startMessages(ctx context.Context, tx Tx, heads []*head, led *Ledger) error {
+	for _, h := range heads {
+		if h.skip || len(h.w.Starts) == 0 {
+			continue
+		}
+		if err := insertIntakes(ctx, tx, h.w.Starts, h.set.Now, led); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func headsOf(sets []WriteSet) ([]*head, error) {
@@ -129,7 +172,7 @@ func headsOf(sets []WriteSet) ([]*head, error) {
 	return heads, nil
 }
 
-func applyHeads(ctx context.Context, tx Tx, heads []*head) ([]*head, error) {
+func applyHeads(ctx context.Context, tx Tx, heads []*head, led *Ledger) ([]*head, error) {
 	patients := map[string]int64{}
 	var others []*head
 	var first []*head
@@ -160,6 +203,9 @@ func applyHeads(ctx context.Context, tx Tx, heads []*head) ([]*head, error) {
 		return nil, err
 	}
 	if err := writeIndex(ctx, tx, heads); err != nil {
+		return nil, err
+	}
+	if err := startMessages(ctx, tx, heads, led); err != nil {
 		return nil, err
 	}
 	return heads, writeLog(ctx, tx, heads)
@@ -545,7 +591,7 @@ var ErrKeyUsed = errors.New("the idempotency key was used with other content")
 
 // ApplyAPI is a transaction of the API: the writes, an audit row for each, and
 // the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time) ([]store.Resource, error) {
+func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time, led *Ledger) ([]store.Resource, error) {
 	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor}})
 	if err != nil {
 		return nil, err
@@ -559,7 +605,7 @@ func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author,
 			return nil, err
 		}
 	}
-	if heads, err = applyHeads(ctx, tx, heads); err != nil {
+	if heads, err = applyHeads(ctx, tx, heads, led); err != nil {
 		return nil, err
 	}
 	var out []store.Resource

@@ -20,7 +20,7 @@ type Lender func(ctx context.Context, f func(Tx) error) error
 // stores.
 type Work struct{ Lend Lender }
 
-const messageColumns = `seq, id, channel, type, peer, state, reason, run, crashes, sender, control, hash, key, key2, routes_version, answer, size, received, chunks`
+const messageColumns = `seq, id, channel, type, peer, state, reason, run, crashes, sender, control, hash, key, key2, routes_version, answer, size, received, chunks, via`
 
 func scanMessage(rows Rows, more ...any) (*message.Message, string, error) {
 	m := &message.Message{}
@@ -29,7 +29,7 @@ func scanMessage(rows Rows, more ...any) (*message.Message, string, error) {
 	var received int64
 	dest := append([]any{
 		&m.Seq, &m.ID, &m.Channel, &m.Header.Type, &m.Peer, &state, &m.Reason, &m.Run, &m.Crashes, &m.Header.Sender, &m.Header.Control,
-		&hash, &m.Header.Key, &m.Header.Key2, &m.RoutesVersion, &answer, &m.Size, &received, &chunks,
+		&hash, &m.Header.Key, &m.Header.Key2, &m.RoutesVersion, &answer, &m.Size, &received, &chunks, &m.Via,
 	}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, "", err
@@ -43,7 +43,7 @@ func scanMessage(rows Rows, more ...any) (*message.Message, string, error) {
 func (w Work) Stored(ctx context.Context, channel string, after int64, limit int) ([]*message.Message, error) {
 	var out []*message.Message
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT seq, run, key, key2 FROM messages WHERE channel = ? AND state = 'stored' AND seq > ? ORDER BY seq LIMIT ?`, channel, after, limit)
+		rows, err := tx.Query(ctx, `SELECT seq, run, COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key), key), COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key2), key2) FROM messages m WHERE channel = ? AND state = 'stored' AND seq > ? ORDER BY seq LIMIT ?`, channel, after, limit)
 		if err != nil {
 			return err
 		}

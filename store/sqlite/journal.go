@@ -2,9 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
@@ -38,10 +41,13 @@ func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error
 }
 
 // TakeOver is T5.
-func (s *Store) TakeOver(ctx context.Context, unit string) (store.Lease, error) {
+//
+// Nobody else can be at a send: the folder is open once, and what had it open
+// before has ended.
+func (s *Store) TakeOver(ctx context.Context, unit string, _ time.Duration) (store.Lease, error) {
 	l := &lease{store: s, unit: unit}
-	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) (err error) {
-		l.epoch, err = relational.TakeOver(ctx, tx, unit, s.owner, s.options.Now())
+	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		l.epoch, err = relational.TakeOver(ctx, tx, unit, s.owner, s.options.Now(), 0, led)
 		return err
 	}})
 	if err != nil {
@@ -61,16 +67,24 @@ func (s *Store) Operate(ctx context.Context, o store.Order) error {
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) ([]store.Resource, error) {
 	now := s.options.Now()
+	relational.Triggered(s.trigger, writes, "")
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, tx, writes, by, now)
+	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		out, err = relational.ApplyAPI(ctx, tx, writes, by, now, led)
 		return err
 	}})
 	if err != nil {
 		return nil, err
 	}
+	relational.Started(s.trigger, writes, nil)
 	return out, nil
 }
+
+// Start says who makes the messages that written resources start.
+func (s *Store) Start(t store.Trigger) { s.trigger = t }
+
+// Elsewhere is empty: no other engine has the folder open.
+func (s *Store) Elsewhere(context.Context) (map[string]bool, error) { return nil, nil }
 
 // A lease is a unit of this process.
 type lease struct {
@@ -100,11 +114,49 @@ func (l *lease) Began(ctx context.Context, seq int64) error {
 // Finish is T2.
 func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	now := l.store.options.Now()
-	return l.store.writer.do(ctx, &op{outcome: &outcome{
+	relational.Triggered(l.store.trigger, o.Writes, o.Via)
+	err := l.store.writer.do(ctx, &op{outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
 		set:      relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
 	}})
+	if err == nil {
+		relational.Started(l.store.trigger, o.Writes, o.Intakes)
+	}
+	return err
+}
+
+// Valid is always true: the folder's lock is held as long as the process lives.
+func (l *lease) Valid() bool { return true }
+
+// Claim is T3.
+func (l *lease) Claim(ctx context.Context, n int64) (d message.Delivery, err error) {
+	now := l.store.options.Now()
+	err = l.store.writer.do(ctx, &op{lease: l, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		d, err = relational.Claim(ctx, tx, l.unit, n, now, led)
+		return err
+	}})
+	return d, err
+}
+
+// Answer is T4, and T3 of next.
+func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d message.Delivery, err error) {
+	now := l.store.options.Now()
+	answered := relational.AnsweredOf(&a, now)
+	killpoint.Hit("before_answer")
+	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: len(a.Raw), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		if err = answered.Settle(ctx, tx, l.unit, led); err == nil && next != 0 {
+			d, err = relational.Claim(ctx, tx, l.unit, next, now, led)
+			if errors.Is(err, store.ErrNotWaiting) {
+				err = nil
+			}
+		}
+		return err
+	}})
+	if err == nil {
+		relational.Started(l.store.trigger, nil, a.Intakes)
+	}
+	return d, err
 }
 
 // Release hands the unit back.

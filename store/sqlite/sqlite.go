@@ -55,6 +55,7 @@ type Store struct {
 	writer  *writer
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	trigger store.Trigger
 }
 
 var _ store.Store = (*Store)(nil)

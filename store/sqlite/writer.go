@@ -33,6 +33,8 @@ const (
 type op struct {
 	// small is run by itself and must not be able to fail alone; nil for an outcome.
 	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
+	// lease, if it is not nil, is what small is fenced by.
+	lease *lease
 	// outcome is T2 of a message.
 	outcome *outcome
 	// whole: an error undoes the op's own statements only (a savepoint).
@@ -297,12 +299,13 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 	began := time.Now()
 	led := &relational.Ledger{}
 	var outcomes []*op
+	fenced := map[*lease]error{}
 	for _, o := range batch {
 		if o.outcome != nil {
 			outcomes = append(outcomes, o)
 			continue
 		}
-		if err := w.small(ctx, o, led); err != nil {
+		if err := w.small(ctx, o, led, fenced); err != nil {
 			return nil, err
 		}
 	}
@@ -329,17 +332,37 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 	return left, nil
 }
 
-func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger) error {
+// small runs an operation that somebody waits for. What is no fault of the
+// database is the operation's own answer: it has written nothing then.
+func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fenced map[*lease]error) error {
+	if l := o.lease; l != nil {
+		answer, known := fenced[l]
+		if !known {
+			answer = relational.Fence(ctx, w.tx, l.unit, l.store.owner, l.epoch)
+			fenced[l] = answer
+		}
+		if answer != nil {
+			return w.answered(o, answer)
+		}
+	}
 	if !o.whole {
-		return o.small(ctx, w.tx, led)
+		return w.answered(o, o.small(ctx, w.tx, led))
+	}
+	if o.lease == nil {
+		clear(fenced) // it may be a take-over
 	}
 	own := &relational.Ledger{}
 	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
 	if err == nil {
 		led.Merge(own)
-		return nil
 	}
-	if isFault(err) {
+	return w.answered(o, err)
+}
+
+// answered gives an operation its answer, or returns the fault that concerns
+// the whole batch.
+func (w *writer) answered(o *op, err error) error {
+	if err != nil && isFault(err) {
 		return err
 	}
 	o.err = err
@@ -427,7 +450,7 @@ func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledg
 	if len(sets) == 0 {
 		return nil
 	}
-	return relational.ApplyWrites(ctx, w.tx, sets)
+	return relational.ApplyWrites(ctx, w.tx, sets, led)
 }
 
 // sweep deletes parts of bodies that no message refers to, when nothing waits.

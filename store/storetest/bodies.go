@@ -42,7 +42,7 @@ func bodies(t *testing.T, o Opener) {
 		}
 	})
 	t.Run("crashes are counted before the work and taken back by the outcome", func(t *testing.T) {
-		lease, err := s.TakeOver(t.Context(), "lab")
+		lease, err := s.TakeOver(t.Context(), "lab", 0)
 		must(t, err)
 		e := record(t, s, in) // a copy: the same row
 		must(t, lease.Began(t.Context(), e.Seq))

@@ -170,7 +170,7 @@ func identities(t *testing.T, s store.Store) {
 		}
 	})
 	t.Run("effects of a message claim like the API", func(t *testing.T) {
-		lease, err := s.TakeOver(t.Context(), "lab")
+		lease, err := s.TakeOver(t.Context(), "lab", 0)
 		must(t, err)
 		e := record(t, s, Intake("lab", "1", "one"))
 		out := store.Outcome{Seq: e.Seq, State: message.Done, Actor: "x", Writes: []store.Write{patient("thief", "T", 0, key)}}

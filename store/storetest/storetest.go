@@ -28,6 +28,8 @@ func Run(t *testing.T, o Opener) {
 	t.Run("journal", func(t *testing.T) { journal(t, o) })
 	t.Run("finish", func(t *testing.T) { finish(t, o) })
 	t.Run("operate", func(t *testing.T) { operate(t, o) })
+	t.Run("deliveries", func(t *testing.T) { deliveries(t, o) })
+	t.Run("triggers", func(t *testing.T) { triggers(t, o) })
 	t.Run("bodies", func(t *testing.T) { bodies(t, o) })
 	t.Run("records", func(t *testing.T) { RunRecords(t, o) })
 }
@@ -199,7 +201,7 @@ func counts(t *testing.T, s store.Store, channel string) map[message.State]int64
 
 func finish(t *testing.T, o Opener) {
 	s := o.Open(t)
-	lease, err := s.TakeOver(t.Context(), "lab")
+	lease, err := s.TakeOver(t.Context(), "lab", 0)
 	must(t, err)
 	t.Run("an outcome changes the state once", func(t *testing.T) {
 		e := record(t, s, Intake("lab", "1", "one"))
@@ -270,7 +272,7 @@ func finish(t *testing.T, o Opener) {
 	})
 	t.Run("an older lease writes nothing", func(t *testing.T) {
 		e := record(t, s, Intake("lab", "fence", "fence"))
-		newer, err := s.TakeOver(t.Context(), "lab")
+		newer, err := s.TakeOver(t.Context(), "lab", 0)
 		must(t, err)
 		if newer.Epoch() <= lease.Epoch() {
 			t.Errorf("epoch %d after %d", newer.Epoch(), lease.Epoch())
@@ -289,7 +291,7 @@ func finish(t *testing.T, o Opener) {
 
 func operate(t *testing.T, o Opener) {
 	s := o.Open(t)
-	lease, err := s.TakeOver(t.Context(), "lab")
+	lease, err := s.TakeOver(t.Context(), "lab", 0)
 	must(t, err)
 	in := Intake("lab", "1", "one")
 	e := record(t, s, in)

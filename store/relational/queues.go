@@ -1,0 +1,318 @@
+package relational
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+// operateDelivery is T6 of one delivery.
+func operateDelivery(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledger) error {
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE"
+	}
+	rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`+lock, o.Delivery)
+	if err != nil {
+		return err
+	}
+	var d message.Delivery
+	if rows.Next() {
+		d, err = scanDelivery(rows)
+	}
+	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	if d.N == 0 {
+		return store.ErrNotFound
+	}
+	next := d
+	switch {
+	case d.State != message.Waiting && d.State != message.ParkedDelivery:
+		return store.ErrNotWaiting
+	case o.Action == store.ActRetry && d.State == message.Waiting:
+		next.Due = now // its turn, at its place
+	case o.Action == store.ActRetry:
+		next.State, next.Due, err = message.Waiting, now, atEnd(ctx, tx, o, &next)
+	case o.Action == store.ActMove:
+		next.State, next.Due, next.Unit, err = message.Waiting, now, o.To, moved(ctx, tx, o, &d)
+		if err == nil {
+			err = atEnd(ctx, tx, o, &next)
+		}
+	case o.Action == store.ActPark:
+		next.State = message.ParkedDelivery
+	default:
+		next.State = message.DroppedDelivery
+	}
+	if err != nil {
+		return err
+	}
+	return rewrite(ctx, tx, o, &d, &next, now, led)
+}
+
+// moved says whether a delivery may go to another route.
+func moved(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error {
+	if o.To == "" || o.To == d.Unit {
+		return errors.New("to which other route? --to CHANNEL/ROUTE")
+	}
+	var n int64
+	taken, err := one(ctx, tx, `SELECT n FROM deliveries WHERE message = ? AND run = ? AND unit = ? AND part = ?`, []any{d.Message, d.Run, o.To, d.Part}, &n)
+	if err == nil && taken {
+		err = store.ErrTaken
+	}
+	return err
+}
+
+// atEnd puts a delivery that an operator sends to the end of its key. When
+// younger ones have arrived it is late, and the operator has to say so.
+func atEnd(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error {
+	late, err := overtaken(ctx, tx, d.Unit, d.Key, d.Message)
+	if err != nil {
+		return err
+	}
+	if late && !o.Late {
+		return store.ErrOvertaken
+	}
+	d.Late = d.Late || late
+	_, err = one(ctx, tx, `SELECT MAX(seq) FROM messages`, nil, &d.Pos)
+	return err
+}
+
+// overtaken looks for a delivery of a younger message that arrived under a key.
+// The messages above seq are few when a message has just parked.
+func overtaken(ctx context.Context, tx Tx, unit, key string, seq int64) (bool, error) {
+	var n int64
+	return one(ctx, tx, `SELECT n FROM deliveries WHERE message > ? AND unit = ? AND (key = ? OR key2 = ?) AND state = 'delivered' LIMIT 1`, []any{seq, unit, key, key}, &n)
+}
+
+// rewrite writes what an operator has decided, with who and why.
+func rewrite(ctx context.Context, tx Tx, o store.Order, d, next *message.Delivery, now time.Time, led *Ledger) error {
+	reason := ""
+	if next.State != message.Waiting {
+		reason = CleanText(o.Action + " by " + o.Who + ": " + o.Why)
+	}
+	if _, err := tx.Exec(ctx, `UPDATE deliveries SET state = ?, reason = ?, unit = ?, pos = ?, due = ?, late = ?, attempts = CASE WHEN ? = 'waiting' THEN 0 ELSE attempts END WHERE n = ?`,
+		string(next.State), reason, next.Unit, next.Pos, Micros(next.Due), flag(next.Late), string(next.State), d.N); err != nil {
+		return err
+	}
+	led.Add(d.Unit, deliveryState(d.State), -1)
+	led.Add(next.Unit, deliveryState(next.State), 1)
+	step := map[string]string{store.ActRetry: "retried", store.ActPark: "delivery parked", store.ActMove: "moved", store.ActDropDelivery: "delivery dropped"}[o.Action]
+	steps, err := json.Marshal([]store.Event{{At: now.UTC(), Run: d.Run, Step: step, Text: CleanText(o.Why), Ref: next.Unit, Who: Clean(o.Who)}})
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO events (message, run, at, steps) VALUES (?, ?, ?, ?)`, d.Message, d.Run, Micros(now), string(steps)); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rid, detail) VALUES (?, ?, ?, ?, ?)`, Micros(now), Clean(o.Who), "delivery."+o.Action, d.Message, []byte(o.Why))
+	return err
+}
+
+// deliveries reads what a query of deliveryColumns gives.
+func (w Work) deliveries(ctx context.Context, sql string, args ...any) ([]message.Delivery, error) {
+	var out []message.Delivery
+	err := w.Lend(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			d, err := scanDelivery(rows)
+			if err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			out = append(out, d)
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return out, err
+}
+
+// Open lists the waiting deliveries of a unit after a place, in order.
+func (w Work) Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error) {
+	return w.deliveries(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos > ? OR (pos = ? AND n > ?)) ORDER BY pos, n LIMIT ?`, unit, pos, pos, n, limit)
+}
+
+// OpenOf lists the waiting deliveries that carry a key or one that was merged
+// into it, the oldest first.
+func (w Work) OpenOf(ctx context.Context, unit, key string, limit int) ([]message.Delivery, error) {
+	const part = `SELECT ` + resolvedColumns + ` FROM deliveries d WHERE unit = ? AND ` + open + ` AND state = 'waiting' AND `
+	key = Clean(key)
+	var out []message.Delivery
+	for _, where := range []string{
+		`key = ?`, `key IN (SELECT key FROM aliases WHERE survivor = ?)`, `key2 <> '' AND key2 = ?`, `key2 <> '' AND key2 IN (SELECT key FROM aliases WHERE survivor = ?)`,
+	} {
+		found, err := w.deliveries(ctx, part+where+` ORDER BY pos, n LIMIT ?`, unit, key, limit)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return firstOf(out, limit), nil
+}
+
+// Floor is the smallest seq of a channel that is still stored.
+func (w Work) Floor(ctx context.Context, channel string) (floor int64, err error) {
+	err = w.Lend(ctx, func(tx Tx) error {
+		_, err := one(ctx, tx, `SELECT COALESCE((SELECT seq FROM messages WHERE channel = ? AND state = 'stored' ORDER BY seq LIMIT 1), (SELECT COALESCE(MAX(seq), 0) + 1 FROM messages))`, []any{channel}, &floor)
+		return err
+	})
+	return floor, err
+}
+
+// Deliveries lists deliveries without payload.
+func (w Work) Deliveries(ctx context.Context, f store.DeliveryFilter) ([]message.Delivery, error) {
+	where, args := []string{"n > ?"}, []any{f.After}
+	if f.Unit != "" {
+		where, args = append(where, "unit = ?"), append(args, f.Unit)
+	}
+	switch f.State {
+	case "":
+	case message.Waiting, message.Sending:
+		where, args = append(where, open, "state = ?"), append(args, string(f.State))
+	default:
+		where, args = append(where, "state = ?"), append(args, string(f.State))
+	}
+	if f.Message != 0 {
+		where, args = append(where, "message = ?"), append(args, f.Message)
+	}
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	return w.deliveries(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE `+strings.Join(where, " AND ")+` ORDER BY n LIMIT ?`, append(args, f.Limit)...)
+}
+
+// FindDelivery returns one delivery with payload and answer.
+func (w Work) FindDelivery(ctx context.Context, id string) (message.Delivery, error) {
+	where, args := `id = ?`, []any{id}
+	if len(id) != 36 {
+		if len(id) < 4 || strings.Trim(id, "0123456789abcdef-") != "" {
+			return message.Delivery{}, store.ErrNotFound
+		}
+		where, args = `id >= ? AND id < ?`, []any{id, id + "g"}
+	}
+	var d message.Delivery
+	err := w.Lend(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+`, payload, answer FROM deliveries WHERE `+where+` LIMIT 2`, args...)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for rows.Next() {
+			var payload, answer []byte
+			if d, err = scanDelivery(rows, &payload, &answer); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			d.Payload, d.Answer = payload, answer
+			n++
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if n != 1 {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return message.Delivery{}, err
+	}
+	return d, nil
+}
+
+// Overtaken reports whether a younger delivery has arrived under a key.
+func (w Work) Overtaken(ctx context.Context, unit, key string, seq int64) (late bool, err error) {
+	err = w.Lend(ctx, func(tx Tx) error {
+		late, err = overtaken(ctx, tx, unit, Clean(key), seq)
+		return err
+	})
+	return late, err
+}
+
+// Queues lists the routes that have or had deliveries.
+func (w Work) Queues(ctx context.Context) ([]store.QueueState, error) {
+	counts, err := w.Ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held, err := w.Held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []store.QueueState
+	for _, c := range counts {
+		if !strings.Contains(c.Channel, "/") {
+			continue
+		}
+		if len(out) == 0 || out[len(out)-1].Unit != c.Channel {
+			out = append(out, store.QueueState{Unit: c.Channel, Held: held[c.Channel]})
+		}
+		q := &out[len(out)-1]
+		switch message.DeliveryState(c.State) {
+		case message.Waiting:
+			q.Waiting = c.N
+		case message.Sending:
+			q.Sending = c.N
+		case message.Delivered:
+			q.Delivered = c.N
+		case message.ParkedDelivery:
+			q.Parked = c.N
+		case message.Diverted:
+			q.Diverted = c.N
+		case message.DroppedDelivery:
+			q.Dropped = c.N
+		}
+	}
+	for i := range out {
+		if err := w.head(ctx, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// head fills in what the oldest open delivery of a queue says.
+func (w Work) head(ctx context.Context, q *store.QueueState) error {
+	if q.Open() == 0 {
+		return nil
+	}
+	return w.Lend(ctx, func(tx Tx) error {
+		var received, due int64
+		found, err := one(ctx, tx, `SELECT m.received, d.due, d.reason, d.attempts FROM deliveries d JOIN messages m ON m.seq = d.message WHERE d.unit = ? AND d.`+open+` ORDER BY d.pos, d.n LIMIT 1`,
+			[]any{q.Unit}, &received, &due, &q.Reason, &q.Attempts)
+		if found {
+			q.Oldest, q.Next = FromMicros(received), FromMicros(due)
+		}
+		return err
+	})
+}
+
+// firstOf are the oldest of several lists of deliveries, each once.
+func firstOf(list []message.Delivery, limit int) []message.Delivery {
+	sortDeliveries(list)
+	var out []message.Delivery
+	for _, d := range list {
+		if len(out) > 0 && out[len(out)-1].N == d.N {
+			continue
+		}
+		if len(out) == limit {
+			break
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func sortDeliveries(list []message.Delivery) {
+	slices.SortFunc(list, func(a, b message.Delivery) int {
+		return cmp.Or(cmp.Compare(a.Pos, b.Pos), cmp.Compare(a.N, b.N))
+	})
+}
