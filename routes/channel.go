@@ -55,6 +55,7 @@ func (l *loader) channel(n *node) *Channel {
 	b.source()
 	b.parse()
 	b.conditions()
+	b.insideConditions()
 	b.c.Map, _ = b.steps(b.in("map"), n.get("map"))
 	b.routes()
 	b.reply()

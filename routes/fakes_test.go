@@ -213,7 +213,6 @@ func fakeParts(t testing.TB) Parts {
 	return Parts{
 		Connectors: []connectors.Kind{
 			{Name: "mllp", Source: func() connectors.SourceOptions { return &mllpOptions{Listen: "127.0.0.1:2575"} }, Destination: send},
-			{Name: "ehr", Source: source},
 			{Name: "sftp", Source: source, Destination: send},
 			{Name: "http", Source: source, Destination: send},
 			{Name: "timer", Source: source},

@@ -312,6 +312,7 @@ func (l *loader) across() {
 	if len(l.entries) == 0 && len(l.problems) == 0 {
 		l.report(Place{l.o.File, 1, 1}, "no channels")
 	}
+	l.feeds()
 	listeners := map[string]string{}
 	for _, r := range l.channels {
 		name := r.get("name")

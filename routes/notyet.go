@@ -5,22 +5,14 @@ package routes
 // "channel.key: word". Each is refused, never ignored. What the engine learns
 // is taken off here.
 var notYet = map[string]bool{
-	"channel.reply":          true,
-	"channel.key":            true,
-	"channel.split":          true,
-	"channel.check":          true,
-	"channel.keep":           true,
-	"channel.ack: delivered": true,
-	"channel.on_error: stop": true,
-	"channel.limits.rate":    true,
+	"channel.reply":       true,
+	"channel.split":       true,
+	"channel.check":       true,
+	"channel.keep":        true,
+	"channel.limits.rate": true,
 
-	"route.each":   true,
-	"route.order":  true,
-	"route.key":    true,
-	"route.strict": true,
-	"route.retry":  true,
-	"route.batch":  true,
-	"route.answer": true,
-	"route.hours":  true,
-	"route.alert":  true,
+	"route.each":        true,
+	"route.batch":       true,
+	"route.answer.map":  true,
+	"route.answer.when": true,
 }

@@ -30,7 +30,15 @@ func (b *channelBuilder) source() {
 		s.problem(n, "one kind with its options is wanted, such as { mllp: { listen: \"127.0.0.1:2575\" } }")
 		return
 	}
+	inside := insideSources()
+	if _, ok := inside[word]; ok {
+		b.insideSource(s, word, n.members[0].value)
+		return
+	}
 	var known []string
+	for kind := range inside {
+		known = append(known, kind)
+	}
 	for _, k := range b.l.o.Parts.Connectors {
 		if k.Source == nil {
 			continue
@@ -58,7 +66,7 @@ func (b *channelBuilder) destination(s scope, n *node) connectors.DestinationOpt
 		s.in("to").problem(n, "one kind with its options is wanted, such as { ehr: {} }")
 		return nil
 	}
-	known := []string{"drop", "ehr"}
+	known := []string{"channel", "drop", "ehr"}
 	for _, k := range b.l.o.Parts.Connectors {
 		if k.Destination == nil {
 			continue

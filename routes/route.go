@@ -49,12 +49,33 @@ func (b *channelBuilder) next(nodes []*node) {
 			}
 			known := false
 			for _, other := range b.c.Routes {
-				known = known || other.Name == retry.Next && other != r
+				if other.Name == retry.Next && other != r {
+					known = true
+					other.Failure = true
+					b.takesOver(nodes, other, retry.Next)
+				}
 			}
 			if !known {
 				at := nodes[i].get("retry").get(class)
 				b.in("route "+r.Name).in("retry").in(class).problem(at, "next: route %q is no other route of this channel", retry.Next)
 			}
+		}
+	}
+}
+
+// takesOver checks that a route can take over what another one failed to send:
+// the same bytes, queued.
+func (b *channelBuilder) takesOver(nodes []*node, other *Route, name string) {
+	for i, r := range b.c.Routes {
+		if r != other {
+			continue
+		}
+		s := b.in("route " + name)
+		if isEffect(other.Kind) {
+			s.problem(nodes[i].get("to"), "it takes over from another route, and %s is never queued", other.Kind)
+		}
+		if m := nodes[i].get("map"); m != nil {
+			s.problem(m, "map: it takes over from another route, which hands its own bytes over")
 		}
 	}
 }
@@ -89,8 +110,11 @@ func (b *channelBuilder) route(n *node) *Route {
 	b.to(s, n, r, mapped)
 	b.retry(n, r)
 	b.batch(s, n, r)
-	if hours := n.get("hours"); hours != nil {
-		r.Hours = str(hours, "open", "")
+	if hours := n.get("hours"); hours != nil && hours.get("open") != nil {
+		var err error
+		if r.Hours, err = parseHours(hours.get("open").text); err != nil {
+			s.in("hours").in("open").problem(hours.get("open"), "%s", err)
+		}
 	}
 	alert := n.get("alert")
 	r.Alert = Alert{Waiting: span(alert, "waiting", 0), Depth: number(alert, "depth", 0), Parked: number(alert, "parked", 1)}
@@ -115,6 +139,18 @@ func (b *channelBuilder) to(s scope, n *node, r *Route, mapped bool) {
 		b.noOptions(s.in("to ehr"), to.members[0].value)
 		if b.parsed && b.c.Parse != "fhir" && (r.Original || !mapped && b.n.get("map") == nil) {
 			s.problem(to, "to: ehr takes FHIR resources: add map:, such as map: v2-to-fhir")
+		}
+	case "channel":
+		options := to.members[0].value
+		s = s.in("to channel")
+		if options.form != object || options.get("name") == nil {
+			s.problem(to, "field \"name\" is missing: to: { channel: { name: … } }")
+			return
+		}
+		s.check(options, with(channelTargetWords()...))
+		r.Channel = str(options, "name", "")
+		if r.Channel == b.c.Name {
+			s.problem(options, "the channel would feed itself")
 		}
 	case "drop":
 		options := to.members[0].value

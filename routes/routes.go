@@ -83,6 +83,8 @@ type Channel struct {
 	// Source makes the source; SourceKind is its word ("mllp").
 	Source     connectors.SourceOptions
 	SourceKind string
+	// EHR is set when the source is the store; SourceKind is "ehr" then.
+	EHR *EHRSource
 	// Parser reads the messages; Parse is its word ("hl7v2").
 	Parser parsers.Parser
 	Parse  string
@@ -216,8 +218,13 @@ type Route struct {
 	Original bool
 	// Kind is the word of `to:`: "ehr", "drop", "mllp".
 	Kind string
-	// Destination makes the destination; nil for ehr and drop.
+	// Destination makes the destination; nil for ehr, channel and drop.
 	Destination connectors.DestinationOptions
+	// Channel is the channel a message becomes one of, for kind channel.
+	Channel string
+	// Failure: it is the next of another route, and takes only what that one
+	// hands over unless it says which messages it wants.
+	Failure bool
 	// DropReason says why messages are dropped, for kind drop.
 	DropReason string
 	// Retry says for each class of failure what follows.
@@ -231,8 +238,8 @@ type Route struct {
 	Each   message.Path
 	Batch  *Batch
 	Answer *RouteAnswer
-	// Hours are the days and times at which it sends; empty means always.
-	Hours string
+	// Hours are the times at which it sends; nil means always.
+	Hours *Hours
 	Alert Alert
 	// Retired: takes no new deliveries, drains the old.
 	Retired bool

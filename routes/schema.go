@@ -170,7 +170,18 @@ func (b *schemaBuilder) kinds(which string) schema {
 			properties[k.Name] = options(k.Destination())
 		}
 	}
+	if which == "source" {
+		for kind, words := range insideSources() {
+			s := b.object(words, "", true)
+			s["type"] = []string{"object", "null"}
+			s["description"] = insideTexts["source."+kind]
+			properties[kind] = s
+		}
+	}
 	if which == "to" {
+		feed := b.object(channelTargetWords(), "", true)
+		feed["description"] = insideTexts["to.channel"]
+		properties["channel"] = feed
 		properties["ehr"] = schema{"type": []string{"object", "null"}, "maxProperties": 0, "description": "Into the store of this engine, as FHIR resources."}
 		drop := b.object(dropWords(), "", true)
 		drop["description"] = "Nothing is done with the message."

@@ -91,7 +91,7 @@ func TestValuesNotRunYet(t *testing.T) {
 		t.Errorf("reply %+v", c.Reply)
 	}
 	r := c.Routes[0]
-	if r.Each == nil || r.Order != OrderNone || !r.Strict || r.Hours != "Mon-Fri 06:00-22:00" || r.Alert != (Alert{15 * time.Minute, 1000, 1}) ||
+	if r.Each == nil || r.Order != OrderNone || !r.Strict || r.Hours.String() != "Mon-Fri 06:00-22:00" || r.Alert != (Alert{15 * time.Minute, 1000, 1}) ||
 		r.Batch == nil || r.Batch.Every != 5*time.Minute || r.Batch.Max != 500 || r.Batch.At != "02:00" || r.Batch.By == nil ||
 		r.Answer == nil || r.Answer.To != "worklist" || r.Answer.When == nil {
 		t.Errorf("got %+v", r)
