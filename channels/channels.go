@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/plexus-health/plexus/channels/ehr"
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -54,7 +57,11 @@ type Line struct {
 
 	leasing sync.Mutex
 	leases  map[string]store.Lease // by unit
+
+	progress progress
 }
+
+var _ store.Trigger = (*Line)(nil)
 
 // New returns a line that runs nothing yet.
 func New(o Options) *Line {
@@ -64,14 +71,25 @@ func New(o Options) *Line {
 	if o.Workers == 0 {
 		o.Workers = 32 * runtime.GOMAXPROCS(0)
 	}
-	return &Line{
+	l := &Line{
 		options:  o,
 		matcher:  &ehr.Matcher{Records: o.Store},
 		large:    make(chan struct{}, 1),
 		channels: map[string]*channel{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},
 		leases:   map[string]store.Lease{},
+		progress: progress{waiting: map[int64][]chan struct{}{}},
 	}
+	o.Store.Start(l)
+	return l
+}
+
+// Prepare makes config the one by which written resources start messages. It
+// is called before anything can be written.
+func (l *Line) Prepare(config *routes.Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.config = config
 }
 
 // Run runs the channels of config until ctx ends, then ends in the order of
@@ -127,6 +145,9 @@ func (l *Line) Apply(config *routes.Config) {
 		if l.channels[name] == nil {
 			l.channels[name] = l.start(c, config.Version)
 		}
+	}
+	if l.ctx != nil {
+		go l.pokeAll(l.ctx)
 	}
 }
 
@@ -198,7 +219,8 @@ type channel struct {
 	recent  *recent
 	pokes   chan struct{} // a message was recorded
 	working atomic.Bool   // the owner is at work on it here
-	heldAt  atomic.Int64  // when it was last seen not to be held, in nanoseconds since 1970
+	routes  map[string]*route
+	heldAt  atomic.Int64 // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
 	state string // starting, running, waiting
@@ -214,6 +236,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		log:    l.options.Log.With("channel", config.Name),
 		recent: newRecent(64 << 20), state: "starting",
 	}
+	c.routes = c.routesOf()
 	go c.run(ctx)
 	return c
 }
@@ -247,28 +270,53 @@ func (c *channel) run(ctx context.Context) {
 }
 
 func (c *channel) receiveFrom(ctx context.Context) error {
-	source, err := c.config.Source.Open(connectors.Environment{
-		Log:         c.log,
-		Count:       func(event string, n int) { c.line.options.Metrics.event(c.config.Name, event, n) },
-		Receiving:   func() { c.setState("running", nil) },
-		Folder:      c.line.options.Folder,
-		Size:        c.config.Limits.Size,
-		Whole:       store.MaxChunk,
-		Connections: c.config.Limits.Connections,
-		Now:         c.line.options.Now,
-	})
+	source, err := c.config.Source.Open(c.environment(func() { c.setState("running", nil) }))
 	if err != nil {
 		return err
 	}
 	return source.Run(ctx, c.receive)
 }
 
+// environment is what the channel lends to its source and destinations.
+func (c *channel) environment(receiving func()) connectors.Environment {
+	env := connectors.Environment{
+		Log:         c.log,
+		Count:       func(event string, n int) { c.line.options.Metrics.event(c.config.Name, event, n) },
+		Receiving:   receiving,
+		Folder:      c.line.options.Folder,
+		Size:        c.config.Limits.Size,
+		Whole:       store.MaxChunk,
+		Connections: c.config.Limits.Connections,
+		Now:         c.line.options.Now,
+	}
+	if splitter, ok := c.config.Parser.(parsers.Splitter); ok {
+		env.Split = func(r io.Reader, take func(raw []byte) error) error {
+			return splitter.Split(r, c.config.Limits.Size, take)
+		}
+	}
+	return env
+}
+
+// now is the time by the clock on the wall of the channel's zone.
+func (c *channel) now() time.Time {
+	now := c.line.options.Now()
+	if c.config.Zone != nil {
+		now = now.In(c.config.Zone)
+	}
+	return now
+}
+
 // stop ends the source; when the last message in hand is answered, nothing new
-// of the channel is processed.
+// of the channel is processed or sent.
 func (c *channel) stop() {
 	c.cancel()
 	<-c.done
 	close(c.retired)
+	for _, r := range c.routes {
+		if !r.working.Load() {
+			r.close()
+		}
+	}
 }
 
 func (c *channel) setState(state string, fault error) {
@@ -332,6 +380,43 @@ func (w *waiters) tell(seq int64, o outcome) {
 		ch <- o // each has room for its one outcome
 	}
 	delete(w.waiting, seq)
+}
+
+// progress are those who wait for the deliveries of a message (`ack: delivered`).
+type progress struct {
+	mu      sync.Mutex
+	waiting map[int64][]chan struct{}
+}
+
+func (p *progress) join(seq int64) chan struct{} {
+	ch := make(chan struct{}, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[seq] = append(p.waiting[seq], ch)
+	return ch
+}
+
+func (p *progress) leave(seq int64, ch chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := slices.DeleteFunc(p.waiting[seq], func(c chan struct{}) bool { return c == ch })
+	if len(list) == 0 {
+		delete(p.waiting, seq)
+		return
+	}
+	p.waiting[seq] = list
+}
+
+// tell says that a delivery of the message has ended.
+func (p *progress) tell(seq int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ch := range p.waiting[seq] {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // recent keeps the content of messages that were just recorded, so that the

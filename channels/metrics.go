@@ -14,6 +14,8 @@ type Metrics struct {
 	outcomes   *prometheus.CounterVec
 	intakes    *prometheus.HistogramVec
 	processing *prometheus.HistogramVec
+	sends      *prometheus.CounterVec
+	sending    *prometheus.HistogramVec
 }
 
 // NewMetrics registers the line's metrics.
@@ -35,8 +37,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		processing: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "plexus_process_seconds", Help: "From the start of processing to the commit of T2.", Buckets: buckets,
 		}, []string{"channel"}),
+		sends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plexus_sends_total", Help: "Attempts to send since the start: accepted, or the class of the failure.",
+		}, []string{"channel", "route", "result"}),
+		sending: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "plexus_send_seconds", Help: "From the first byte of an attempt to its answer.", Buckets: buckets,
+		}, []string{"channel", "route"}),
 	}
-	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing)
+	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing, m.sends, m.sending)
 	return m
 }
 
@@ -53,4 +61,9 @@ func (m *Metrics) intake(channel string, d time.Duration) {
 func (m *Metrics) processed(channel, state string, d time.Duration) {
 	m.outcomes.WithLabelValues(channel, state).Inc()
 	m.processing.WithLabelValues(channel).Observe(d.Seconds())
+}
+
+func (m *Metrics) sent(channel, route, result string, d time.Duration) {
+	m.sends.WithLabelValues(channel, route, result).Inc()
+	m.sending.WithLabelValues(channel, route).Observe(d.Seconds())
 }

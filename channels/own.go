@@ -3,11 +3,14 @@ package channels
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexus-health/plexus/channels/schedule"
 	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -44,67 +47,123 @@ func (l *Line) own(ctx context.Context) {
 		l.options.Log.Error("queue ended, messages wait for the next start", "error", err.Error())
 	}
 	polling.Wait()
+	l.closeRoutes()
 	l.release()
 }
 
-func (l *Line) pokeAll(ctx context.Context) {
+// closeRoutes ends the connections of every route at the end.
+func (l *Line) closeRoutes() {
 	l.mu.Lock()
-	names := make([]string, 0, len(l.channels))
-	for name := range l.channels {
-		names = append(names, name)
-	}
-	l.mu.Unlock()
-	for _, name := range names {
-		l.pokeIn(ctx, name)
+	defer l.mu.Unlock()
+	for _, c := range l.channels {
+		for _, r := range c.routes {
+			r.close()
+		}
 	}
 }
 
-// Poke says that a channel has work, for those who changed its rows.
-func (l *Line) Poke(name string) { l.poke(name) }
+// pokeAll wakes the owners of everything that has work and is not another
+// engine's.
+func (l *Line) pokeAll(ctx context.Context) {
+	busy, err := l.options.Store.Busy(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.options.Log.Warn("it cannot be read what has work, trying again", "error", err.Error())
+		}
+		return
+	}
+	elsewhere, err := l.options.Store.Elsewhere(ctx)
+	if err != nil && ctx.Err() == nil {
+		l.options.Log.Warn("it cannot be read what other engines own, trying again", "error", err.Error())
+		return
+	}
+	for _, unit := range busy {
+		if !elsewhere[unit] {
+			l.pokeUnit(ctx, unit)
+		}
+	}
+}
 
-// poke says that a channel has work: to its owner here if it works on it
-// already, else to whoever the queue hands it to.
-func (l *Line) poke(name string) {
+// Poke says that the rows of a channel or route were changed by an operator: it
+// is looked at anew, and a route does not wait for the next probe of its peer.
+func (l *Line) Poke(unit string) {
+	if r := l.findRoute(unit); r != nil {
+		r.anew.Store(true)
+		r.breaker.retryNow()
+	}
+	l.poke(unit)
+}
+
+// poke says that a unit has work: to its owner here if it works on it already,
+// else to whoever the queue hands it to.
+func (l *Line) poke(unit string) {
 	l.mu.Lock()
 	ctx := l.ctx
 	l.mu.Unlock()
-	l.pokeIn(ctx, name)
+	if ctx != nil {
+		l.pokeUnit(ctx, unit)
+	}
 }
 
-func (l *Line) pokeIn(ctx context.Context, name string) {
-	c := l.find(name)
-	if c == nil {
+func (l *Line) pokeUnit(ctx context.Context, unit string) {
+	var pokes chan struct{}
+	var working *atomic.Bool
+	if r := l.findRoute(unit); r != nil {
+		pokes, working = r.pokes, &r.working
+	} else if c := l.find(unit); c != nil {
+		pokes, working = c.pokes, &c.working
+	} else {
 		return
 	}
 	select {
-	case c.pokes <- struct{}{}:
+	case pokes <- struct{}{}:
 	default: // it will look anyway
 	}
-	if c.working.Load() {
+	if working.Load() {
 		return
 	}
-	if err := l.options.Queue.Push(ctx, name, time.Time{}); err != nil && ctx.Err() == nil {
-		l.options.Log.Debug("push", "channel", name, "error", err.Error()) // the poll carries on
+	if err := l.options.Queue.Push(ctx, unit, time.Time{}); err != nil && ctx.Err() == nil {
+		l.options.Log.Debug("push", "unit", unit, "error", err.Error()) // the poll carries on
 	}
+}
+
+// findRoute returns the running route of a unit, or nil.
+func (l *Line) findRoute(unit string) *route {
+	name, route, ok := strings.Cut(unit, "/")
+	if !ok {
+		return nil
+	}
+	c := l.find(name)
+	if c == nil {
+		return nil
+	}
+	return c.routes[route]
 }
 
 // take works on a unit the queue has handed over.
 func (l *Line) take(ctx context.Context, unit string) time.Time {
-	c := l.find(unit)
-	if c == nil {
-		return time.Time{}
+	if r := l.findRoute(unit); r != nil {
+		due := r.work(ctx)
+		if r.c.isRetired() {
+			r.close()
+		}
+		return due
 	}
-	return c.work(ctx)
+	if c := l.find(unit); c != nil {
+		return c.work(ctx)
+	}
+	return time.Time{}
 }
 
-// lease returns this engine's lease of a unit.
-func (l *Line) lease(ctx context.Context, unit string) (store.Lease, error) {
+// lease returns this engine's lease of a unit. What another engine may still be
+// sending waits for grace.
+func (l *Line) lease(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
 	l.leasing.Lock()
 	defer l.leasing.Unlock()
 	if held := l.leases[unit]; held != nil {
 		return held, nil
 	}
-	lease, err := l.options.Store.TakeOver(ctx, unit, 0)
+	lease, err := l.options.Store.TakeOver(ctx, unit, grace)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +186,7 @@ func (l *Line) release() {
 	defer cancel()
 	for unit, lease := range l.leases {
 		if err := lease.Release(ctx); err != nil {
-			l.options.Log.Warn("unit was not handed back", "channel", unit, "error", err.Error())
+			l.options.Log.Warn("unit was not handed back", "unit", unit, "error", err.Error())
 		}
 	}
 	clear(l.leases)
@@ -146,11 +205,14 @@ type desk struct {
 	looked                 time.Time           // when the rows were last looked at
 	later                  map[int64]time.Time // items put off, until when
 	tries                  map[int64]int
+	// stopped are parked messages that hold their keys (`on_error: stop`).
+	stopped map[int64]bool
 }
 
 type result struct {
-	seq int64
-	err error
+	seq    int64
+	merged [2]string // the key that was merged, and its survivor
+	err    error
 }
 
 // work processes the stored messages of the channel until there are none, and
@@ -158,7 +220,7 @@ type result struct {
 func (c *channel) work(ctx context.Context) time.Time {
 	c.working.Store(true)
 	defer c.working.Store(false)
-	lease, err := c.line.lease(ctx, c.config.Name)
+	lease, err := c.line.lease(ctx, c.config.Name, 0)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
 			c.log.Error("unit cannot be taken over", "error", err.Error())
@@ -172,7 +234,7 @@ func (c *channel) work(ctx context.Context) time.Time {
 	d := &desk{
 		c: c, lease: lease, sched: schedule.New(window, perKey),
 		results: make(chan result, c.line.options.Workers), scan: true,
-		later: map[int64]time.Time{}, tries: map[int64]int{},
+		later: map[int64]time.Time{}, tries: map[int64]int{}, stopped: map[int64]bool{},
 	}
 	return d.run(ctx)
 }
@@ -288,6 +350,10 @@ func (d *desk) end() time.Time {
 func (d *desk) look(ctx context.Context) {
 	d.scan, d.looked = false, time.Now()
 	d.sched.Begin()
+	if !d.holdStopped(ctx) {
+		d.stopping = true
+		return
+	}
 	after := int64(0)
 	for range 8 { // pages: keys that are held up must not hide the others
 		rows, err := d.c.line.options.Store.Stored(ctx, d.c.config.Name, after, window)
@@ -308,6 +374,36 @@ func (d *desk) look(ctx context.Context) {
 	}
 }
 
+// holdStopped brings the messages into the schedule that parked and hold their
+// keys (`on_error: stop`), and lets go those about which was decided.
+func (d *desk) holdStopped(ctx context.Context) bool {
+	if d.c.config.OnError != routes.OnErrorStop {
+		return true
+	}
+	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.config.Name)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.c.log.Error("parked messages cannot be read, trying again", "error", err.Error())
+		}
+		return false
+	}
+	still := map[int64]bool{}
+	for _, m := range parked {
+		still[m.Seq] = true
+		if !d.stopped[m.Seq] && !d.sched.Has(m.Seq) {
+			d.sched.Hold(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
+			d.stopped[m.Seq] = true
+		}
+	}
+	for seq := range d.stopped {
+		if !still[seq] {
+			delete(d.stopped, seq)
+			d.sched.Done(seq)
+		}
+	}
+	return true
+}
+
 // startReady starts as many as there are workers for.
 func (d *desk) startReady(ctx context.Context) {
 	for d.running < d.c.line.options.Workers {
@@ -318,7 +414,8 @@ func (d *desk) startReady(ctx context.Context) {
 		d.running++
 		go func() {
 			// T2 of a message in hand is not cut short by a stop.
-			d.results <- result{item.Seq, d.c.process(context.WithoutCancel(ctx), d.lease, item)}
+			merged, err := d.c.process(context.WithoutCancel(ctx), d.lease, item)
+			d.results <- result{item.Seq, merged, err}
 		}()
 	}
 }
@@ -327,9 +424,16 @@ func (d *desk) startReady(ctx context.Context) {
 func (d *desk) settle(r result) {
 	d.running--
 	switch {
+	case errors.Is(r.err, errStop):
+		// It stays the head of its key until an operator has decided.
+		d.stopped[r.seq] = true
 	case r.err == nil, errors.Is(r.err, store.ErrNotStored):
 		delete(d.tries, r.seq)
 		d.sched.Done(r.seq)
+		if r.merged[0] != "" {
+			d.sched.Fold(r.merged[0], r.merged[1])
+			d.c.line.fold(r.merged)
+		}
 		if d.sched.TurnedAway() && d.sched.Ready() == 0 {
 			d.scan = true
 		}

@@ -24,18 +24,23 @@ import (
 // any more: it must not end every engine in turn.
 const poisonous = 3
 
-// process takes one stored message from its bytes to T2. nil means that it has
-// a final state now.
-func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.Item) error {
+// errStop is what process returns for a message that parked and holds its key.
+var errStop = errors.New("parked, and later messages of its key wait for it")
+
+// process takes one stored message from its bytes to T2. No error means that it
+// has a final state now; merged are the key that it merged, and the survivor.
+func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.Item) (merged [2]string, err error) {
 	began := time.Now()
 	m, err := c.load(ctx, lease, item)
 	if err != nil {
-		return err
+		return merged, err
 	}
+	// The keys of the survivors, where patients were merged.
+	m.Header.Key, m.Header.Key2 = item.Key, item.Key2
 	var verdict *verdictOf
 	for attempt := range 20 {
 		if verdict, err = c.judge(ctx, m, attempt > 0); err != nil {
-			return err
+			return merged, err
 		}
 		killpoint.Hit("after_map")
 		err = lease.Finish(ctx, verdict.Outcome)
@@ -45,16 +50,31 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 		c.line.options.Metrics.event(c.config.Name, "conflict", 1)
 	}
 	if err != nil {
-		return wrap("finish", err)
+		return merged, wrap("finish", err)
 	}
 	killpoint.Hit("after_finish")
 	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
+	c.queued(ctx, verdict)
 	metrics := c.line.options.Metrics
 	metrics.processed(c.config.Name, string(verdict.State), time.Since(began))
 	if verdict.State == message.Parked {
 		c.log.Warn("message parked", "message", m.ID, "reason", verdict.Reason)
+		if c.config.OnError == routes.OnErrorStop {
+			return merged, errStop
+		}
 	}
-	return nil
+	return [2]string{verdict.Alias, verdict.Survivor}, nil
+}
+
+// queued tells the owners of the routes that they have something to send.
+func (c *channel) queued(ctx context.Context, v *verdictOf) {
+	told := ""
+	for i := range v.Deliveries {
+		if unit := v.Deliveries[i].Unit; unit != told {
+			told = unit
+			c.line.pokeUnit(ctx, unit)
+		}
+	}
 }
 
 // load gets the content of a message, from memory or from the store.
@@ -88,7 +108,7 @@ type verdictOf struct {
 // judge finds the outcome of a message. An error is a fault of ours: the
 // message stays stored. A fault of the message is a state.
 func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v *verdictOf, err error) {
-	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name}}
+	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name, Via: through(m.Via, c.config.Name)}}
 	v.Answer = message.Answer{Code: message.Accepted}
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -121,7 +141,7 @@ func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v 
 func (v *verdictOf) park(reason string) {
 	v.State, v.Reason = message.Parked, reason
 	v.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 207, Text: reason}}}
-	v.Writes, v.Deliveries = nil, nil
+	v.Writes, v.Deliveries, v.Intakes, v.Alias, v.Survivor = nil, nil, nil, "", ""
 	v.note("parked", reason, "")
 }
 
@@ -173,6 +193,7 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 		v.note("warning", w.Text, w.Where)
 	}
 	env := expression.Env{Message: &work, Root: doc.Root()}
+	c.merges(&work, v)
 	if c.config.Filter != nil {
 		pass, err := c.config.Filter.Bool(env, doc.Root())
 		if err != nil {
@@ -273,7 +294,7 @@ func (v *verdictOf) explain(doc message.Document) {
 func (c *channel) route(ctx context.Context, env expression.Env, work *message.Message, mapped []*message.Message, v *verdictOf) error {
 	took := 0
 	for _, r := range c.config.Routes {
-		if r.Retired || (r.Otherwise && took > 0) {
+		if r.Retired || (r.Otherwise && took > 0) || (r.Failure && r.When == nil && !r.Otherwise) {
 			continue
 		}
 		if r.When != nil {
@@ -287,7 +308,7 @@ func (c *channel) route(ctx context.Context, env expression.Env, work *message.M
 			}
 		}
 		took++
-		if err := c.send(ctx, r, work, mapped, v); err != nil {
+		if err := c.send(ctx, r, env, work, mapped, v); err != nil {
 			return place("route "+r.Name, err)
 		}
 		if c.config.Deliver == routes.DeliverFirst {
@@ -299,7 +320,7 @@ func (c *channel) route(ctx context.Context, env expression.Env, work *message.M
 }
 
 // send maps for one route and adds its effects to the verdict.
-func (c *channel) send(ctx context.Context, r *routes.Route, work *message.Message, mapped []*message.Message, v *verdictOf) error {
+func (c *channel) send(ctx context.Context, r *routes.Route, env expression.Env, work *message.Message, mapped []*message.Message, v *verdictOf) error {
 	out := mapped
 	if r.Original {
 		out = []*message.Message{work}
@@ -320,8 +341,10 @@ func (c *channel) send(ctx context.Context, r *routes.Route, work *message.Messa
 			v.drafts = append(v.drafts, drafter.Drafts()...)
 		}
 		v.note("routed", fmt.Sprintf("%d resources", len(v.drafts)), r.Name)
+	case "channel":
+		return c.pass(r, work, out, v)
 	default:
-		return fmt.Errorf("no deliveries to %s", r.Kind)
+		return c.queue(ctx, r, env, work, out, v)
 	}
 	return nil
 }

@@ -256,8 +256,62 @@ func control(now time.Time) string {
 	return "P" + strconv.FormatInt(now.UnixMilli(), 36) + id[len(id)-8:]
 }
 
-// outcome waits for T2 of a message, whichever engine has it.
+// outcome waits for what `ack:` claims, whichever engine has the message.
 func (c *channel) outcome(ctx context.Context, entry store.Entry) (message.Answer, error) {
+	answer, err := c.processed(ctx, entry)
+	if err != nil || answer.Code != message.Accepted || c.config.Ack != routes.AckDelivered {
+		return answer, err
+	}
+	return c.delivered(ctx, entry)
+}
+
+// delivered waits until every delivery of a message has ended.
+func (c *channel) delivered(ctx context.Context, entry store.Entry) (message.Answer, error) {
+	ch := c.line.progress.join(entry.Seq)
+	defer c.line.progress.leave(entry.Seq, ch)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := c.line.options.Store.Deliveries(ctx, store.DeliveryFilter{Message: entry.Seq, Limit: 10_000})
+		if err == nil {
+			if answer, ended := endOf(list); ended {
+				return answer, nil
+			}
+		}
+		select {
+		case <-ch:
+		case <-tick.C:
+		case <-ctx.Done():
+			return message.Answer{}, errStopped
+		case <-c.line.options.Store.Failed():
+			return message.Answer{}, store.ErrUnavailable
+		}
+	}
+}
+
+// endOf is the answer to a sender who waits for the deliveries of its message,
+// once all of the last run have ended or one has parked.
+func endOf(list []message.Delivery) (answer message.Answer, ended bool) {
+	run := 0
+	for i := range list {
+		run = max(run, list[i].Run)
+	}
+	open := false
+	for i := range list {
+		d := &list[i]
+		switch {
+		case d.Run != run:
+		case d.State == message.ParkedDelivery || d.State == message.DroppedDelivery:
+			return message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 207, Text: "kept, but a destination did not take it"}}}, true
+		case d.State == message.Waiting || d.State == message.Sending:
+			open = true
+		}
+	}
+	return message.Answer{Code: message.Accepted}, !open
+}
+
+// processed waits for T2 of a message, whichever engine has it.
+func (c *channel) processed(ctx context.Context, entry store.Entry) (message.Answer, error) {
 	ch := c.line.wait.join(entry.Seq)
 	defer c.line.wait.leave(entry.Seq, ch)
 	tick := time.NewTicker(250 * time.Millisecond)

@@ -86,6 +86,8 @@ type Header struct {
 	// are processed one after the other. Key2 is the second key of a message
 	// that concerns two, such as a merge; empty otherwise.
 	Key, Key2 string
+	// Merge is true when the content says that Key2 is Key from now on.
+	Merge bool
 	// Hash is the SHA-256 of the content without what a retransmission may
 	// change (MSH-7).
 	Hash [32]byte

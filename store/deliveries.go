@@ -34,6 +34,8 @@ type Answer struct {
 	Reason string
 	Class  message.Kind
 	Due    time.Time
+	// Unsent: no byte left, so that the attempt does not count.
+	Unsent bool
 	// MaybeSent: bytes may have left in this attempt or one before, and it is
 	// not known what became of them.
 	MaybeSent bool

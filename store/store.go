@@ -233,9 +233,9 @@ type Work interface {
 	Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error)
 	// OpenOf lists the waiting deliveries that carry a key, the oldest first.
 	OpenOf(ctx context.Context, unit, key string, limit int) ([]message.Delivery, error)
-	// Floor is the smallest seq of channel that is still stored; when none is,
-	// one above the largest seq there is.
-	Floor(ctx context.Context, channel string) (int64, error)
+	// Floor is the smallest seq of channel that is still stored, or with parked
+	// also one that is parked; when none is, one above the largest seq there is.
+	Floor(ctx context.Context, channel string, parked bool) (int64, error)
 	// Queues lists the routes that have or had deliveries.
 	Queues(ctx context.Context) ([]QueueState, error)
 	// Deliveries lists deliveries without payload, in the order they were made.
@@ -246,6 +246,11 @@ type Work interface {
 	// Overtaken reports whether a delivery of a message younger than seq has
 	// arrived under the key.
 	Overtaken(ctx context.Context, unit, key string, seq int64) (bool, error)
+	// Busy lists the channels that have stored messages and the routes that
+	// have open deliveries.
+	Busy(ctx context.Context) ([]string, error)
+	// ParkedKeys lists the parked messages of a channel, without content.
+	ParkedKeys(ctx context.Context, channel string) ([]*message.Message, error)
 	// Elsewhere lists the units that other engines own which are alive.
 	Elsewhere(ctx context.Context) (map[string]bool, error)
 	// Held returns the reasons of the units that an operator holds.

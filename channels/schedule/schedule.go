@@ -126,6 +126,19 @@ func (s *Schedule) Add(i Item) bool {
 // TurnedAway reports whether the last pass left items out.
 func (s *Schedule) TurnedAway() bool { return len(s.turned) > 0 }
 
+// Hold takes an item that holds its keys until Done, whatever the limits.
+func (s *Schedule) Hold(i Item) {
+	if i.Pos == 0 {
+		i.Pos = i.Seq
+	}
+	e := &entry{Item: i, running: true}
+	s.items[i.Seq] = e
+	s.join(e, i.Key)
+	if i.Key2 != "" && i.Key2 != i.Key {
+		s.join(e, i.Key2)
+	}
+}
+
 // Next returns the oldest item that may start and marks it as running. It
 // reports false when none may.
 func (s *Schedule) Next() (Item, bool) {

@@ -70,6 +70,7 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 		s.timeFrom, s.timeTo = at+from, at+to
 	}
 	h.Key, h.Key2 = s.keys(h.Sender)
+	h.Merge = h.Key2 != "" && merging(h.Type)
 	if fault := noNUL(s.head, s.delims.Field); fault != nil {
 		return h, asFailure(fault)
 	}
@@ -150,6 +151,16 @@ func (s *scanner) line(at int) *Message {
 // segmentBegins reports whether a line begins with a segment's name.
 func segmentBegins(line []byte) bool {
 	return len(line) > 3 && segmentWord(string(line[:3])) && !wordByte(line[3])
+}
+
+// merging reports whether messages of a type say that one patient number is
+// the other from now on; links (A24), moves (A44) and swaps (A17) do not.
+func merging(typ string) bool {
+	switch typ {
+	case "ADT^A18", "ADT^A30", "ADT^A34", "ADT^A36", "ADT^A39", "ADT^A40", "ADT^A46":
+		return true
+	}
+	return false
 }
 
 // keys are the receive keys: the patient's number, and the other one of a

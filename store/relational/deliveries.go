@@ -162,8 +162,8 @@ func (a *Answered) Several() bool {
 
 // Settle is T4 of one delivery of a unit.
 func (a *Answered) Settle(ctx context.Context, tx Tx, unit string, led *Ledger) error {
-	n, err := tx.Exec(ctx, `UPDATE deliveries SET state = ?, reason = ?, class = ?, due = ?, answered = ?, maybe_sent = ?, answer = ? WHERE n = ? AND unit = ? AND state = 'sending'`,
-		string(a.State), a.reason, string(a.Class), Micros(a.Due), Micros(a.now), flag(a.MaybeSent), a.Raw, a.N, unit)
+	n, err := tx.Exec(ctx, `UPDATE deliveries SET state = ?, reason = ?, class = ?, due = ?, answered = ?, maybe_sent = ?, answer = ?, attempts = attempts - ? WHERE n = ? AND unit = ? AND state = 'sending'`,
+		string(a.State), a.reason, string(a.Class), Micros(a.Due), Micros(a.now), flag(a.MaybeSent), a.Raw, flag(a.Unsent), a.N, unit)
 	if err != nil {
 		return err
 	}

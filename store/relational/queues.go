@@ -159,10 +159,19 @@ func (w Work) OpenOf(ctx context.Context, unit, key string, limit int) ([]messag
 	return firstOf(out, limit), nil
 }
 
-// Floor is the smallest seq of a channel that is still stored.
-func (w Work) Floor(ctx context.Context, channel string) (floor int64, err error) {
+// Floor is the smallest seq of a channel that is still stored or, when asked
+// for, parked.
+func (w Work) Floor(ctx context.Context, channel string, parked bool) (floor int64, err error) {
 	err = w.Lend(ctx, func(tx Tx) error {
 		_, err := one(ctx, tx, `SELECT COALESCE((SELECT seq FROM messages WHERE channel = ? AND state = 'stored' ORDER BY seq LIMIT 1), (SELECT COALESCE(MAX(seq), 0) + 1 FROM messages))`, []any{channel}, &floor)
+		if err != nil || !parked {
+			return err
+		}
+		var lowest int64
+		found, err := one(ctx, tx, `SELECT seq FROM messages WHERE state IN ('parked', 'refused') AND state = 'parked' AND channel = ? ORDER BY seq LIMIT 1`, []any{channel}, &lowest)
+		if found {
+			floor = min(floor, lowest)
+		}
 		return err
 	})
 	return floor, err
@@ -277,6 +286,46 @@ func (w Work) Queues(ctx context.Context) ([]store.QueueState, error) {
 		}
 	}
 	return out, nil
+}
+
+// Busy lists the units that have something to do.
+func (w Work) Busy(ctx context.Context) ([]string, error) {
+	var out []string
+	err := w.Lend(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, `SELECT channel FROM ledger WHERE state IN ('stored', 'waiting', 'sending') GROUP BY channel HAVING SUM(n) > 0 ORDER BY channel`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var unit string
+			if err := rows.Scan(&unit); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			out = append(out, unit)
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return out, err
+}
+
+// ParkedKeys lists the parked messages of a channel, without content.
+func (w Work) ParkedKeys(ctx context.Context, channel string) ([]*message.Message, error) {
+	var out []*message.Message
+	err := w.Lend(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, `SELECT seq, run, key, key2 FROM messages WHERE state IN ('parked', 'refused') AND state = 'parked' AND channel = ? ORDER BY seq LIMIT 100000`, channel)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			m := &message.Message{Channel: channel, State: message.Parked}
+			if err := rows.Scan(&m.Seq, &m.Run, &m.Header.Key, &m.Header.Key2); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			out = append(out, m)
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return out, err
 }
 
 // head fills in what the oldest open delivery of a queue says.

@@ -250,14 +250,14 @@ func orders(y *yard) {
 		}
 	})
 	y.Run("the floor is the oldest message that is still stored", func(t *testing.T) {
-		before, err := y.Floor(t.Context(), "orders")
+		before, err := y.Floor(t.Context(), "orders", false)
 		must(t, err)
 		e := record(t, y.Store, Intake("orders", "floor", "floor"))
 		if before != e.Seq {
 			t.Errorf("with nothing stored it is %d, one above the last is %d", before, e.Seq)
 		}
 		record(t, y.Store, Intake("orders", "floor2", "floor2"))
-		if floor, err := y.Floor(t.Context(), "orders"); err != nil || floor != e.Seq {
+		if floor, err := y.Floor(t.Context(), "orders", false); err != nil || floor != e.Seq {
 			t.Errorf("got %d %v, want %d", floor, err, e.Seq)
 		}
 	})

@@ -1,0 +1,583 @@
+package channels
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plexus-health/plexus/channels/schedule"
+	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/routes"
+	"github.com/plexus-health/plexus/store"
+)
+
+// unitOf names the unit of a route: names of channels have no slash in them.
+func unitOf(channel, route string) string { return channel + "/" + route }
+
+// A route is one running route that queues deliveries.
+type route struct {
+	c       *channel
+	config  *routes.Route
+	unit    string
+	log     *slog.Logger
+	limits  connectors.SendLimits
+	floored bool // its order is another than that of the channel's messages
+	pokes   chan struct{}
+	working atomic.Bool
+	anew    atomic.Bool // the rows are to be read from the first on
+	breaker breaker
+
+	mu     sync.Mutex
+	opened connectors.Destination
+	merged [][2]string // keys to be folded in what is in hand
+}
+
+// routesOf makes the running routes of a channel: those that queue.
+func (c *channel) routesOf() map[string]*route {
+	out := map[string]*route{}
+	for _, config := range c.config.Routes {
+		if config.Destination == nil {
+			continue
+		}
+		r := &route{
+			c: c, config: config, unit: unitOf(c.config.Name, config.Name), log: c.log.With("route", config.Name),
+			limits: config.Destination.Limits(), floored: floored(c.config, config), pokes: make(chan struct{}, 1),
+		}
+		r.limits.Connections = max(r.limits.Connections, 1)
+		if r.limits.Timeout <= 0 {
+			r.limits.Timeout = 30 * time.Second
+		}
+		out[config.Name] = r
+	}
+	return out
+}
+
+// floored reports whether deliveries of one key may come of messages that were
+// processed side by side: only those below the floor may start then.
+func floored(c *routes.Channel, r *routes.Route) bool {
+	if c.Key != nil || r.Key != nil {
+		return true
+	}
+	order := r.Order
+	if order == "" {
+		order = c.Order
+	}
+	return order != c.Order && order != routes.OrderNone && c.Order != routes.OrderChannel
+}
+
+// destination opens the destination when it is first used.
+func (r *route) destination() (connectors.Destination, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opened != nil {
+		return r.opened, nil
+	}
+	var err error
+	r.opened, err = r.config.Destination.Open(r.c.environment(nil))
+	return r.opened, err
+}
+
+// close ends the destination's connections.
+func (r *route) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opened == nil {
+		return
+	}
+	if err := r.opened.Close(); err != nil {
+		r.log.Debug("destination closed", "error", err.Error())
+	}
+	r.opened = nil
+}
+
+// fold tells the routes of this engine that a key was merged into another.
+func (l *Line) fold(merged [2]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.channels {
+		for _, r := range c.routes {
+			if !r.working.Load() {
+				continue // it will read the keys of the survivors
+			}
+			r.mu.Lock()
+			r.merged = append(r.merged, merged)
+			r.mu.Unlock()
+			select {
+			case r.pokes <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// takeMerged returns the keys to be folded.
+func (r *route) takeMerged() [][2]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	merged := r.merged
+	r.merged = nil
+	return merged
+}
+
+// A dispatch is the sending of one route in hand: a schedule in memory of what
+// waits, and the senders at work, one for each connection.
+type dispatch struct {
+	r      *route
+	lease  store.Lease
+	ctx    context.Context //nolint:containedctx // of the senders
+	events chan struct{}   // something changed that the dispatch has to look at
+
+	mu      sync.Mutex
+	sched   *schedule.Schedule
+	dues    map[int64]time.Time // items that may not start before
+	later   map[int64]time.Time // items in hand, put off until then
+	senders int
+	// stopping: nothing new is started; lost: it is not known what is being
+	// sent; fenced: the unit is another engine's; held: an operator or a stop.
+	stopping, isLost, fenced, held bool
+
+	// of the dispatch's own goroutine:
+	scan      bool
+	looked    time.Time
+	pos, n    int64 // the rows are read on from here
+	unfetched bool  // there are rows beyond what was read
+}
+
+const (
+	deliveryWindow = 8192 // deliveries of a route known at once
+	deliveryPage   = 1024
+)
+
+// work sends the waiting deliveries of the route until there are none, and
+// returns when it has to be looked at again.
+func (r *route) work(ctx context.Context) time.Time {
+	r.working.Store(true)
+	defer r.working.Store(false)
+	now := r.c.line.options.Now()
+	lease, err := r.c.line.lease(ctx, r.unit, min(r.limits.Timeout, 30*time.Second))
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
+			r.log.Error("unit cannot be taken over", "error", err.Error())
+		}
+		return now.Add(pollEach)
+	}
+	if isHeld(ctx, r.c.line.options.Store, r.unit) {
+		return now.Add(pollEach)
+	}
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	d := &dispatch{
+		r: r, lease: lease, ctx: sending, events: make(chan struct{}, 1), sched: schedule.New(deliveryWindow, perKey),
+		dues: map[int64]time.Time{}, later: map[int64]time.Time{}, scan: true,
+	}
+	return d.run(ctx, cancel)
+}
+
+// isHeld reports whether a unit is held; when that cannot be read it is.
+func isHeld(ctx context.Context, s store.Store, unit string) bool {
+	held, err := s.Held(ctx)
+	_, paused := held[unit]
+	return paused || err != nil
+}
+
+// cutAfter is how long sends under way have after the engine is told to stop.
+const cutAfter = 8 * time.Second
+
+func (d *dispatch) run(ctx context.Context, cut context.CancelFunc) time.Time {
+	beat := time.NewTicker(pollEach)
+	defer beat.Stop()
+	var cutting *time.Timer
+	for {
+		if ctx.Err() != nil || d.r.c.isRetired() {
+			d.stop()
+			if cutting == nil {
+				cutting = time.AfterFunc(cutAfter, cut)
+				defer cutting.Stop()
+			}
+		}
+		if d.mayStart() && (d.scan || d.unfetched) && time.Since(d.looked) >= lookGap {
+			d.look(ctx)
+		}
+		closed := d.startSenders()
+		if due, over := d.over(closed); over {
+			return due
+		}
+		d.pause(ctx, beat.C, closed)
+	}
+}
+
+func (d *dispatch) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopping = true
+}
+
+func (d *dispatch) isStopping() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stopping
+}
+
+// mayStart reports whether new sends may be started at all.
+func (d *dispatch) mayStart() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.free()
+}
+
+// free is mayStart under the lock.
+func (d *dispatch) free() bool {
+	return !d.stopping && !d.isLost && !d.fenced && !d.held && d.lease.Valid() && (!d.r.config.Strict || len(d.later) == 0)
+}
+
+// over reports whether the dispatch has ended, and when the unit has to be
+// looked at again.
+func (d *dispatch) over(closed time.Time) (time.Time, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.senders > 0 {
+		return time.Time{}, false
+	}
+	now := d.r.c.line.options.Now()
+	switch {
+	case d.fenced || d.isLost || !d.lease.Valid():
+		d.r.c.line.drop(d.r.unit)
+		return now.Add(pollEach / 10), true
+	case d.stopping || d.held:
+		return now.Add(pollEach / 4), true
+	case !closed.IsZero() && d.r.breaker.count() > 3:
+		return closed, true // the queue holds the time of the next probe
+	case d.sched.Len() == 0 && !d.scan && !d.unfetched && len(d.sched.Lacking()) == 0 && time.Since(d.looked) >= linger:
+		return time.Time{}, true
+	}
+	return time.Time{}, false
+}
+
+// look reads waiting deliveries into the schedule, on from where it has come
+// to. What may still come to be known below that is read again: rows are
+// written by T2 of messages at or above the floor.
+func (d *dispatch) look(ctx context.Context) {
+	d.scan, d.looked, d.unfetched = false, time.Now(), false
+	if d.r.anew.Swap(false) {
+		d.pos, d.n = 0, 0
+	}
+	s := d.r.c.line.options.Store
+	for _, m := range d.r.takeMerged() {
+		d.mu.Lock()
+		d.sched.Fold(m[0], m[1])
+		d.mu.Unlock()
+	}
+	floor, err := s.Floor(ctx, d.r.c.config.Name, d.r.config.Strict || d.r.c.config.OnError == routes.OnErrorStop)
+	if err != nil {
+		d.unread(ctx, err)
+		return
+	}
+	if d.r.floored {
+		d.mu.Lock()
+		d.sched.Floor = floor
+		d.mu.Unlock()
+	}
+	for {
+		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
+		if err != nil {
+			d.unread(ctx, err)
+			return
+		}
+		if !d.offer(rows) {
+			d.unfetched = true
+			break
+		}
+		if len(rows) < deliveryPage {
+			break
+		}
+		if d.ready() >= deliveryPage {
+			d.unfetched = true
+			break
+		}
+	}
+	if d.pos >= floor-1 {
+		// What an operator puts to the end stands at the largest seq there is.
+		d.pos, d.n = floor-2, 1<<62
+	}
+	d.bringBack(ctx)
+}
+
+func (d *dispatch) unread(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		d.r.log.Error("waiting deliveries cannot be read, trying again", "error", err.Error())
+	}
+	d.scan = true
+}
+
+// offer takes rows into the schedule; false when there was no room for all.
+func (d *dispatch) offer(rows []message.Delivery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range rows {
+		row := &rows[i]
+		if !d.sched.Room() && !d.sched.Has(row.N) {
+			return false
+		}
+		d.add(row)
+		d.pos, d.n = row.Pos, row.N
+	}
+	return true
+}
+
+func (d *dispatch) add(row *message.Delivery) bool {
+	if d.sched.Has(row.N) {
+		if at, put := d.later[row.N]; put && row.Due.Before(at) {
+			d.later[row.N] = row.Due // an operator does not want to wait
+		}
+		return true
+	}
+	if !row.Due.IsZero() {
+		d.dues[row.N] = row.Due
+	}
+	taken := d.sched.Add(schedule.Item{Seq: row.N, Pos: row.Pos, Key: row.Key, Key2: row.Key2})
+	if !taken {
+		delete(d.dues, row.N)
+	}
+	return taken
+}
+
+func (d *dispatch) ready() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sched.Ready()
+}
+
+// bringBack reads the deliveries of keys of which some were left out and none
+// is held any more.
+func (d *dispatch) bringBack(ctx context.Context) {
+	d.mu.Lock()
+	keys := d.sched.Lacking()
+	d.mu.Unlock()
+	for _, key := range keys {
+		rows, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, key, perKey+1)
+		if err != nil {
+			d.unread(ctx, err)
+			return
+		}
+		d.mu.Lock()
+		if !d.sched.Room() {
+			d.mu.Unlock()
+			return
+		}
+		d.sched.Return(key)
+		for i := range rows[:min(len(rows), perKey)] {
+			d.add(&rows[i])
+		}
+		if len(rows) > perKey {
+			d.sched.LeaveOut(key)
+		}
+		d.mu.Unlock()
+	}
+}
+
+// startSenders starts a sender for each connection that is free and has
+// something to send. While the breaker is open it returns until when.
+func (d *dispatch) startSenders() (closed time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		allowed, until := d.r.breaker.allowed(d.r.c.line.options.Now(), d.r.limits.Connections)
+		if allowed == 0 {
+			return until
+		}
+		if !d.free() || d.senders >= allowed || !d.open() {
+			return time.Time{}
+		}
+		item, ok := d.next()
+		if !ok {
+			return time.Time{}
+		}
+		d.senders++
+		go d.deliver(d.ctx, item)
+	}
+}
+
+// open reports whether the route's hours allow sending now.
+func (d *dispatch) open() bool {
+	open, _ := d.r.config.Hours.Open(d.r.c.now())
+	return open
+}
+
+// next is the oldest item that may start now; those that are not due yet are
+// put off, and hold their keys.
+func (d *dispatch) next() (schedule.Item, bool) {
+	for {
+		item, ok := d.sched.Next()
+		if !ok {
+			return item, false
+		}
+		if d.isDue(item) {
+			return item, true
+		}
+	}
+}
+
+// isDue reports whether an item taken from the schedule may start; else it is
+// put off.
+func (d *dispatch) isDue(item schedule.Item) bool {
+	due, some := d.dues[item.Seq]
+	if some && due.After(d.r.c.line.options.Now()) {
+		d.later[item.Seq] = due
+		return false
+	}
+	delete(d.dues, item.Seq)
+	return true
+}
+
+// settle notes in memory what became of an item, before that is written, and
+// picks what the same connection sends next. kept: the item's keys stay held
+// until the answer is committed.
+func (d *dispatch) settle(item schedule.Item, a *store.Answer) (next schedule.Item, some, kept bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.Hold != "" {
+		d.held = true
+	}
+	if a.State == message.Waiting {
+		d.later[item.Seq] = a.Due
+	}
+	allowed, _ := d.r.breaker.allowed(d.r.c.line.options.Now(), d.r.limits.Connections)
+	if !d.free() || d.senders > allowed || !d.open() || d.ctx.Err() != nil {
+		return next, false, true
+	}
+	if a.State == message.Waiting {
+		next, some = d.next()
+		return next, some, true
+	}
+	next, some, kept = d.sched.Handover(item.Seq)
+	if some && !d.isDue(next) {
+		next, some = d.next()
+	}
+	return next, some, kept
+}
+
+// committed frees the keys of an item whose end is durable.
+func (d *dispatch) committed(item schedule.Item, a store.Answer, kept bool) {
+	d.mu.Lock()
+	if a.State != message.Waiting && kept {
+		d.sched.Done(item.Seq)
+	}
+	d.mu.Unlock()
+	d.changed()
+	l := d.r.c.line
+	if a.State != message.Waiting {
+		l.progress.tell(a.Message)
+	}
+	if a.Next != nil {
+		l.pokeUnit(d.ctx, a.Next.Unit)
+	}
+}
+
+// skip leaves an item that is not waiting any more and picks another.
+func (d *dispatch) skip(item schedule.Item) (schedule.Item, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sched.Done(item.Seq)
+	if !d.free() {
+		return item, false
+	}
+	return d.next()
+}
+
+// lost ends the dispatch: the unit is another engine's, or what the store holds
+// is not known and is found out by taking the unit over again.
+func (d *dispatch) lost(item schedule.Item, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if errors.Is(err, store.ErrFenced) {
+		d.fenced = true
+		d.r.log.Warn("unit belongs to another engine now")
+		return
+	}
+	d.isLost = true
+	d.r.log.Error("sending stops and begins anew", "delivery", item.Seq, "error", err.Error())
+}
+
+func (d *dispatch) senderEnded() {
+	d.mu.Lock()
+	d.senders--
+	d.mu.Unlock()
+	d.changed()
+}
+
+func (d *dispatch) changed() {
+	select {
+	case d.events <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits until something happens.
+func (d *dispatch) pause(ctx context.Context, beat <-chan time.Time, closed time.Time) {
+	at, some := d.wakeAt(closed)
+	var timer <-chan time.Time
+	if some {
+		t := time.NewTimer(max(time.Until(at), 0))
+		defer t.Stop()
+		timer = t.C
+	}
+	stopped, retired := ctx.Done(), d.r.c.retired
+	if d.isStopping() {
+		stopped, retired = nil, nil // known; the senders' ends are awaited
+	}
+	select {
+	case <-d.events:
+	case <-d.r.pokes:
+		d.scan = true
+	case <-timer:
+		d.resume()
+	case <-beat:
+		d.scan = true
+		if isHeld(context.WithoutCancel(ctx), d.r.c.line.options.Store, d.r.unit) {
+			d.mu.Lock()
+			d.held = true
+			d.mu.Unlock()
+		}
+	case <-stopped:
+	case <-retired:
+	}
+}
+
+// wakeAt is when the dispatch has to look by itself.
+func (d *dispatch) wakeAt(closed time.Time) (at time.Time, some bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	earlier := func(t time.Time) {
+		if !some || t.Before(at) {
+			at, some = t, true
+		}
+	}
+	for _, due := range d.later {
+		earlier(due)
+	}
+	if !closed.IsZero() {
+		earlier(closed)
+	}
+	if d.scan || (d.unfetched && d.sched.Room()) || (d.sched.Len() == 0 && d.senders == 0) {
+		earlier(d.looked.Add(max(lookGap, min(linger, time.Since(d.looked)+lookGap))))
+	}
+	return at, some
+}
+
+// resume lets items start again whose time has come.
+func (d *dispatch) resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.r.c.line.options.Now()
+	for n, due := range d.later {
+		if !due.After(now) {
+			delete(d.later, n)
+			delete(d.dues, n)
+			d.sched.Again(n)
+		}
+	}
+}
