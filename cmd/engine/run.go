@@ -27,7 +27,7 @@ import (
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
 	"github.com/plexus-health/plexus/message"
-	"github.com/plexus-health/plexus/queue/memory"
+	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/postgres"
@@ -44,6 +44,7 @@ type settings struct {
 	Database string
 	HTTP     string
 	LogLevel string
+	Queue    queueSettings
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -68,6 +69,7 @@ func runCommand(a *app) *cobra.Command {
 	f.String("database", "", "postgres://… in place of the embedded store")
 	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
 	f.String("log-level", "info", "debug, info, warn or error")
+	queueFlags(f)
 	if err := v.BindPFlags(f); err != nil {
 		panic(err) // a programmer's mistake that every test meets
 	}
@@ -89,7 +91,7 @@ func readSettings(v *viper.Viper) (settings, error) {
 	return settings{
 		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
-		LogLevel: v.GetString("log-level"),
+		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v),
 	}, nil
 }
 
@@ -127,8 +129,15 @@ func (a *app) serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return &exit{code: exitFailed, err: err}
 	}
-	e := newEngine(s, opened, log)
+	tickets, closeTickets, err := s.openQueue(ctx, log)
+	if err != nil {
+		return &exit{code: exitUsage, err: errors.Join(err, opened.Close())}
+	}
+	e := newEngine(s, opened, tickets, log)
 	err = e.run(ctx, config)
+	if closing := closeTickets(); closing != nil {
+		log.Warn("the queue was not closed in order", "error", closing.Error())
+	}
 	if closing := opened.Close(); err == nil && closing != nil {
 		err = fmt.Errorf("close: %w", closing)
 	}
@@ -165,7 +174,7 @@ type engine struct {
 
 var _ console.Engine = (*engine)(nil)
 
-func newEngine(s settings, opened store.Store, log *slog.Logger) *engine {
+func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Logger) *engine {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -173,7 +182,7 @@ func newEngine(s settings, opened store.Store, log *slog.Logger) *engine {
 	)
 	e := &engine{settings: s, store: opened, log: log, reload: make(chan struct{}, 1)}
 	e.line = channels.New(channels.Options{
-		Store: opened, Queue: &memory.Queue{}, Log: log,
+		Store: opened, Queue: tickets, Log: log,
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
