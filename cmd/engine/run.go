@@ -204,6 +204,7 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	e.line.Prepare(config) // before HTTP: what is written starts messages from the first request on
 	server := &http.Server{
 		Handler: e.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute,
 		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
