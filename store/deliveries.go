@@ -84,7 +84,7 @@ type QueueState struct {
 }
 
 // Open is the number of deliveries that are not closed.
-func (q *QueueState) Open() int64 { return q.Waiting + q.Sending }
+func (q QueueState) Open() int64 { return q.Waiting + q.Sending }
 
 // A Trigger makes the messages that a written resource starts: those of the
 // channels with an `ehr` source. The store asks it before the transaction and
