@@ -87,10 +87,10 @@ func TestAKeyThatIsHeldDelaysNobodyElse(t *testing.T) {
 	})
 	h.giveAll(300, "A") // more than a schedule keeps of one key
 	h.giveAll(100, "B", "C")
-	h.eventually("all but A's have arrived", func() bool { return h.queues()["lab/out"].Delivered == 100 })
-	if q := h.queues()["lab/out"]; q.Open() != 300 {
-		t.Errorf("queue %+v, want 300 open", q)
-	}
+	h.eventually("all but A's have arrived, and A's wait", func() bool {
+		q := h.queues()["lab/out"]
+		return q.Delivered == 100 && q.Open() == 300
+	})
 	mu.Lock()
 	closed = false
 	mu.Unlock()

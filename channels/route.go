@@ -174,6 +174,7 @@ func (r *route) work(ctx context.Context) time.Time {
 		r: r, lease: lease, ctx: sending, events: make(chan struct{}, 1), sched: schedule.New(deliveryWindow, perKey),
 		dues: map[int64]time.Time{}, later: map[int64]time.Time{}, scan: true,
 	}
+	d.raise(0)
 	return d.run(ctx, cancel)
 }
 
@@ -276,11 +277,6 @@ func (d *dispatch) look(ctx context.Context) {
 		d.unread(ctx, err)
 		return
 	}
-	if d.r.floored {
-		d.mu.Lock()
-		d.sched.Floor = floor
-		d.mu.Unlock()
-	}
 	for {
 		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
 		if err != nil {
@@ -299,11 +295,26 @@ func (d *dispatch) look(ctx context.Context) {
 			break
 		}
 	}
+	d.raise(floor)
 	if d.pos >= floor-1 {
 		// What an operator puts to the end stands at the largest seq there is.
 		d.pos, d.n = floor-2, 1<<62
 	}
 	d.bringBack(ctx)
+}
+
+// raise lets deliveries start up to the floor, after everything below it that
+// was to be read is known.
+func (d *dispatch) raise(floor int64) {
+	if !d.r.floored {
+		return
+	}
+	if d.unfetched {
+		floor = min(floor, d.pos+1)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sched.Floor = max(floor, 1)
 }
 
 func (d *dispatch) unread(ctx context.Context, err error) {

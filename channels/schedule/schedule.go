@@ -102,16 +102,16 @@ func (s *Schedule) Add(i Item) bool {
 	if _, known := s.items[i.Seq]; known {
 		return true
 	}
+	if i.Pos == 0 {
+		i.Pos = i.Seq
+	}
 	two := i.Key2 != "" && i.Key2 != i.Key
-	if len(s.items) >= s.limit || s.full(i.Key) || (two && s.full(i.Key2)) {
+	if len(s.items) >= s.limit || s.closed(i.Key, &i) || (two && s.closed(i.Key2, &i)) {
 		s.LeaveOut(i.Key)
 		if two {
 			s.LeaveOut(i.Key2)
 		}
 		return false
-	}
-	if i.Pos == 0 {
-		i.Pos = i.Seq
 	}
 	e := &entry{Item: i}
 	s.items[i.Seq] = e
@@ -260,18 +260,27 @@ func (s *Schedule) in(e *entry, key string) bool {
 
 // Again puts a running item back to the head of its keys: it may start again.
 func (s *Schedule) Again(seq int64) {
-	if e := s.items[seq]; e != nil && e.running {
-		e.running = false
-		s.offer(e)
+	e := s.items[seq]
+	if e == nil || !e.running {
+		return
+	}
+	e.running = false
+	for _, key := range []string{e.Key, e.Key2} {
+		if line := s.keys[key]; len(line) > 0 {
+			s.offer(line[0]) // an older one may have joined the line meanwhile
+		}
 	}
 }
 
-// full reports whether a key takes no further item in this pass.
-func (s *Schedule) full(key string) bool {
-	if _, turned := s.turned[key]; turned {
-		return true
+// closed reports whether a key does not take an item: it has as many as it may,
+// or some were left out. What comes to be known late and is older than one that
+// is held is taken all the same: what was left out is younger than both.
+func (s *Schedule) closed(key string, i *Item) bool {
+	line := s.keys[key]
+	if _, turned := s.turned[key]; !turned && len(line) < s.perKey {
+		return false
 	}
-	return len(s.keys[key]) >= s.perKey
+	return len(line) == 0 || !(&entry{Item: *i}).before(line[len(line)-1])
 }
 
 // before reports whether e comes before f in received order.

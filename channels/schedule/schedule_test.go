@@ -42,6 +42,79 @@ func TestSchedule(t *testing.T) {
 			t.Error("TurnedAway does not say that items were left out")
 		}
 	})
+	t.Run("an older one that comes to be known late is taken although younger ones were left out", func(t *testing.T) {
+		s := New(100, 2)
+		s.Add(Item{Seq: 3, Key: "k"})
+		s.Add(Item{Seq: 5, Key: "k"})
+		s.Add(Item{Seq: 6, Key: "k"}) // left out
+		if !s.Add(Item{Seq: 4, Key: "k"}) || s.Add(Item{Seq: 7, Key: "k"}) {
+			t.Fatal("4 stands between what is held, 7 after what was left out")
+		}
+		for _, want := range []int64{3, 4, 5} {
+			expect(t, s, want)
+			s.Done(want)
+		}
+		if got := s.Lacking(); len(got) != 1 || got[0] != "k" {
+			t.Errorf("lacking %v", got)
+		}
+		s.Return("k")
+		s.Add(Item{Seq: 6, Key: "k"})
+		expect(t, s, 6)
+	})
+	t.Run("an item that ends hands over to its successor, or keeps its keys for another's sake", func(t *testing.T) {
+		s := New(100, 10)
+		for _, i := range []Item{{Seq: 1, Key: "a"}, {Seq: 2, Key: "b"}, {Seq: 3, Key: "a"}, {Seq: 4, Key: "b"}} {
+			s.Add(i)
+		}
+		expect(t, s, 1, 2)
+		next, some, kept := s.Handover(1)
+		if next.Seq != 3 || !some || kept {
+			t.Fatalf("after 1 came %d %v %v, want its successor 3", next.Seq, some, kept)
+		}
+		s.Add(Item{Seq: 0, Pos: 1, Key: "c"})
+		next, some, kept = s.Handover(3)
+		if next.Key != "c" || !some || !kept {
+			t.Fatalf("after 3 came %+v %v %v, want the older one of c", next, some, kept)
+		}
+		s.Add(Item{Seq: 9, Key: "a"})
+		expect(t, s) // a is held until the end of 3 is durable
+		s.Done(3)
+		expect(t, s, 9)
+	})
+	t.Run("nothing at or above the floor starts", func(t *testing.T) {
+		s := New(100, 10)
+		s.Floor = 3
+		for seq := int64(1); seq < 6; seq++ {
+			s.Add(Item{Seq: seq, Key: "k"})
+		}
+		expect(t, s, 1)
+		if next, some, _ := s.Handover(1); !some || next.Seq != 2 {
+			t.Fatalf("got %+v %v", next, some)
+		}
+		if next, some, kept := s.Handover(2); some || !kept {
+			t.Fatalf("got %+v", next)
+		}
+		s.Done(2)
+		expect(t, s)
+		s.Floor = 5
+		expect(t, s, 3)
+	})
+	t.Run("merged keys are one line, also while some of both are under way", func(t *testing.T) {
+		s := New(100, 10)
+		for _, i := range []Item{{Seq: 1, Key: "old"}, {Seq: 2, Key: "new"}, {Seq: 3, Key: "old"}, {Seq: 4, Key: "new"}} {
+			s.Add(i)
+		}
+		expect(t, s, 1, 2)
+		s.Fold("old", "new")
+		s.Again(1)
+		expect(t, s) // 2 is under way
+		s.Again(2)
+		expect(t, s, 1)
+		for _, want := range []int64{2, 3, 4} {
+			s.Done(want - 1)
+			expect(t, s, want)
+		}
+	})
 	t.Run("no younger one of a key is taken once an older was turned away", func(t *testing.T) {
 		s := New(100, 2)
 		s.Add(Item{Seq: 1, Key: "k"})
