@@ -170,6 +170,16 @@ func splitAddress(address string) (host, text string) {
 	return host, ""
 }
 
+// Local reports whether only this machine reaches an address, host:port. The
+// error says what is wrong with one that is none.
+func Local(address string) (bool, error) {
+	host, text := splitAddress(address)
+	if text != "" {
+		return false, errors.New(text)
+	}
+	return loopback(host), nil
+}
+
 // loopback reports whether only this machine reaches host.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {

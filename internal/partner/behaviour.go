@@ -1,4 +1,4 @@
-package peer
+package partner
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ func Words() []Word {
 	return []Word{Accept, "AA", "AE", "AR", "CA", "CE", "CR", Never, HangUp, WrongControl, HalfClose, Garbage, HalfFrame, Huge, Late}
 }
 
-// A Behaviour is what a peer answers. Its zero value accepts.
+// A Behaviour is what a partner answers. Its zero value accepts.
 type Behaviour struct {
 	// Answer is what is answered to every message. Empty: Accept.
 	Answer Word
@@ -50,8 +50,8 @@ type Behaviour struct {
 	Filler string
 }
 
-// check says what is wrong with a behaviour.
-func (b Behaviour) check() error {
+// Check says what is wrong with a behaviour.
+func (b Behaviour) Check() error {
 	words := slices.Collect(maps.Keys(b.Mix))
 	if b.Answer != "" {
 		words = append(words, b.Answer)
@@ -134,5 +134,5 @@ func ParseMix(text string) (map[Word]float64, error) {
 		}
 		mix[Word(word)] = n
 	}
-	return mix, Behaviour{Mix: mix, Late: 1}.check()
+	return mix, Behaviour{Mix: mix, Late: 1}.Check()
 }

@@ -1,8 +1,8 @@
-// Package peer is a simulated partner system that speaks MLLP: it takes
+// Package partner is a simulated partner system that speaks MLLP: it takes
 // messages, keeps a ledger of what came, and answers as it is told, also wrongly
 // or not at all. It is written apart from the engine's own framing, so that both
 // would have to be wrong in the same way.
-package peer
+package partner
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Options are how a Peer is reached and what it does.
+// Options are how a Partner is reached and what it does.
 type Options struct {
 	// Address to listen on; with Dial the address to connect to. Empty:
 	// 127.0.0.1:0.
@@ -45,18 +45,18 @@ type Options struct {
 	Log string
 	// Took, if it is not nil, is called with each arrival after it was logged
 	// and before it is answered, in the order of their numbers. It must not
-	// call the peer.
+	// call the partner.
 	Took func(a Arrival, raw []byte)
 	// Forget keeps no arrivals in memory.
 	Forget bool
 }
 
-// A Peer is a partner system at work.
-type Peer struct {
+// A Partner is a partner system at work.
+type Partner struct {
 	options  Options
 	listener net.Listener
 	log      *os.File
-	ctx      context.Context //nolint:containedctx // the life of the peer
+	ctx      context.Context //nolint:containedctx // the life of the partner
 	cancel   context.CancelFunc
 	group    sync.WaitGroup
 	done     chan struct{}
@@ -74,8 +74,8 @@ type Peer struct {
 	ended    bool
 }
 
-// Start starts a peer. Close ends it.
-func Start(o Options) (*Peer, error) {
+// Start starts a partner. Close ends it.
+func Start(o Options) (*Partner, error) {
 	if o.Address == "" {
 		o.Address = "127.0.0.1:0"
 	}
@@ -85,10 +85,10 @@ func Start(o Options) (*Peer, error) {
 	if o.Size <= 0 {
 		o.Size = 64 << 20
 	}
-	if err := o.Behaviour.check(); err != nil {
+	if err := o.Behaviour.Check(); err != nil {
 		return nil, err
 	}
-	p := &Peer{
+	p := &Partner{
 		options: o, does: o.Behaviour, dice: rand.New(rand.NewPCG(o.Seed, 1)), //nolint:gosec // no secret
 		conns: map[net.Conn]struct{}{}, fillers: map[string]int{}, done: make(chan struct{}),
 	}
@@ -116,8 +116,8 @@ func Start(o Options) (*Peer, error) {
 	return p, nil
 }
 
-// Address is where the peer listens, or connects to.
-func (p *Peer) Address() string {
+// Address is where the partner listens, or connects to.
+func (p *Partner) Address() string {
 	if p.listener == nil {
 		return p.options.Address
 	}
@@ -125,15 +125,15 @@ func (p *Peer) Address() string {
 }
 
 // Arrivals lists what came so far, in the order it came.
-func (p *Peer) Arrivals() []Arrival {
+func (p *Partner) Arrivals() []Arrival {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Arrival(nil), p.arrivals...)
 }
 
 // Behave says what is answered from now on.
-func (p *Peer) Behave(b Behaviour) error {
-	if err := b.check(); err != nil {
+func (p *Partner) Behave(b Behaviour) error {
+	if err := b.Check(); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -143,7 +143,7 @@ func (p *Peer) Behave(b Behaviour) error {
 }
 
 // Drop closes the connections there are.
-func (p *Peer) Drop() {
+func (p *Partner) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
@@ -153,11 +153,11 @@ func (p *Peer) Drop() {
 
 // Done is closed when Count arrivals have been answered, or the ledger could
 // not be written.
-func (p *Peer) Done() <-chan struct{} { return p.done }
+func (p *Partner) Done() <-chan struct{} { return p.done }
 
-// Close ends the peer and its connections and returns why the ledger could not
+// Close ends the partner and its connections and returns why the ledger could not
 // be written, if it could not.
-func (p *Peer) Close() error {
+func (p *Partner) Close() error {
 	p.cancel()
 	if p.listener != nil {
 		_ = p.listener.Close() // ends accept
@@ -174,7 +174,7 @@ func (p *Peer) Close() error {
 }
 
 // accept takes connections until the listener is closed.
-func (p *Peer) accept() {
+func (p *Partner) accept() {
 	for {
 		conn, err := p.listener.Accept()
 		switch {
@@ -189,7 +189,7 @@ func (p *Peer) accept() {
 }
 
 // dial connects again and again.
-func (p *Peer) dial() {
+func (p *Partner) dial() {
 	for p.ctx.Err() == nil {
 		conn, err := new(net.Dialer).DialContext(p.ctx, "tcp", p.options.Address)
 		if err == nil {
@@ -199,7 +199,7 @@ func (p *Peer) dial() {
 	}
 }
 
-func (p *Peer) pause(d time.Duration) {
+func (p *Partner) pause(d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-p.ctx.Done():
@@ -207,7 +207,7 @@ func (p *Peer) pause(d time.Duration) {
 }
 
 // serve talks with the other side of one connection until it ends.
-func (p *Peer) serve(conn net.Conn, encrypt func(net.Conn, *tls.Config) *tls.Conn) {
+func (p *Partner) serve(conn net.Conn, encrypt func(net.Conn, *tls.Config) *tls.Conn) {
 	defer func() { _ = conn.Close() }() // whatever was to be said was said
 	if p.options.TLS != nil {
 		secure := encrypt(conn, p.options.TLS)
@@ -245,7 +245,7 @@ func (p *Peer) serve(conn net.Conn, encrypt func(net.Conn, *tls.Config) *tls.Con
 }
 
 // finished counts one answer that is out.
-func (p *Peer) finished() {
+func (p *Partner) finished() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.answered++; p.options.Count > 0 && p.answered == p.options.Count {
@@ -254,7 +254,7 @@ func (p *Peer) finished() {
 }
 
 // end says that nothing more is taken.
-func (p *Peer) end(err error) {
+func (p *Partner) end(err error) {
 	p.err = errors.Join(p.err, err)
 	if !p.ended {
 		p.ended = true

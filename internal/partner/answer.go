@@ -1,4 +1,4 @@
-package peer
+package partner
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 )
 
 // answer answers one message and reports whether the connection goes on.
-func (p *Peer) answer(conn net.Conn, a Arrival, b Behaviour, raw []byte) bool {
+func (p *Partner) answer(conn net.Conn, a Arrival, b Behaviour, raw []byte) bool {
 	if held := b.held(a.Answer); held > 0 {
 		p.pause(held)
 		if p.ctx.Err() != nil {
@@ -47,7 +47,7 @@ func (p *Peer) answer(conn net.Conn, a Arrival, b Behaviour, raw []byte) bool {
 }
 
 // put writes to a peer that may not read.
-func (p *Peer) put(conn net.Conn, data []byte) bool {
+func (p *Partner) put(conn net.Conn, data []byte) bool {
 	if conn.SetWriteDeadline(time.Now().Add(30*time.Second)) != nil {
 		return false
 	}
@@ -56,7 +56,7 @@ func (p *Peer) put(conn net.Conn, data []byte) bool {
 }
 
 // huge writes an answer of 100 MB, or as much of it as is taken.
-func (p *Peer) huge(conn net.Conn, raw []byte, b Behaviour) bool {
+func (p *Partner) huge(conn net.Conn, raw []byte, b Behaviour) bool {
 	if !p.put(conn, append([]byte{startByte}, p.reply(raw, "AA", b)...)) {
 		return false
 	}
@@ -74,10 +74,10 @@ func framed(content []byte) []byte {
 	return append(out, endByte, carriageReturn)
 }
 
-// reply builds an answer: the words of a peer about the message, without
+// reply builds an answer: the words of a partner about the message, without
 // anything of the message but what an acknowledgement repeats. Empty where the
 // message wants none.
-func (p *Peer) reply(raw []byte, word Word, b Behaviour) []byte {
+func (p *Partner) reply(raw []byte, word Word, b Behaviour) []byte {
 	p.mu.Lock()
 	p.replies++
 	stamp := parsers.Stamp{Time: time.Now().UTC().Format("20060102150405.000") + "+0000", Control: "P" + strconv.Itoa(p.replies)}
@@ -130,7 +130,7 @@ var functional = map[string][3]string{
 // filled makes an acknowledgement the functional reply to an order: each ORC is
 // answered with its placer number and a filler number, the same one each time
 // that the order comes.
-func (p *Peer) filled(segments []string, h head, raw []byte, prefix string) []string {
+func (p *Partner) filled(segments []string, h head, raw []byte, prefix string) []string {
 	kind, ok := functional[h.kind()]
 	if !ok {
 		return segments
@@ -167,7 +167,7 @@ func at(fields []string, n int) string {
 }
 
 // number is the filler number of an order, by its placer number.
-func (p *Peer) number(placer string) int {
+func (p *Partner) number(placer string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, known := p.fillers[placer]

@@ -1,4 +1,4 @@
-package peer
+package partner
 
 import (
 	"bufio"
@@ -27,7 +27,7 @@ func order(control string) string {
 		"ORC|NW|P1^EHR\rOBR|1|P1^EHR||24323-8^Panel^LN\rORC|NW|P2^EHR\rOBR|2|P2^EHR||2345-7^Glucose^LN\r"
 }
 
-func start(t testing.TB, o Options) *Peer {
+func start(t testing.TB, o Options) *Partner {
 	t.Helper()
 	p, err := Start(o)
 	if err != nil {
@@ -312,7 +312,7 @@ func FuzzReply(f *testing.F) {
 	p := start(f, Options{Behaviour: Behaviour{Filler: "F"}})
 	f.Fuzz(func(t *testing.T, raw []byte, word string, code int) {
 		b := Behaviour{Answer: Word(word), Code: code, Filler: "F"}
-		if b.check() != nil {
+		if b.Check() != nil {
 			return
 		}
 		if reply := p.reply(raw, Word(word), b); bytes.ContainsAny(reply, "\x0b\x1c") && !bytes.ContainsAny(raw, "\x0b\x1c") {

@@ -1,4 +1,4 @@
-package peer
+package partner
 
 import (
 	"bytes"
@@ -25,13 +25,13 @@ type Arrival struct {
 
 // arrived takes a message into the ledger and decides what is answered. ok is
 // false when it is not taken any more.
-func (p *Peer) arrived(from string, raw []byte) (a Arrival, b Behaviour, ok bool) {
+func (p *Partner) arrived(from string, raw []byte) (a Arrival, b Behaviour, ok bool) {
 	sum := sha256.Sum256(raw)
 	h := headOf(raw)
 	a = Arrival{Time: time.Now(), Peer: from, Control: h.field(10), Type: h.kind(), Bytes: len(raw), SHA256: hex.EncodeToString(sum[:])}
 	if p.options.Choose != nil {
 		b = p.options.Choose(a, raw)
-		if err := b.check(); err != nil {
+		if err := b.Check(); err != nil {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.end(err)
@@ -65,7 +65,7 @@ func (p *Peer) arrived(from string, raw []byte) (a Arrival, b Behaviour, ok bool
 }
 
 // write appends a line to the ledger and syncs it.
-func (p *Peer) write(a Arrival) error {
+func (p *Partner) write(a Arrival) error {
 	line, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (p *Peer) write(a Arrival) error {
 	return p.log.Sync()
 }
 
-// ReadLog reads the ledger of a peer that may have been killed: a last line
+// ReadLog reads the ledger of a partner that may have been killed: a last line
 // that was not written whole is no arrival.
 func ReadLog(file string) ([]Arrival, error) {
 	data, err := os.ReadFile(file)
