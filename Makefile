@@ -52,8 +52,8 @@ cover: postgres ## write coverage.out and print the total
 fuzz: ## run every fuzz target for FUZZTIME (60s each)
 	@bash scripts/fuzz.sh $(FUZZTIME)
 
-faults: postgres ## the long fault suites: kill matrix and random kills without a seed slice
-	PLEXUS_FAULTS=long CGO_ENABLED=1 $(GO) test -race -timeout 80m -count=1 -v ./cmd/engine -run 'TestKill|TestDisk'
+faults: postgres ## the long fault suites: kill matrix, random kills, power cuts
+	PLEXUS_FAULTS=long CGO_ENABLED=1 $(GO) test -race -timeout 80m -count=1 -v ./cmd/engine -run 'TestKill|TestDisk|TestPower'
 
 postgres:
 	@bash scripts/postgres.sh

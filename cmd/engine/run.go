@@ -26,6 +26,7 @@ import (
 	"github.com/plexus-health/plexus/channels"
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
@@ -107,7 +108,7 @@ func (s settings) open(ctx context.Context, log *slog.Logger) (store.Store, erro
 	if s.Database != "" {
 		return postgres.Open(ctx, postgres.Options{DSN: s.Database, Log: log})
 	}
-	return sqlite.Open(ctx, sqlite.Options{Folder: s.Data, Log: log})
+	return sqlite.Open(ctx, sqlite.Options{Folder: s.Data, Log: log, Unsafe: killpoint.Unsafe()})
 }
 
 // serve runs the engine until ctx ends or its store can write no more.

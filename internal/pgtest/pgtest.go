@@ -109,39 +109,54 @@ func Find(program string) (string, error) {
 }
 
 func startCluster() (*Cluster, error) {
-	initdb, err := Find("initdb")
-	if err != nil {
-		return nil, err
-	}
-	postgres, err := Find("postgres")
-	if err != nil {
+	if _, err := Find("postgres"); err != nil {
 		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "plexus-pg-")
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{folder: folder}
-	as, err := ordinary(folder)
+	c, err := OpenIn(folder)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
+	return c, nil
+}
+
+// OpenIn starts a cluster whose files are in a folder, and makes it there if
+// there is none: for tests that break the disk below it.
+func OpenIn(folder string) (*Cluster, error) {
+	postgres, err := Find("postgres")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{folder: folder}
+	as, err := ordinary(folder)
+	if err != nil {
+		return nil, err
+	}
 	data := filepath.Join(folder, "data")
-	create := exec.CommandContext(context.Background(), initdb, "-D", data, "-U", "plexus", "-A", "trust", "-E", "UTF8", "--no-locale")
-	create.SysProcAttr, create.Dir = as, folder
-	if out, err := create.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out))), os.RemoveAll(folder))
+	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil {
+		initdb, err := Find("initdb")
+		if err != nil {
+			return nil, err
+		}
+		create := exec.CommandContext(context.Background(), initdb, "-D", data, "-U", "plexus", "-A", "trust", "-E", "UTF8", "--no-locale")
+		create.SysProcAttr, create.Dir = as, folder
+		if out, err := create.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
+		}
 	}
 	var last error
 	for range 5 { // the port may be taken between the look and the start
 		if c.port, err = freePort(); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(folder))
+			return nil, err
 		}
 		if last = c.start(postgres, data, as); last == nil {
 			return c, nil
 		}
 	}
-	return nil, errors.Join(last, os.RemoveAll(folder))
+	return nil, last
 }
 
 func (c *Cluster) start(postgres, data string, as *syscall.SysProcAttr) error {
@@ -169,9 +184,14 @@ func (c *Cluster) kill() {
 
 // Stop ends the cluster and removes its folder.
 func (c *Cluster) Stop() {
-	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // at once: the folder is thrown away
+	c.Crash()
+	_ = os.RemoveAll(c.folder) // a temporary folder
+}
+
+// Crash ends the cluster at once, without writing anything, and keeps its folder.
+func (c *Cluster) Crash() {
+	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
 	_ = c.cmd.Wait()                          // as it was told
-	_ = os.RemoveAll(c.folder)                // a temporary folder
 }
 
 // ordinary prepares to run as an ordinary user: PostgreSQL refuses root.

@@ -163,3 +163,23 @@ func found(t testing.TB, q *jetstream.Queue) {
 		t.Fatal(err)
 	}
 }
+
+func BenchmarkPushAndTake(b *testing.B) {
+	q := open(b, jetstream.Options{Patience: patience})
+	ctx, cancel := context.WithCancel(context.Background())
+	took := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- q.Run(ctx, func(context.Context, string) time.Time { took <- struct{}{}; return time.Time{} })
+	}()
+	for b.Loop() {
+		if err := q.Push(ctx, "a", time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+		<-took
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}

@@ -48,7 +48,7 @@ func (r *running) receive(ctx context.Context) {
 			return
 		}
 		q.fail(err)
-		if failures++; failures >= 3 && q.options.URL == "" {
+		if failures++; failures >= 2 && q.options.URL == "" {
 			q.renew(ctx, err)
 			failures = 0
 		}

@@ -118,7 +118,7 @@ func (q *Queue) prepare(ctx context.Context, l link) (jetstream.Consumer, error)
 	if !l.conn.IsConnected() {
 		return nil, errors.New("not connected")
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*answerWait)
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
 	stream, err := q.stream(ctx, l.js)
 	if err != nil {
