@@ -47,6 +47,9 @@ func level(name string) int {
 	case "routes":
 		return 3
 	case "internal":
+		if member == "partner" {
+			return 4 // it answers with the words of a parser, and serves commands and tests only
+		}
 		return 0 // for tests and kill points: anybody may import it, it imports nothing of ours
 	}
 	return -1
@@ -56,6 +59,8 @@ func level(name string) int {
 func allowed(from, to string) bool {
 	kind, member, _ := strings.Cut(from, "/")
 	switch {
+	case to == "internal/partner":
+		return level(from) == 5
 	case strings.HasPrefix(to, "internal/"):
 		return true
 	case strings.HasPrefix(to, from+"/"), strings.HasPrefix(from, to+"/"):

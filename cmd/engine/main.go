@@ -93,6 +93,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		runCommand(a),
 		sendCommand(a),
+		listenCommand(a),
 		messagesCommand(a),
 		convertCommand(a),
 		inspectCommand(a),

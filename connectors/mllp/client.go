@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -23,6 +24,9 @@ type ClientOptions struct {
 	TLS *tls.Config
 	// Limit is the largest answer in bytes. 0: 16 MB.
 	Limit int64
+	// KeepAlive is how long a quiet connection waits before the network is
+	// asked whether the peer is still there. 0: 15s.
+	KeepAlive time.Duration
 }
 
 // ClientTLS makes a TLS configuration of files: ca holds the authorities to
@@ -57,6 +61,9 @@ type Client struct {
 	reader *reader
 	out    []byte
 	dead   bool
+
+	ctx   context.Context //nolint:containedctx // of the exchange under way
+	until time.Time       // when it ends; the zero time: not bounded
 }
 
 // Dial connects. The error is a *message.Failure of kind Down: no byte of a
@@ -65,48 +72,88 @@ func Dial(ctx context.Context, o ClientOptions) (*Client, error) {
 	if o.Connect == 0 {
 		o.Connect = 10 * time.Second
 	}
-	if o.Limit == 0 {
-		o.Limit = 16 << 20
-	}
 	ctx, done := context.WithTimeout(ctx, o.Connect)
 	defer done()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", o.Address)
+	dialer := net.Dialer{KeepAliveConfig: keepAlive(o.KeepAlive)}
+	conn, err := dialer.DialContext(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, &message.Failure{Kind: message.Down, Err: err}
 	}
 	if o.TLS != nil {
-		config := o.TLS
-		if config.ServerName == "" && !config.InsecureSkipVerify {
-			host, _, err := net.SplitHostPort(o.Address)
-			if err != nil {
-				_ = conn.Close() // nothing was sent
-				return nil, &message.Failure{Kind: message.Down, Err: err}
-			}
-			config = config.Clone()
-			config.ServerName = host
+		if conn, err = encrypted(ctx, conn, o); err != nil {
+			return nil, &message.Failure{Kind: message.Down, Err: err}
 		}
-		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
+	}
+	return newClient(conn, o.Limit), nil
+}
+
+// keepAlive asks the network after a quiet time whether the peer is still
+// there, three times, a third of that time apart. 0: as Go does by itself.
+func keepAlive(quiet time.Duration) net.KeepAliveConfig {
+	if quiet <= 0 {
+		return net.KeepAliveConfig{}
+	}
+	return net.KeepAliveConfig{Enable: true, Idle: quiet, Interval: max(quiet/3, time.Second), Count: 3}
+}
+
+// encrypted makes the TLS of a connection that we made; conn is closed when
+// there is none.
+func encrypted(ctx context.Context, conn net.Conn, o ClientOptions) (net.Conn, error) {
+	config := o.TLS
+	if config.ServerName == "" && !config.InsecureSkipVerify {
+		host, _, err := net.SplitHostPort(o.Address)
+		if err != nil {
 			_ = conn.Close() // nothing was sent
-			return nil, &message.Failure{Kind: message.Down, Err: fmt.Errorf("tls: %w", err)}
+			return nil, err
 		}
-		conn = secure
+		config = config.Clone()
+		config.ServerName = host
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // nothing was sent
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return secure, nil
+}
+
+// newClient makes a client of a connection. limit is the largest answer in
+// bytes; 0: 16 MB.
+func newClient(conn net.Conn, limit int64) *Client {
+	if limit == 0 {
+		limit = 16 << 20
 	}
 	c := &Client{conn: conn}
 	c.reader = &reader{
-		in:       bufio.NewReaderSize(conn, bufferSize),
-		deadline: func(time.Time) {}, // Exchange bounds the whole of it
-		count:    func(string, int, int64) {},
-		size:     o.Limit, whole: o.Limit, idle: time.Hour, frame: time.Hour, endWait: time.Hour,
+		in: bufio.NewReaderSize(conn, bufferSize), deadline: c.deadline, count: func(string, int, int64) {},
+		size: limit, whole: limit, idle: time.Hour, frame: time.Hour, endWait: 250 * time.Millisecond, impatient: true,
 	}
-	return c, nil
+	return c
+}
+
+// deadline bounds the reads that follow, never beyond the exchange.
+func (c *Client) deadline(t time.Time) {
+	if !c.until.IsZero() && t.After(c.until) {
+		t = c.until
+	}
+	_ = c.conn.SetReadDeadline(t) // fails only when closed: the read says so
+	if c.ctx.Err() != nil {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // Exchange sends raw in a frame and returns the content of the next frame that
 // comes back, bounded by ctx. Its errors are *message.Failures: Down when no
 // byte left, Unknown when bytes were written and no answer came, Unreadable
-// when the answer is damaged. It does not look into the answer.
+// when the answer is damaged; what came of it is returned all the same. It does
+// not look into the answer.
 func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err error) {
+	return c.exchange(ctx, raw, nil)
+}
+
+// exchange is Exchange; while wait, if it is not nil, says that a reply is not
+// the one that ends the send, the next one is read.
+func (c *Client) exchange(ctx context.Context, raw []byte, wait func(reply []byte) bool) (reply []byte, err error) {
 	if c.dead {
 		return nil, &message.Failure{Kind: message.Down, Err: errors.New("the connection was closed after an error")}
 	}
@@ -118,19 +165,17 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 			_ = c.Close() // the error says enough
 		}
 	}()
-	deadline, _ := ctx.Deadline() // the zero time: none
-	if err := c.conn.SetDeadline(deadline); err != nil {
+	c.ctx = ctx
+	c.until, _ = ctx.Deadline() // the zero time: none
+	if err := c.fresh(); err != nil {
+		return nil, &message.Failure{Kind: message.Down, Err: err}
+	}
+	if err := c.conn.SetDeadline(c.until); err != nil {
 		return nil, &message.Failure{Kind: message.Down, Err: err}
 	}
 	if ctx.Done() != nil {
 		hook := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Unix(1, 0)) })
 		defer hook()
-	}
-	if rest, _ := c.reader.in.Peek(c.reader.in.Buffered()); !blank(rest) {
-		return nil, &message.Failure{Kind: message.Down, Err: errLate}
-	}
-	if err := stale(c.conn); err != nil {
-		return nil, &message.Failure{Kind: message.Down, Err: err}
 	}
 	c.out = append(append(append(c.out[:0], startByte), raw...), endByte, carriageReturn)
 	if n, err := c.conn.Write(c.out); err != nil {
@@ -140,19 +185,60 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 		}
 		return nil, &message.Failure{Kind: kind, Err: err}
 	}
+	for {
+		reply, err := c.answer()
+		if err != nil || wait == nil || !wait(reply) {
+			return reply, err
+		}
+	}
+}
+
+// answer reads the next frame.
+func (c *Client) answer() ([]byte, error) {
+	c.reader.noise = 0
 	f, err := c.reader.next()
 	switch {
+	case err != nil && c.reader.noise > 0 && !errors.Is(c.ctx.Err(), context.Canceled):
+		// Something was said, and it was no answer: a server of another kind.
+		return nil, &message.Failure{Kind: message.Unreadable, Err: fmt.Errorf("%d bytes came that are no frame: %w", c.reader.noise, err)}
 	case err != nil:
 		return nil, &message.Failure{Kind: message.Unknown, Err: err}
 	case f.damage != nil && f.mute:
-		return nil, &message.Failure{Kind: message.Unknown, Err: f.damage}
+		return f.raw, &message.Failure{Kind: message.Unknown, Err: f.damage}
 	case f.damage != nil:
-		return nil, &message.Failure{Kind: message.Unreadable, Err: f.damage}
+		return f.raw, &message.Failure{Kind: message.Unreadable, Err: f.damage}
 	}
 	return f.raw, nil
 }
 
 var errLate = errors.New("the peer sent an answer that nobody waits for")
+
+// fresh looks at the connection before anything is written: it returns an error
+// when the peer has closed it or sent something unasked.
+func (c *Client) fresh() error {
+	if rest, _ := c.reader.in.Peek(c.reader.in.Buffered()); !blank(rest) {
+		return errLate
+	}
+	err := stale(c.conn)
+	if !errors.Is(err, errRecords) {
+		return err
+	}
+	// What waits may be the end of the encryption, or only its own affairs:
+	// that is read without waiting for more.
+	if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
+		return err
+	}
+	_, err = c.reader.in.Peek(c.reader.in.Buffered() + 1)
+	switch {
+	case err == nil:
+		return errLate
+	case timedOut(err):
+		return nil
+	case errors.Is(err, io.EOF):
+		return errHungUp
+	}
+	return err
+}
 
 // blank reports whether bytes between frames are only line ends.
 func blank(b []byte) bool { return len(bytes.TrimLeft(b, "\r\n ")) == 0 }

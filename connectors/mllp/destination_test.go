@@ -3,109 +3,72 @@ package mllp
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"errors"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
-	"github.com/plexus-health/plexus/message"
 )
 
-// A clientDestination is a destination made of Clients, for the suite: it
-// proves that what a Client returns is enough to keep the contract of Send.
-type clientDestination struct {
-	address string
-	mu      sync.Mutex
-	idle    []*Client
-}
-
-func (d *clientDestination) Send(ctx context.Context, delivery *message.Delivery) (message.Reply, error) {
-	d.mu.Lock()
-	var client *Client
-	if n := len(d.idle); n > 0 {
-		client, d.idle = d.idle[n-1], d.idle[:n-1]
-	}
-	d.mu.Unlock()
-	for {
-		fresh := client == nil
-		if fresh {
-			var err error
-			if client, err = Dial(ctx, ClientOptions{Address: d.address}); err != nil {
-				return message.Reply{}, err
-			}
-		}
-		reply, err := client.Exchange(ctx, delivery.Payload)
-		if err != nil && message.KindOf(err) == message.Down && !fresh && ctx.Err() == nil {
-			client = nil // an old connection had ended; no byte left
-			continue
-		}
-		if err != nil {
-			_ = client.Close()
-			return message.Reply{}, err
-		}
-		d.mu.Lock()
-		d.idle = append(d.idle, client)
-		d.mu.Unlock()
-		return classed(reply, delivery.Control)
-	}
-}
-
-// classed reads an acknowledgement.
-func classed(reply []byte, control string) (message.Reply, error) {
-	a := ReadAck(reply)
-	r := message.Reply{Raw: reply}
-	if a.Control != control {
-		return r, &message.Failure{Kind: message.Unreadable, Err: errors.New("MSA-2 is not the control id sent")}
-	}
-	switch a.Code {
-	case "AA":
-		r.Answer.Code = message.Accepted
-		return r, nil
-	case "AE":
-		return r, &message.Failure{Kind: message.Busy, Err: errors.New("MSA-1 is AE")}
-	case "AR":
-		return r, &message.Failure{Kind: message.RefusedSend, Err: errors.New("MSA-1 is AR")}
-	}
-	return r, &message.Failure{Kind: message.Unreadable, Err: errors.New("MSA-1 is not known")}
-}
-
-func (d *clientDestination) Close() error {
-	for _, c := range d.idle {
-		_ = c.Close()
-	}
-	return nil
-}
-
-// A receiver is a partner's listener that behaves as it is told. It is written
-// apart from the reader of this package.
+// A receiver is a partner's system that behaves as it is told: it listens, or
+// connects again and again. It is written apart from the reader of this package.
 type receiver struct {
-	t     *testing.T
-	group sync.WaitGroup
+	t       testing.TB
+	tls     *tls.Config // nil: none
+	dials   int         // number of connections it keeps to us; 0: it listens
+	group   sync.WaitGroup
+	address string
 
-	mu       sync.Mutex
-	address  string
-	listener net.Listener
-	conns    map[net.Conn]struct{}
-	does     connectortest.Behaviour
-	taken    [][]byte
+	mu        sync.Mutex
+	connected *sync.Cond
+	listener  net.Listener
+	away      chan struct{} // closed when it stops to dial
+	conns     map[net.Conn]struct{}
+	does      connectortest.Behaviour
+	taken     [][]byte
+}
+
+func newReceiver(t testing.TB, address string) *receiver {
+	r := &receiver{t: t, address: address, conns: map[net.Conn]struct{}{}, does: connectortest.Away}
+	r.connected = sync.NewCond(&r.mu)
+	t.Cleanup(func() { r.Behave(connectortest.Away); r.group.Wait() })
+	return r
 }
 
 func (r *receiver) Behave(b connectortest.Behaviour) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	was := r.does
 	r.does = b
 	switch {
-	case b == connectortest.Away && r.listener != nil:
-		_ = r.listener.Close()
-		r.listener = nil
+	case b == connectortest.Away && was != connectortest.Away:
+		if r.listener != nil {
+			_ = r.listener.Close()
+			r.listener = nil
+		}
+		if r.away != nil {
+			close(r.away)
+		}
 		for c := range r.conns {
 			_ = c.Close()
 		}
-	case b != connectortest.Away && r.listener == nil:
+	case b == connectortest.Away || was != connectortest.Away:
+	case r.dials > 0:
+		r.away = make(chan struct{})
+		for range r.dials {
+			r.group.Go(func() { r.dial(r.away) })
+		}
+		for len(r.conns) < r.dials {
+			r.connected.Wait()
+		}
+	default:
 		listener, err := net.Listen("tcp", r.address)
 		if err != nil {
 			r.t.Error(err)
@@ -128,15 +91,64 @@ func (r *receiver) accept(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		r.mu.Lock()
-		r.conns[conn] = struct{}{}
-		r.mu.Unlock()
-		r.group.Go(func() { r.serve(conn) })
+		if r.tls != nil {
+			conn = tls.Server(conn, r.tls)
+		}
+		r.group.Go(func() { r.serve(conn, nil) })
 	}
 }
 
-func (r *receiver) serve(conn net.Conn) {
-	defer conn.Close()
+// dial connects until it is told to be away.
+func (r *receiver) dial(away chan struct{}) {
+	for {
+		select {
+		case <-away:
+			return
+		default:
+		}
+		conn, err := net.Dial("tcp", r.address)
+		if err == nil && r.tls != nil {
+			secure := tls.Client(conn, r.tls)
+			if err = secure.Handshake(); err != nil {
+				_ = conn.Close()
+			}
+			conn = secure
+		}
+		if err != nil {
+			time.Sleep(time.Millisecond) // nobody listens yet
+			continue
+		}
+		r.serve(conn, away)
+	}
+}
+
+// keep notes a connection so that Away ends it.
+func (r *receiver) keep(conn net.Conn, away chan struct{}) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-away:
+		return false
+	default:
+	}
+	if r.does == connectortest.Away {
+		return false
+	}
+	r.conns[conn] = struct{}{}
+	r.connected.Broadcast()
+	return true
+}
+
+func (r *receiver) serve(conn net.Conn, away chan struct{}) {
+	defer func() {
+		r.mu.Lock()
+		delete(r.conns, conn)
+		r.mu.Unlock()
+		_ = conn.Close()
+	}()
+	if !r.keep(conn, away) {
+		return
+	}
 	in := bufio.NewReader(conn)
 	for {
 		content, err := in.ReadBytes(0x0d)
@@ -168,16 +180,101 @@ func (r *receiver) serve(conn net.Conn) {
 	}
 }
 
-func TestClientAsDestination(t *testing.T) {
-	connectortest.RunDestination(t, connectortest.DestinationCase{
-		Open: func(t *testing.T, _ connectors.Environment) (connectors.Destination, connectortest.Receiver) {
-			r := &receiver{t: t, address: "127.0.0.1:0", conns: map[net.Conn]struct{}{}}
-			r.does = connectortest.Away
-			r.Behave(connectortest.Accept)
-			t.Cleanup(func() { r.Behave(connectortest.Away); r.group.Wait() })
-			return &clientDestination{address: r.address}, r
-		},
-		Payload:     func(n int) ([]byte, string) { raw := sample(n); control, _, _ := Control(raw); return raw, control },
-		Connections: 4,
-	})
+// A keyring is the certificates of a test: ours in the folder, the other
+// side's as a configuration.
+type keyring struct {
+	folder string
+	server *tls.Config // of a receiver that listens and wants certificates
+	client *tls.Config // of a receiver that connects
+}
+
+func newKeyring(t testing.TB) keyring {
+	t.Helper()
+	k := keyring{folder: t.TempDir()}
+	ca := newAuthority(t, k.folder)
+	ca.issue(k.folder, "plexus")
+	ca.issue(k.folder, "partner")
+	pair, err := tls.LoadX509KeyPair(filepath.Join(k.folder, "partner.pem"), filepath.Join(k.folder, "partner.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	k.server = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	k.client = &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, ServerName: "127.0.0.1"}
+	return k
+}
+
+// ours are the TLS options of our side of a mutual connection.
+func ours() *TLSOptions { return &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"} }
+
+// openDestination opens a destination of options, which hold an address at least.
+func openDestination(t testing.TB, o *DestinationOptions, env connectors.Environment) *Destination {
+	t.Helper()
+	if problems := o.Validate(); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	d, err := o.Open(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.(*Destination)
+}
+
+func defaults() *DestinationOptions { return DefaultDestination().(*DestinationOptions) }
+
+func payload(n int) ([]byte, string) {
+	raw := sample(n)
+	control, _, _ := Control(raw)
+	return raw, control
+}
+
+func TestDestination(t *testing.T) {
+	for name, secure := range map[string]bool{"plain": false, "tls": true} {
+		t.Run("client "+name, func(t *testing.T) {
+			connectortest.RunDestination(t, connectortest.DestinationCase{
+				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
+					r := newReceiver(t, "127.0.0.1:0")
+					o := defaults()
+					o.Connections = 4
+					if secure {
+						keys := newKeyring(t)
+						r.tls, o.TLS, env.Folder = keys.server, ours(), keys.folder
+					}
+					r.Behave(connectortest.Accept)
+					o.Address = r.address
+					return openDestination(t, o, env), r
+				},
+				Payload:     payload,
+				Connections: 4,
+			})
+		})
+		t.Run("server "+name, func(t *testing.T) {
+			connectortest.RunDestination(t, connectortest.DestinationCase{
+				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
+					o := defaults()
+					o.Connections, o.Mode, o.Address, o.Connect = 4, modeServer, "127.0.0.1:0", 2*time.Second
+					r := newReceiver(t, "")
+					r.dials = 4
+					if secure {
+						keys := newKeyring(t)
+						r.tls, o.TLS, env.Folder = keys.client, ours(), keys.folder
+					}
+					d := openDestination(t, o, env)
+					if err := d.serve(t.Context()); err != nil { // the port must be known to the receiver
+						t.Fatal(err)
+					}
+					r.address = d.server.listener.Addr().String()
+					r.Behave(connectortest.Accept)
+					return d, r
+				},
+				Payload:     payload,
+				Connections: 4,
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 // Package mllp carries HL7 messages over TCP in the frames of the Minimal Lower
 // Layer Protocol, release 1: a listener that tolerates what real peers do
-// without ever acknowledging a message that lost bytes, and a client.
+// without ever acknowledging a message that lost bytes, and a client that never
+// takes one answer for that to another message.
 package mllp
 
 import (
@@ -23,16 +24,27 @@ const (
 	lineFeed       = 0x0a
 )
 
+// What a look at a connection finds before anything is written to it.
+var (
+	errHungUp  = errors.New("the peer has closed the connection")
+	errRecords = errors.New("encrypted bytes wait to be read")
+)
+
 // Kind is the kind of connector named mllp.
 func Kind() connectors.Kind {
-	return connectors.Kind{Name: "mllp", Source: DefaultSource}
+	return connectors.Kind{Name: "mllp", Source: DefaultSource, Destination: DefaultDestination}
 }
 
-// SourceOptions are the options of an MLLP listener.
+// SourceOptions are the options of a source that receives over MLLP.
 type SourceOptions struct {
 	// Address to listen on, host and port. Default 127.0.0.1:2575. An
 	// address that other machines reach needs tls, or insecure.
 	Listen string `yaml:"listen"`
+	// Host and port to connect to, in place of listening, where the sender
+	// waits for us to connect and sends over that connection. It is made again
+	// when it ends, after 1s, then after longer and longer, at most 60s.
+	// Default: none, we listen.
+	Dial string `yaml:"dial"`
 	// How long a connection may be silent between two messages before it is
 	// closed. Default 10m.
 	Idle time.Duration `yaml:"idle"`
@@ -78,53 +90,64 @@ const (
 
 // Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	var problems []connectors.Problem
-	add := func(field, format string, args ...any) {
-		problems = append(problems, connectors.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-	}
-	host, text := splitAddress(o.Listen)
-	switch {
-	case text != "":
-		add("listen", "%s", text)
-	case o.Insecure != "" && o.Insecure != understood:
-		add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
-	case o.TLS == nil && o.Insecure == "" && !loopback(host):
-		add("listen", "%q is reachable from other machines and messages would travel unencrypted: "+
-			"add tls, or say insecure: i-understand", o.Listen)
-	}
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{{"idle", o.Idle}, {"frame", o.Frame}, {"write", o.Write}, {"keepalive", o.KeepAlive}} {
-		if d.value <= 0 {
-			add(d.field, "%s is not a time above zero, such as 30s", d.value)
-		}
-	}
+	var p problems
+	o.validateAddress(&p)
+	p.times([]duration{{"idle", o.Idle}, {"frame", o.Frame}, {"write", o.Write}, {"keepalive", o.KeepAlive}})
 	if o.Framing != tolerant && o.Framing != strict {
-		add("framing", "%q is not known; known: tolerant, strict", o.Framing)
+		p.add("framing", "%q is not known; known: tolerant, strict", o.Framing)
 	}
-	for i, p := range o.Peers {
-		if _, err := parsePeer(p); err != nil {
-			add(fmt.Sprintf("peers[%d]", i), "%q is not an address or network, such as 192.0.2.17 or 10.1.0.0/16", p)
-		}
-	}
+	p.networks(o.Peers)
 	if o.TLS != nil {
-		problems = append(problems, o.TLS.validate()...)
+		p = append(p, o.TLS.validate(o.Dial == "")...)
 	}
-	return problems
+	return p
 }
 
-// Open makes the listener. It holds no port before Run.
+// validateAddress checks where messages come from, and that nobody reads them
+// on the way unless that was said.
+func (o *SourceOptions) validateAddress(p *problems) {
+	field, address, exposed := "listen", o.Listen, "is reachable from other machines"
+	if o.Dial != "" {
+		field, address, exposed = "dial", o.Dial, "is another machine"
+	}
+	host, text := splitAddress(address)
+	switch {
+	case text != "":
+		p.add(field, "%s", text)
+	case o.Dial != "" && host == "":
+		p.add(field, "%q has no host to connect to", address)
+	case o.Insecure != "" && o.Insecure != understood:
+		p.add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
+	case o.TLS == nil && o.Insecure == "" && !loopback(host):
+		p.add(field, "%q %s and messages would travel unencrypted: "+
+			"add tls, or say insecure: i-understand", address, exposed)
+	}
+	if o.Dial != "" && len(o.Peers) > 0 {
+		p.add("peers", "say who may connect; with dial nobody does")
+	}
+}
+
+// Open makes the source. It holds no port before Run.
 func (o *SourceOptions) Open(env connectors.Environment) (connectors.Source, error) {
-	s := &Source{options: *o, env: withDefaults(env), endWait: 250 * time.Millisecond, grace: 5 * time.Second}
-	for _, p := range o.Peers {
-		prefix, err := parsePeer(p)
+	s := &Source{
+		options: *o, env: withDefaults(env), endWait: 250 * time.Millisecond, grace: 5 * time.Second,
+		soon: time.Second, late: time.Minute,
+	}
+	var err error
+	s.peers, err = parsePeers(o.Peers)
+	return s, err
+}
+
+func parsePeers(texts []string) ([]netip.Prefix, error) {
+	var peers []netip.Prefix
+	for _, text := range texts {
+		prefix, err := parsePeer(text)
 		if err != nil {
 			return nil, fmt.Errorf("peers: %w", err)
 		}
-		s.peers = append(s.peers, prefix)
+		peers = append(peers, prefix)
 	}
-	return s, nil
+	return peers, nil
 }
 
 // splitAddress returns the host of a host:port, or what is wrong with it.
@@ -145,6 +168,16 @@ func splitAddress(address string) (host, text string) {
 		return "", fmt.Sprintf("port %s is not between 0 and 65535", port)
 	}
 	return host, ""
+}
+
+// Local reports whether only this machine reaches an address, host:port. The
+// error says what is wrong with one that is none.
+func Local(address string) (bool, error) {
+	host, text := splitAddress(address)
+	if text != "" {
+		return false, errors.New(text)
+	}
+	return loopback(host), nil
 }
 
 // loopback reports whether only this machine reaches host.

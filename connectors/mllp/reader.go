@@ -45,12 +45,14 @@ type reader struct {
 	size, whole          int64
 	idle, frame, endWait time.Duration
 	strict               bool
+	impatient            bool // a frame that cannot be taken is not read to its end
 
 	offset    int64 // bytes consumed since the connection began
 	began     int64 // offset of the first byte of content of the frame in hand
 	by        time.Time
 	first     [3]byte // how the content of the frame in hand begins
 	firsts    int
+	noise     int64 // bytes other than space before the frame in hand
 	damage    *message.Failure
 	restarted bool // the frame was broken off: the start byte of the next is in the buffer
 }
@@ -91,7 +93,8 @@ func (r *reader) begin() (unframed bool, err error) {
 		r.open()
 		return false, nil
 	}
-	var gap, noise int64
+	var gap int64
+	r.noise = 0
 	at := r.offset
 	defer func() {
 		if gap > 0 {
@@ -121,27 +124,27 @@ func (r *reader) begin() (unframed bool, err error) {
 		if n < 0 {
 			n = len(chunk)
 		}
-		if noise == 0 {
+		if r.noise == 0 {
 			space := len(chunk[:n]) - len(bytes.TrimLeft(chunk[:n], "\r\n \t"))
 			if space > 0 {
 				n = space
 			} else if chunk[0] == 'M' && r.startsUnframed() {
 				return true, nil
-			} else if chunk[0] == handshake && r.startsTLS() {
+			} else if (chunk[0] == handshake || r.impatient && chunk[0] == alert) && r.startsTLS() {
 				r.count("tls-unexpected", 1, r.offset)
 				return false, errTLS
 			}
 			if space == 0 && r.strict {
 				n = 1 // one is enough to end it
 			}
-			noise += int64(n - space)
+			r.noise += int64(n - space)
 		} else {
-			noise += int64(n)
+			r.noise += int64(n)
 		}
 		n = int(min(int64(n), r.size+1-gap))
 		gap += int64(n)
 		r.consume(n)
-		if gap > r.size || (r.strict && noise > 0) {
+		if gap > r.size || (r.strict && r.noise > 0) {
 			return false, errNoise
 		}
 	}
@@ -153,10 +156,14 @@ func (r *reader) startsUnframed() bool {
 	return len(head) == 4 && string(head[:3]) == "MSH" && head[3] != startByte
 }
 
-// handshake is the first byte of a TLS connection (RFC 8446, 5.1).
-const handshake = 0x16
+// The first byte of a TLS connection, and of what a TLS server says to somebody
+// who does not encrypt (RFC 8446, 5.1).
+const (
+	handshake = 0x16
+	alert     = 0x15
+)
 
-// startsTLS reports whether the peer begins to encrypt.
+// startsTLS reports whether the peer begins to encrypt, or wants us to.
 func (r *reader) startsTLS() bool {
 	head, _ := r.in.Peek(2) // fewer bytes are none of a handshake
 	return len(head) == 2 && head[1] == 0x03
@@ -399,6 +406,9 @@ func (r *reader) large() *message.Failure {
 // drain reads the frame in hand to its end and keeps nothing. It reports
 // whether no answer can be sent, and whether the connection must end.
 func (r *reader) drain() (mute, last bool) {
+	if r.impatient {
+		return false, true
+	}
 	for {
 		content, v, err := r.piece()
 		switch {

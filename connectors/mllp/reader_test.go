@@ -107,9 +107,11 @@ func TestClientReadsAnswers(t *testing.T) {
 	}{
 		"one frame":                  {framed("MSA|AA|1\r"), "MSA|AA|1\r", ""},
 		"line ends before the frame": {"\r\n" + framed("MSA|AA|1\r"), "MSA|AA|1\r", ""},
-		"a damaged frame":            {framed("MSA|AA|\x0b1\r"), "", message.Unreadable},
-		"no frame":                   {"MSH|^~\\&|A\rMSA|AA|1\r\x1c\r", "", message.Unreadable},
-		"half a frame":               {"\x0bMSA|AA", "", message.Unknown},
+		"a damaged frame":            {framed("MSA|AA|\x0b1\r"), "MSA|AA|\x0b1\r", message.Unreadable},
+		"no frame":                   {"MSH|^~\\&|A\rMSA|AA|1\r\x1c\r", "MSH|^~\\&|A\rMSA|AA|1\r", message.Unreadable},
+		"half a frame":               {"\x0bMSA|AA", "MSA|AA", message.Unknown},
+		"a server of another kind":   {"HTTP/1.1 400 Bad Request\r\n\r\n", "", message.Unreadable},
+		"a server that wants TLS":    {"\x15\x03\x01\x00\x02\x02\x46", "", message.Unknown},
 		"nothing":                    {"", "", message.Unknown},
 	}
 	for name, test := range tests {

@@ -17,14 +17,17 @@ import (
 	"github.com/plexus-health/plexus/message"
 )
 
-// A Source is an MLLP listener: as many connections as it is allowed, one
-// message in flight on each, answered in the order they came.
+// A Source receives over MLLP: as a listener on as many connections as it is
+// allowed, or on the one connection it makes itself; one message in flight on
+// each, answered in the order they came.
 type Source struct {
 	options SourceOptions
 	env     connectors.Environment
 	peers   []netip.Prefix
 	endWait time.Duration // how long an end byte waits for its carriage return
 	grace   time.Duration // how long a handler may go on when Run is to end
+	soon    time.Duration // the first wait before dialing again
+	late    time.Duration // the longest
 
 	listened func(net.Addr)                                      // for tests: the port taken
 	listen   func(context.Context, string) (net.Listener, error) // for tests: the listener
@@ -70,6 +73,9 @@ type run struct {
 // more; a handler at work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 	r := &run{Source: s, handle: handle, slots: make(chan struct{}, s.env.Connections)}
+	if s.options.Dial != "" {
+		return r.dialing(ctx)
+	}
 	if s.options.TLS != nil {
 		certificates := &certificates{options: *s.options.TLS, folder: s.env.Folder, log: s.env.Log}
 		config, err := certificates.server()
@@ -81,10 +87,7 @@ func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 	listen := s.listen
 	if listen == nil {
 		listen = func(ctx context.Context, address string) (net.Listener, error) {
-			third := s.options.KeepAlive / 3
-			config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
-				Enable: true, Idle: s.options.KeepAlive, Interval: max(third, time.Second), Count: 3,
-			}}
+			config := net.ListenConfig{KeepAliveConfig: keepAlive(s.options.KeepAlive)}
 			return config.Listen(ctx, "tcp", address)
 		}
 	}
@@ -102,17 +105,25 @@ func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 	return r.serve(ctx, listener)
 }
 
+// live makes the contexts of a run: that of reads ends with ctx or cancel, that
+// of handlers a grace later. end releases both.
+func (r *run) live(ctx context.Context) (cancel, end func()) {
+	var giveUp context.CancelFunc
+	r.ctx, cancel = context.WithCancel(ctx)
+	r.work, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(r.ctx, func() { time.AfterFunc(r.grace, giveUp) })
+	return cancel, func() {
+		unhook()
+		cancel()
+		giveUp()
+	}
+}
+
 // serve accepts connections and waits for all of them to end.
 func (r *run) serve(ctx context.Context, listener net.Listener) error {
-	var cancel, giveUp context.CancelFunc
-	r.ctx, cancel = context.WithCancel(ctx)
-	defer cancel()
-	r.work, giveUp = context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	closed := context.AfterFunc(r.ctx, func() {
-		_ = listener.Close() // ends Accept; there is nobody to tell more
-		time.AfterFunc(r.grace, giveUp)
-	})
+	cancel, end := r.live(ctx)
+	defer end()
+	closed := context.AfterFunc(r.ctx, func() { _ = listener.Close() }) // ends Accept; there is nobody to tell more
 	defer closed()
 	err := r.accept(listener)
 	cancel()
@@ -157,7 +168,7 @@ func (r *run) accept(listener net.Listener) error {
 
 // admit starts a connection if its peer is allowed and there is room.
 func (r *run) admit(conn net.Conn) {
-	if !r.allowed(conn.RemoteAddr()) {
+	if !allowed(r.peers, conn.RemoteAddr()) {
 		r.env.Count("peer-refused", 1)
 		r.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
 		_ = conn.Close() // nothing was read from it
@@ -178,16 +189,16 @@ func (r *run) admit(conn net.Conn) {
 	})
 }
 
-// allowed reports whether a peer may connect.
-func (r *run) allowed(address net.Addr) bool {
-	if len(r.peers) == 0 {
+// allowed reports whether a peer may connect; without peers everybody may.
+func allowed(peers []netip.Prefix, address net.Addr) bool {
+	if len(peers) == 0 {
 		return true
 	}
 	peer, err := netip.ParseAddrPort(address.String())
 	if err != nil {
 		return false
 	}
-	for _, p := range r.peers {
+	for _, p := range peers {
 		if p.Contains(peer.Addr().Unmap()) {
 			return true
 		}
@@ -226,9 +237,6 @@ func (l *link) deadline(t time.Time) {
 
 // connection serves one peer until it goes, misbehaves or the run ends.
 func (r *run) connection(conn net.Conn) {
-	defer func() { _ = conn.Close() }() // after an orderly end there is nothing to tell
-	peer := conn.RemoteAddr().String()
-	log := r.env.Log.With("peer", peer)
 	if r.tls != nil {
 		secure := tls.Server(conn, r.tls)
 		ctx, done := context.WithTimeout(r.ctx, r.options.Frame)
@@ -236,11 +244,21 @@ func (r *run) connection(conn net.Conn) {
 		done()
 		if err != nil {
 			r.env.Count("tls-failed", 1)
-			log.Warn("no encrypted connection", "error", err.Error())
+			r.env.Log.Warn("no encrypted connection", "peer", conn.RemoteAddr().String(), "error", err.Error())
+			_ = conn.Close() // nothing was read from it
 			return
 		}
 		conn = secure
 	}
+	r.converse(conn)
+}
+
+// converse serves the peer of a connection that is ready for messages. It
+// returns how many were handed over.
+func (r *run) converse(conn net.Conn) (messages int) {
+	defer func() { _ = conn.Close() }() // after an orderly end there is nothing to tell
+	peer := conn.RemoteAddr().String()
+	log := r.env.Log.With("peer", peer)
 	l := &link{Conn: conn, ctx: r.ctx}
 	unhook := context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer unhook()
@@ -250,7 +268,7 @@ func (r *run) connection(conn net.Conn) {
 		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
 		endWait: r.endWait, strict: r.options.Framing == strict,
 	}
-	c.serve()
+	return c.serve()
 }
 
 // A connection is one peer being served.
@@ -278,16 +296,17 @@ func (c *connection) fault(event string, n int, offset int64) {
 	c.log.Log(c.run.ctx, level, "fault of framing, only the first of a connection is logged", "fault", event, "count", n, "offset", offset)
 }
 
-// serve hands over message after message.
-func (c *connection) serve() {
+// serve hands over message after message and returns their number.
+func (c *connection) serve() (messages int) {
 	for {
 		f, err := c.reader.next()
 		if err != nil {
 			c.ended(err)
-			return
+			return messages
 		}
+		messages++
 		if !c.message(f) {
-			return
+			return messages
 		}
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"syscall"
 )
 
-var errHungUp = errors.New("the peer has closed the connection")
-
 // stale looks at a connection without reading from it: it returns an error when
-// the peer has closed it, or has sent what is no answer to anything in flight.
+// the peer has closed it, or has sent what is no answer to anything in flight;
+// errRecords when encrypted bytes wait.
 func stale(conn net.Conn) error {
 	secure, encrypted := conn.(*tls.Conn)
 	if encrypted {
@@ -36,7 +35,9 @@ func stale(conn net.Conn) error {
 			found = err
 		case n == 0:
 			found = errHungUp
-		case !encrypted && !blank(waiting[:n]): // TLS has records of its own that wait
+		case encrypted:
+			found = errRecords
+		case !blank(waiting[:n]):
 			found = errLate
 		}
 	})

@@ -14,32 +14,53 @@ import (
 	"github.com/plexus-health/plexus/connectors"
 )
 
-// TLSOptions are the encryption of a listener.
+// TLSOptions are the encryption of connections.
 type TLSOptions struct {
-	// File of the certificate of this side, PEM, with its chain. It is read
-	// again when it changes.
+	// File of the certificate of this side, PEM, with its chain; needed where
+	// we listen, and where we connect if the peer wants one. It is read again
+	// when it changes.
 	Cert string `yaml:"cert"`
 	// File of the certificate's private key, PEM.
 	Key string `yaml:"key"`
-	// File of the authorities whose certificates peers must show, PEM
-	// (mutual TLS). Default: peers need none.
+	// File of the authorities that certificates of peers must come from, PEM.
+	// Default: where we listen peers need no certificate, where we connect the
+	// authorities of the system are trusted.
 	CA string `yaml:"ca"`
 	// Lowest version of TLS that is spoken: 1.2 (the default) or 1.3.
 	Min string `yaml:"min"`
+	// Name that the certificate of the peer must bear, where we connect.
+	// Default: the host of the address.
+	ServerName string `yaml:"server_name"`
 }
 
-func (o *TLSOptions) validate() []connectors.Problem {
-	var problems []connectors.Problem
-	if o.Cert == "" {
-		problems = append(problems, connectors.Problem{Field: "tls.cert", Text: "is missing: the file of the certificate"})
+// validate checks the words; listening says that the peers connect to us.
+func (o *TLSOptions) validate(listening bool) []connectors.Problem {
+	var p problems
+	if o.Cert == "" && (listening || o.Key != "") {
+		p.add("tls.cert", "is missing: the file of the certificate")
 	}
-	if o.Key == "" {
-		problems = append(problems, connectors.Problem{Field: "tls.key", Text: "is missing: the file of the certificate's private key"})
+	if o.Key == "" && (listening || o.Cert != "") {
+		p.add("tls.key", "is missing: the file of the certificate's private key")
+	}
+	if listening && o.ServerName != "" {
+		p.add("tls.server_name", "names the peer we connect to; here the peers connect to us")
 	}
 	if _, ok := versionOf(o.Min); !ok {
-		problems = append(problems, connectors.Problem{Field: "tls.min", Text: fmt.Sprintf("%q is not known; known: 1.2, 1.3", o.Min)})
+		p.add("tls.min", "%q is not known; known: 1.2, 1.3", o.Min)
 	}
-	return problems
+	return p
+}
+
+// client is the configuration of a connection that we make. Files are relative
+// to folder.
+func (o *TLSOptions) client(folder string) (*tls.Config, error) {
+	config, err := ClientTLS(fileIn(folder, o.CA), fileIn(folder, o.Cert), fileIn(folder, o.Key))
+	if err != nil {
+		return nil, err
+	}
+	config.MinVersion, _ = versionOf(o.Min)
+	config.ServerName = o.ServerName
+	return config, nil
 }
 
 func versionOf(word string) (uint16, bool) {
@@ -70,11 +91,14 @@ type stamp struct {
 	size int64
 }
 
-func (c *certificates) file(name string) string {
+func (c *certificates) file(name string) string { return fileIn(c.folder, name) }
+
+// fileIn is the place of a file that the configuration in folder names.
+func fileIn(folder, name string) string {
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(c.folder, name)
+	return filepath.Join(folder, name)
 }
 
 // current returns the configuration for one handshake.

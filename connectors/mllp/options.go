@@ -1,0 +1,171 @@
+package mllp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/plexus-health/plexus/connectors"
+)
+
+// DestinationOptions are the options of a destination that sends over MLLP.
+type DestinationOptions struct {
+	// Host and port of the receiver; in mode server the host and port to
+	// listen on. Where other machines are concerned tls is needed, or insecure.
+	Address string `yaml:"address"`
+	// Who makes the connection: client (the default), we connect to the
+	// receiver; server, the receiver connects to us and gets the messages over
+	// the connection it made.
+	Mode string `yaml:"mode"`
+	// Number of connections, one message in flight on each. Messages of one
+	// key never overtake each other; most receivers take one connection only.
+	// Default 1.
+	Connections int `yaml:"connections"`
+	// How long making a connection may take, or in mode server how long a
+	// message waits for the receiver to connect. Default 10s.
+	Connect time.Duration `yaml:"connect"`
+	// How long the receiver may take to read a message and answer it. Then
+	// the connection is closed, so that a late answer meets nobody, and the
+	// message is sent again. Default 30s.
+	Timeout time.Duration `yaml:"timeout"`
+	// How long a connection may be silent between two messages before we
+	// close it; the next message makes a new one. 0: never. Not used in mode
+	// server, where the receiver decides. Default 5m.
+	Idle time.Duration `yaml:"idle"`
+	// How long a quiet connection waits before the network is asked whether
+	// the receiver is still there. Three unanswered questions, a third of this
+	// time apart, end the connection. Default 1m.
+	KeepAlive time.Duration `yaml:"keepalive"`
+	// Which answer ends a send: accept (the default), the first one, AA or CA;
+	// application, after a CA also the AA, AE or AR that follows it on the
+	// same connection, within timeout.
+	Wait string `yaml:"wait"`
+	// Addresses or networks that may connect in mode server, such as
+	// 192.0.2.17 or 10.1.0.0/16. Default: all.
+	Peers []string `yaml:"peers"`
+	// Encryption of the connections. Default: none.
+	TLS *TLSOptions `yaml:"tls"`
+	// Say i-understand to send without encryption where other machines are
+	// concerned: anyone on the way can then read and change messages. In mode
+	// server it is also needed with tls that names no ca, because anyone who
+	// connects would get messages.
+	Insecure string `yaml:"insecure"`
+}
+
+var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
+
+// DefaultDestination returns the options that hold where routes.yaml is silent.
+func DefaultDestination() connectors.DestinationOptions {
+	return &DestinationOptions{
+		Mode: modeClient, Connections: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
+		Idle: 5 * time.Minute, KeepAlive: time.Minute, Wait: waitAccept,
+	}
+}
+
+// Words of a destination's options.
+const (
+	modeClient      = "client"
+	modeServer      = "server"
+	waitAccept      = "accept"
+	waitApplication = "application"
+)
+
+// connectionsMost bounds the connections of one destination.
+const connectionsMost = 256
+
+// Validate checks the words of the options.
+func (o *DestinationOptions) Validate() []connectors.Problem {
+	var p problems
+	o.validateAddress(&p)
+	if o.Mode != modeClient && o.Mode != modeServer {
+		p.add("mode", "%q is not known; known: client, server", o.Mode)
+	}
+	if o.Wait != waitAccept && o.Wait != waitApplication {
+		p.add("wait", "%q is not known; known: accept, application", o.Wait)
+	}
+	if o.Connections < 1 || o.Connections > connectionsMost {
+		p.add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
+	}
+	p.times([]duration{{"connect", o.Connect}, {"timeout", o.Timeout}, {"keepalive", o.KeepAlive}})
+	if o.Idle < 0 {
+		p.add("idle", "%s is not a time, such as 5m, nor 0 for never", o.Idle)
+	}
+	if len(o.Peers) > 0 && o.Mode == modeClient {
+		p.add("peers", "say who may connect; with mode: client nobody does")
+	}
+	p.networks(o.Peers)
+	if o.TLS != nil {
+		p = append(p, o.TLS.validate(o.Mode == modeServer)...)
+	}
+	return p
+}
+
+// validateAddress checks where messages go, and that nobody reads them on the
+// way unless that was said.
+func (o *DestinationOptions) validateAddress(p *problems) {
+	if o.Address == "" {
+		p.add("address", "is missing: host:port, such as lab.example.org:2575")
+		return
+	}
+	host, text := splitAddress(o.Address)
+	switch {
+	case text != "":
+		p.add("address", "%s", text)
+	case o.Mode == modeClient && host == "":
+		p.add("address", "%q has no host to connect to", o.Address)
+	case o.Insecure != "" && o.Insecure != understood:
+		p.add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
+	case o.Insecure != "" || loopback(host):
+	case o.TLS == nil:
+		p.add("address", "%q is another machine, or reachable from others, and messages would travel unencrypted: "+
+			"add tls, or say insecure: i-understand", o.Address)
+	case o.Mode == modeServer && o.TLS.CA == "":
+		p.add("tls.ca", "is missing: whoever connects would get the messages. "+
+			"Name the authorities of the receiver's certificate, or say insecure: i-understand")
+	}
+}
+
+// Open makes the destination. It connects, or listens, when it is first used.
+func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
+	d := &Destination{
+		options: *o, env: withDefaults(env),
+		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
+	}
+	var err error
+	d.peers, err = parsePeers(o.Peers)
+	return d, err
+}
+
+// Limits bound the sends.
+func (o *DestinationOptions) Limits() connectors.SendLimits {
+	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Connect + o.Timeout}
+}
+
+// problems collects what is wrong with options.
+type problems []connectors.Problem
+
+func (p *problems) add(field, format string, args ...any) {
+	*p = append(*p, connectors.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+}
+
+// A duration is an option that must be a time above zero.
+type duration struct {
+	field string
+	value time.Duration
+}
+
+func (p *problems) times(durations []duration) {
+	for _, d := range durations {
+		if d.value <= 0 {
+			p.add(d.field, "%s is not a time above zero, such as 30s", d.value)
+		}
+	}
+}
+
+// networks checks a list of addresses or networks.
+func (p *problems) networks(peers []string) {
+	for i, peer := range peers {
+		if _, err := parsePeer(peer); err != nil {
+			p.add(fmt.Sprintf("peers[%d]", i), "%q is not an address or network, such as 192.0.2.17 or 10.1.0.0/16", peer)
+		}
+	}
+}
