@@ -59,6 +59,7 @@ type Line struct {
 	leases  map[string]store.Lease // by unit
 
 	progress progress
+	watch    watch
 }
 
 var _ store.Trigger = (*Line)(nil)
@@ -80,6 +81,7 @@ func New(o Options) *Line {
 		leases:   map[string]store.Lease{},
 		progress: progress{waiting: map[int64][]chan struct{}{}},
 	}
+	l.watch = watch{line: l, raised: map[string][]string{}, shown: map[string]bool{}}
 	o.Store.Start(l)
 	return l
 }
@@ -104,6 +106,7 @@ func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) err
 	l.ctx, l.started = inner, true
 	l.mu.Unlock()
 	l.Apply(config)
+	owners.Go(func() { l.watch.run(inner) })
 	if ready != nil {
 		ready()
 	}

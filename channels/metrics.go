@@ -16,6 +16,7 @@ type Metrics struct {
 	processing *prometheus.HistogramVec
 	sends      *prometheus.CounterVec
 	sending    *prometheus.HistogramVec
+	alerts     *prometheus.GaugeVec
 }
 
 // NewMetrics registers the line's metrics.
@@ -43,8 +44,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		sending: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "plexus_send_seconds", Help: "From the first byte of an attempt to its answer.", Buckets: buckets,
 		}, []string{"channel", "route"}),
+		alerts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "plexus_alert", Help: "1 while a limit of the route's alert is passed: waiting, depth, parked.",
+		}, []string{"channel", "route", "alert"}),
 	}
-	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing, m.sends, m.sending)
+	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing, m.sends, m.sending, m.alerts)
 	return m
 }
 
@@ -66,4 +70,18 @@ func (m *Metrics) processed(channel, state string, d time.Duration) {
 func (m *Metrics) sent(channel, route, result string, d time.Duration) {
 	m.sends.WithLabelValues(channel, route, result).Inc()
 	m.sending.WithLabelValues(channel, route).Observe(d.Seconds())
+}
+
+func (m *Metrics) alert(channel, route, alert string, raised bool) {
+	value := 0.0
+	if raised {
+		value = 1
+	}
+	m.alerts.WithLabelValues(channel, route, alert).Set(value)
+}
+
+// forgetAlerts takes away what a route shows that this engine does not watch
+// any more.
+func (m *Metrics) forgetAlerts(channel, route string) {
+	m.alerts.DeletePartialMatch(prometheus.Labels{"channel": channel, "route": route})
 }

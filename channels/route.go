@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,12 @@ import (
 
 // unitOf names the unit of a route: names of channels have no slash in them.
 func unitOf(channel, route string) string { return channel + "/" + route }
+
+// splitUnit gives the names of channel and route back.
+func splitUnit(unit string) (channel, route string) {
+	channel, route, _ = strings.Cut(unit, "/")
+	return channel, route
+}
 
 // A route is one running route that queues deliveries.
 type route struct {

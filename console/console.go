@@ -3,13 +3,13 @@
 package console
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/access"
@@ -23,8 +23,13 @@ type Engine interface {
 	Ready() error
 	// Channels lists the channels with what they do now, as JSON-able values.
 	Channels() any
-	// Poke says that a channel has work.
-	Poke(channel string)
+	// Routes lists the routes of the configuration that queue deliveries, with
+	// what they do now; false when no engine runs.
+	Routes() ([]Route, bool)
+	// Names lists the channels of the configuration.
+	Names() []string
+	// Poke says that an operator has changed the rows of a channel or route.
+	Poke(unit string)
 }
 
 // Options are what the console serves from.
@@ -54,6 +59,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/messages/{id}/trace", s.guard("messages.show", s.trace))
 	mux.HandleFunc("POST /api/messages/{id}/reprocess", s.guard("messages.reprocess", s.operate(store.ActReprocess)))
 	mux.HandleFunc("POST /api/messages/{id}/drop", s.guard("messages.drop", s.operate(store.ActDrop)))
+	s.queueRoutes(mux)
 	return mux
 }
 
@@ -64,13 +70,21 @@ func (s *server) guard(action string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		err := s.Access.Decide(r.Context(), access.Request{Actor: "local", Remote: r.RemoteAddr, Action: action, Target: r.PathValue("id")})
+		err := s.Access.Decide(r.Context(), access.Request{Actor: "local", Remote: r.RemoteAddr, Action: action, Target: targetOf(r)})
 		if err != nil {
 			s.fail(w, http.StatusForbidden, err)
 			return
 		}
 		next(w, r)
 	}
+}
+
+// targetOf is what a path names: a message or delivery, a channel or route.
+func targetOf(r *http.Request) string {
+	if id := r.PathValue("id"); id != "" {
+		return id
+	}
+	return unitOf(r)
 }
 
 func (s *server) health(w http.ResponseWriter, _ *http.Request) {
@@ -92,9 +106,11 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 
 func (s *server) channels(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Engine.Channels()) }
 
-// A Count is one line of the ledger.
+// A Count is one line of the ledger: of the messages of a channel, or of the
+// deliveries of a route.
 type Count struct {
 	Channel string        `json:"channel"`
+	Route   string        `json:"route,omitempty"`
 	State   message.State `json:"state"`
 	N       int64         `json:"n"`
 }
@@ -107,7 +123,8 @@ func (s *server) ledger(w http.ResponseWriter, r *http.Request) {
 	}
 	out := make([]Count, 0, len(counts))
 	for _, c := range counts {
-		out = append(out, Count(c))
+		channel, route, _ := strings.Cut(c.Channel, "/")
+		out = append(out, Count{Channel: channel, Route: route, State: c.State, N: c.N})
 	}
 	s.answer(w, out)
 }
@@ -203,34 +220,16 @@ func (s *server) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) raw(w http.ResponseWriter, r *http.Request) {
-	m := s.find(w, r)
-	if m == nil {
-		return
-	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", strconv.FormatInt(m.Size, 10))
-	if m.Body == nil {
-		_, _ = w.Write(m.Raw) // a reader that went away needs no answer
-		return
-	}
-	body, err := m.Body(r.Context())
-	if err != nil {
-		s.fail(w, http.StatusServiceUnavailable, err)
-		return
-	}
-	_, err = io.Copy(w, body)
-	if closing := body.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		s.Log.Warn("content was not sent whole", "message", m.ID, "error", err.Error())
+	if m := s.find(w, r); m != nil {
+		s.content(w, r, m)
 	}
 }
 
 // A Trace is what happened to a message.
 type Trace struct {
-	Message Message       `json:"message"`
-	Events  []store.Event `json:"events"`
+	Message    Message       `json:"message"`
+	Events     []store.Event `json:"events"`
+	Deliveries []Delivery    `json:"deliveries"`
 }
 
 func (s *server) trace(w http.ResponseWriter, r *http.Request) {
@@ -243,57 +242,16 @@ func (s *server) trace(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	s.answer(w, Trace{Message: view(m), Events: events})
-}
-
-// A Decision is who decided, and why.
-type Decision struct {
-	Who string `json:"who"`
-	Why string `json:"why"`
-}
-
-func (s *server) operate(action string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		// A page of another site cannot send this type without being asked first.
-		if r.Header.Get("Content-Type") != "application/json" {
-			s.fail(w, http.StatusUnsupportedMediaType, errors.New("Content-Type must be application/json"))
-			return
-		}
-		var d Decision
-		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&d); err != nil {
-			s.fail(w, http.StatusBadRequest, errors.New(`the body must be {"who": "…", "why": "…"}`))
-			return
-		}
-		if d.Who == "" || d.Why == "" {
-			s.fail(w, http.StatusBadRequest, errors.New("who decides, and why? both are needed"))
-			return
-		}
-		m := s.find(w, r)
-		if m == nil {
-			return
-		}
-		err := s.Store.Operate(r.Context(), store.Order{Action: action, Message: m.ID, Who: d.Who, Why: d.Why})
-		switch {
-		case errors.Is(err, store.ErrNotStored):
-			s.fail(w, http.StatusConflict, errors.New("a message in state "+string(m.State)+" takes no "+action))
-		case err != nil:
-			s.fail(w, http.StatusServiceUnavailable, err)
-		default:
-			s.Engine.Poke(m.Channel)
-			s.answer(w, s.again(r.Context(), m))
-		}
+	rows, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Message: m.Seq, Limit: 1000})
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
 	}
-}
-
-// again reads a message after it was changed; the old view when that fails,
-// since the change itself is committed.
-func (s *server) again(ctx context.Context, m *message.Message) Message {
-	if now, err := s.Store.Find(ctx, m.ID); err == nil {
-		m = now
+	t := Trace{Message: view(m), Events: events, Deliveries: make([]Delivery, 0, len(rows))}
+	for i := range rows {
+		t.Deliveries = append(t.Deliveries, viewDelivery(&rows[i], m.ID))
 	}
-	return view(m)
+	s.answer(w, t)
 }
 
 func limit(r *http.Request) int {

@@ -1,5 +1,7 @@
 package message
 
+import "slices"
+
 // State is where a journaled message stands.
 //
 //	           ┌─► refused                     header unusable; negative answer
@@ -54,3 +56,11 @@ const (
 	Diverted        DeliveryState = "diverted"
 	DroppedDelivery DeliveryState = "dropped"
 )
+
+// DeliveryStates lists every state, in the order of a delivery's life.
+func DeliveryStates() []DeliveryState {
+	return []DeliveryState{Waiting, Sending, Delivered, ParkedDelivery, Diverted, DroppedDelivery}
+}
+
+// Known reports whether s is one of the states.
+func (s DeliveryState) Known() bool { return slices.Contains(DeliveryStates(), s) }

@@ -56,9 +56,11 @@ type Answer struct {
 type DeliveryFilter struct {
 	Unit    string
 	State   message.DeliveryState
-	Message int64 // messages.seq
-	After   int64 // n above this
-	Limit   int   // 0: 100
+	Message int64  // messages.seq
+	Key     string // of order; or a key that was merged into it
+	Younger int64  // of messages with a seq above this
+	After   int64  // n above this
+	Limit   int    // 0: 100
 }
 
 // A QueueState is what stands in the queue of one route.

@@ -95,6 +95,7 @@ func commands(a *app) []*cobra.Command {
 		sendCommand(a),
 		listenCommand(a),
 		messagesCommand(a),
+		queueCommand(a),
 		convertCommand(a),
 		inspectCommand(a),
 		checkCommand(a),

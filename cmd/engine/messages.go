@@ -36,15 +36,20 @@ type journal struct {
 func messagesCommand(a *app) *cobra.Command {
 	j := &journal{app: a}
 	cmd := &cobra.Command{Use: "messages", Short: "List, show, trace, reprocess and drop journaled messages"}
+	j.flags(cmd)
+	cmd.AddCommand(j.listCommand(), j.showCommand(), j.traceCommand(),
+		j.decideCommand("reprocess", "Hand a parked message in again"),
+		j.decideCommand("drop", "Give up a stored or parked message, with a name and a reason"))
+	return cmd
+}
+
+// flags say where the engine is, or its data.
+func (j *journal) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&j.settings.HTTP, "http", "127.0.0.1:8080", "address of the running engine")
 	f.StringVar(&j.settings.Data, "data", "./data", "folder of the embedded store, for when no engine runs")
 	f.StringVar(&j.settings.Database, "database", "", "postgres://… in place of the embedded store, for when no engine runs")
 	f.BoolVar(&j.json, "json", false, "print JSON")
-	cmd.AddCommand(j.listCommand(), j.showCommand(), j.traceCommand(),
-		j.decideCommand("reprocess", "Hand a parked message in again"),
-		j.decideCommand("drop", "Give up a stored or parked message, with a name and a reason"))
-	return cmd
 }
 
 func (j *journal) listCommand() *cobra.Command {
@@ -153,23 +158,23 @@ func (j *journal) traceCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", e.At.Local().Format("15:04:05.000000"), e.Run, e.Step, printable(what))
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil || len(t.Deliveries) == 0 {
+				return err
+			}
+			fmt.Fprintln(j.app.stdout)
+			return j.listDeliveries(t.Deliveries, true)
 		},
 	}
 }
 
 func (j *journal) decideCommand(action, short string) *cobra.Command {
-	var why, who string
+	var d console.Decision
 	cmd := &cobra.Command{
 		Use: action + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := json.Marshal(console.Decision{Who: who, Why: why})
-			if err != nil {
-				return err
-			}
 			for _, id := range args {
 				var m console.Message
-				if err := j.ask(cmd.Context(), http.MethodPost, "/api/messages/"+url.PathEscape(id)+"/"+action, body, &m); err != nil {
+				if err := j.decide(cmd, "/api/messages/"+url.PathEscape(id)+"/"+action, d, &m); err != nil {
 					return err
 				}
 				if j.json {
@@ -183,10 +188,9 @@ func (j *journal) decideCommand(action, short string) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&why, "why", "", "the reason; it is kept with the message")
-	cmd.Flags().StringVar(&who, "who", userName(), "who decides")
-	if err := cmd.MarkFlagRequired("why"); err != nil {
-		panic(err) // a programmer's mistake that every test meets
+	decisionFlags(cmd, &d)
+	if action == "reprocess" {
+		cmd.Flags().BoolVar(&d.Late, "late", false, "go on although younger deliveries of its key have arrived")
 	}
 	return cmd
 }
@@ -262,7 +266,15 @@ type absent struct{}
 
 func (absent) Ready() error  { return errors.New("no engine runs") }
 func (absent) Channels() any { return []string{} }
-func (absent) Poke(string)   {}
+
+// Names lists no channels: the configuration is not read.
+func (absent) Names() []string { return nil }
+
+// Routes says that no engine runs.
+func (absent) Routes() ([]console.Route, bool) { return nil, false }
+
+// Poke is heard by nobody.
+func (absent) Poke(string) {}
 
 func (j *journal) print(v any) error {
 	encoder := json.NewEncoder(j.app.stdout)

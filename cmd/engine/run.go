@@ -350,31 +350,23 @@ func (e *engine) Ready() error {
 // Channels lists the channels with what they do now.
 func (e *engine) Channels() any { return e.line.States() }
 
-// Poke says that a channel has work.
-func (e *engine) Poke(channel string) { e.line.Poke(channel) }
-
-// ledgerCollector shows the ledger as it stands in the store, so that metrics
-// and journal cannot disagree.
-type ledgerCollector struct {
-	store store.Store
-	log   *slog.Logger
+// Names lists the channels of the configuration.
+func (e *engine) Names() []string {
+	var names []string
+	for _, s := range e.line.States() {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
-var ledgerMetric = prometheus.NewDesc("plexus_journal_messages", "Messages in the journal by channel and state.", []string{"channel", "state"}, nil)
-
-// Describe sends the one description.
-func (l *ledgerCollector) Describe(ch chan<- *prometheus.Desc) { ch <- ledgerMetric }
-
-// Collect reads the ledger.
-func (l *ledgerCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	counts, err := l.store.Ledger(ctx)
-	if err != nil {
-		l.log.Warn("ledger cannot be read for the metrics", "error", err.Error())
-		return
+// Routes lists the routes that queue deliveries, with what they do now.
+func (e *engine) Routes() ([]console.Route, bool) {
+	var out []console.Route
+	for _, r := range e.line.Routes() {
+		out = append(out, console.Route{Channel: r.Channel, Name: r.Route, Title: r.Title, To: r.To, Now: r.Now, Until: r.Until, Alerts: r.Alerts})
 	}
-	for _, c := range counts {
-		ch <- prometheus.MustNewConstMetric(ledgerMetric, prometheus.GaugeValue, float64(c.N), c.Channel, string(c.State))
-	}
+	return out, true
 }
+
+// Poke says that an operator has changed the rows of a channel or route.
+func (e *engine) Poke(unit string) { e.line.Poke(unit) }

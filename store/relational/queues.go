@@ -85,11 +85,17 @@ func atEnd(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error
 	return err
 }
 
-// overtaken looks for a delivery of a younger message that arrived under a key.
-// The messages above seq are few when a message has just parked.
+// overtaken looks for a delivery of a younger message that arrived under a key
+// or, where that was merged, under its survivor's. The messages above seq are
+// few when a message has just parked.
 func overtaken(ctx context.Context, tx Tx, unit, key string, seq int64) (bool, error) {
+	survivor := key
+	if _, err := one(ctx, tx, `SELECT survivor FROM aliases WHERE key = ?`, []any{key}, &survivor); err != nil {
+		return false, err
+	}
 	var n int64
-	return one(ctx, tx, `SELECT n FROM deliveries WHERE message > ? AND unit = ? AND (key = ? OR key2 = ?) AND state = 'delivered' LIMIT 1`, []any{seq, unit, key, key}, &n)
+	return one(ctx, tx, `SELECT n FROM deliveries WHERE message > ? AND unit = ? AND (key IN (?, ?) OR key2 IN (?, ?)) AND state = 'delivered' LIMIT 1`,
+		[]any{seq, unit, key, survivor, key, survivor}, &n)
 }
 
 // rewrite writes what an operator has decided, with who and why.
@@ -192,6 +198,14 @@ func (w Work) Deliveries(ctx context.Context, f store.DeliveryFilter) ([]message
 	}
 	if f.Message != 0 {
 		where, args = append(where, "message = ?"), append(args, f.Message)
+	}
+	if f.Younger != 0 {
+		where, args = append(where, "message > ?"), append(args, f.Younger)
+	}
+	if f.Key != "" {
+		key := Clean(f.Key)
+		where = append(where, "(key IN (?, (SELECT survivor FROM aliases WHERE key = ?)) OR key2 IN (?, (SELECT survivor FROM aliases WHERE key = ?)))")
+		args = append(args, key, key, key, key)
 	}
 	if f.Limit <= 0 {
 		f.Limit = 100
