@@ -148,6 +148,10 @@ func TestAnAnswerThatIsNotKnownIsRepeatedUnderTheSameIdentity(t *testing.T) {
 			t.Errorf("attempt %d of %s says maybe sent: %v", a.attempt, a.control, a.maybe)
 		}
 	}
+	closed, err := h.store.Deliveries(t.Context(), store.DeliveryFilter{Unit: "lab/out"})
+	if err != nil || len(closed) != 10 || !closed[0].MaybeSent {
+		t.Errorf("what perhaps arrived twice is not marked so after its end: %+v %v", closed, err)
+	}
 }
 
 func TestWhatIsRefusedParksAndTheRestGoesOn(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 // judgeSend says what follows a send: the answer to be written, and how long
 // the breaker is to stay open where the peer is down.
 func (r *route) judgeSend(d *message.Delivery, reply message.Reply, err error, now time.Time) store.Answer {
-	a := store.Answer{N: d.N, Message: d.Message, Run: d.Run, State: message.Delivered, Raw: reply.Raw}
+	a := store.Answer{N: d.N, Message: d.Message, Run: d.Run, State: message.Delivered, Raw: reply.Raw, MaybeSent: d.MaybeSent}
 	if err == nil {
 		return a
 	}

@@ -76,7 +76,7 @@ func newMLLPReceiver(t *testing.T) receiver {
 }
 
 func (r mllpReceiver) to() string {
-	return fmt.Sprintf(`{ mllp: { address: "%s", timeout: 10s } }`, r.p.Address())
+	return fmt.Sprintf(`{ mllp: { address: "%s", timeout: 2s } }`, r.p.Address())
 }
 
 func (r mllpReceiver) arrived(*testing.T) []string {
