@@ -194,6 +194,20 @@ func (c *Cluster) Crash() {
 	_ = c.cmd.Wait()                          // as it was told
 }
 
+// Restart ends the cluster at once and starts it again on the same port.
+func (c *Cluster) Restart() error {
+	c.Crash()
+	postgres, err := Find("postgres")
+	if err != nil {
+		return err
+	}
+	as, err := ordinary(c.folder)
+	if err != nil {
+		return err
+	}
+	return c.start(postgres, filepath.Join(c.folder, "data"), as)
+}
+
 // ordinary prepares to run as an ordinary user: PostgreSQL refuses root.
 func ordinary(folder string) (*syscall.SysProcAttr, error) {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}

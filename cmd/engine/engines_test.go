@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/plexus-health/plexus/internal/pgtest"
+)
+
+// twoSites are two engines of one database and one NATS server that send to one
+// receiver.
+func twoSites(t *testing.T) (sites [2]*site, r receiver, env string) {
+	database := pgtest.Start(t)
+	r, env = newMLLPReceiver(t), "PLEXUS_NATS="+natsFor(t)
+	for i := range sites {
+		s := newSite(t, database)
+		s.configure(fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit))
+		sites[i] = s
+	}
+	return sites, r, env
+}
+
+// A crowd sends messages of some patients to whichever engine takes them, each
+// until it is acknowledged, and notes them in that order.
+type crowd struct {
+	lanes  [][]string
+	sent   atomic.Int64
+	paused atomic.Bool
+	wait   sync.WaitGroup
+	stop   context.CancelFunc
+}
+
+func newCrowd(t *testing.T, lanes int, sites [2]*site) *crowd {
+	ctx, stop := context.WithCancel(t.Context())
+	c := &crowd{lanes: make([][]string, lanes), stop: stop}
+	for lane := range lanes {
+		c.wait.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				raw := oru(fmt.Sprintf("E%d-%05d", lane, n), fmt.Sprintf("K%d", lane), fmt.Sprintf("%d%d", lane, n), 1)
+				if !eitherTakes(t, sites, n, raw) {
+					return
+				}
+				c.lanes[lane] = append(c.lanes[lane], raw)
+				c.sent.Add(1)
+			}
+		})
+	}
+	return c
+}
+
+// eitherTakes hands a message to the engines in turn until one acknowledges it.
+func eitherTakes(t *testing.T, sites [2]*site, n int, raw string) bool {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); n++ {
+		p, err := dial(sites[n%2].results)
+		if err != nil {
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		code, err := p.exchange(raw)
+		p.close()
+		if err == nil && code == "AA" {
+			return true
+		}
+	}
+	t.Errorf("%s: nobody took it within two minutes", control10(raw))
+	return false
+}
+
+// end stops the crowd and returns how many messages were acknowledged.
+func (c *crowd) end() int {
+	c.stop()
+	c.wait.Wait()
+	return int(c.sent.Load())
+}
+
+// TestAnEngineDiesUnderLoad kills the one of two engines that owns the units:
+// the other takes them over, nothing is lost, the order of each patient is
+// kept, and only what was under way may arrive twice.
+func TestAnEngineDiesUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are killed")
+	}
+	sites, r, env := twoSites(t)
+	first := sites[0].mustReady(env)
+	second := sites[1].mustReady(env)
+	crowd := newCrowd(t, 8, sites)
+	eventually(t, "300 have arrived", func() bool { return len(r.arrived(t)) >= 300 })
+	before := len(r.arrived(t))
+	first.kill()
+	killed := time.Now()
+	eventually(t, "the other engine sends", func() bool { return len(r.arrived(t)) > before+50 })
+	moved := time.Since(killed)
+	n := crowd.end()
+	queue := sites[1].drained("lab-results/out", n)
+	compareArrivals(t, sites[1], r.arrived(t), crowd.lanes, queue)
+	t.Logf("%d messages; the units had moved and 50 more had arrived %s after the kill", n, moved.Round(100*time.Millisecond))
+	second.stop()
+}
+
+// TestARollingRestartLosesNothing stops and starts two engines in turn while
+// messages come.
+func TestARollingRestartLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are started")
+	}
+	sites, r, env := twoSites(t)
+	lives := [2]*life{sites[0].mustReady(env), sites[1].mustReady(env)}
+	crowd := newCrowd(t, 4, sites)
+	for round := range 4 {
+		before := len(r.arrived(t))
+		eventually(t, "more arrive", func() bool { return len(r.arrived(t)) > before+40 })
+		lives[round%2].stop()
+		lives[round%2] = sites[round%2].mustReady(env)
+	}
+	n := crowd.end()
+	queue := sites[0].drained("lab-results/out", n)
+	compareArrivals(t, sites[0], r.arrived(t), crowd.lanes, queue)
+	if again := len(r.arrived(t)) - n; again > 0 {
+		t.Errorf("%d messages arrived twice although nobody was killed", again)
+	}
+	for _, l := range lives {
+		l.stop()
+	}
+}
+
+// TestTheDatabaseRestartsUnderLoad restarts PostgreSQL while messages come in
+// and go out.
+func TestTheDatabaseRestartsUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are killed")
+	}
+	cluster, err := pgtest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Stop)
+	database, err := cluster.Create("plexus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newMLLPReceiver(t)
+	s := newSite(t, database)
+	s.configure(fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit))
+	l := s.mustReady()
+	crowd := newCrowd(t, 4, [2]*site{s, s})
+	for range 2 {
+		before := len(r.arrived(t))
+		eventually(t, "more arrive", func() bool { return len(r.arrived(t)) > before+100 })
+		if err := cluster.Restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(r.arrived(t))
+	eventually(t, "messages arrive after the restarts", func() bool { return len(r.arrived(t)) > before+100 })
+	n := crowd.end()
+	queue := s.drained("lab-results/out", n)
+	compareArrivals(t, s, r.arrived(t), crowd.lanes, queue)
+	l.stop()
+}
+
+// TestTheReceiverIsAwayForAWholeLife has the receiver down from the start of
+// the engine to its end: everything arrives in the next life.
+func TestTheReceiverIsAwayForAWholeLife(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are started")
+	}
+	stores(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		s.configure(fmt.Sprintf(deliveryForward, s.results, `{ mllp: { address: "`+freeAddress(t)+`" } }`, s.admit))
+		l := s.mustReady()
+		lanes := lanesOf(3, 10)
+		for _, lane := range lanes {
+			for _, raw := range lane {
+				if code := s.send(s.results, raw); code != "AA" {
+					t.Fatalf("answered %s, want AA", code)
+				}
+			}
+		}
+		eventually(t, "30 wait", func() bool { return len(s.queueOf("lab-results/out")) == 30 })
+		l.stop()
+		r := newMLLPReceiver(t)
+		s.configure(fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit))
+		l = s.mustReady()
+		queue := s.drained("lab-results/out", 30)
+		compareArrivals(t, s, r.arrived(t), lanes, queue)
+		if got := r.arrived(t); len(got) != 30 {
+			t.Errorf("%d arrived, want 30", len(got))
+		}
+		if slices.ContainsFunc(queue, func(d deliveryRow) bool { return d.MaybeSent }) {
+			t.Error("a delivery is marked as perhaps sent although nobody was there")
+		}
+		l.stop()
+	})
+}
