@@ -278,3 +278,11 @@ func TestDestination(t *testing.T) {
 		})
 	}
 }
+
+// upTo12 is a receiver that speaks no TLS 1.3, where certificates are looked at
+// before anything else may be said.
+func upTo12(k keyring) *tls.Config {
+	config := k.server.Clone()
+	config.MaxVersion = tls.VersionTLS12
+	return config
+}
