@@ -233,6 +233,21 @@ func payload(n int) ([]byte, string) {
 	return raw, control
 }
 
+// A patient receiver is waited for as long as it takes, and hardly when it is
+// away for sure.
+type patient struct {
+	*receiver
+	d *Destination
+}
+
+func (p *patient) Behave(b connectortest.Behaviour) {
+	p.d.options.Connect = patience
+	if b == connectortest.Away {
+		p.d.options.Connect = 20 * time.Millisecond
+	}
+	p.receiver.Behave(b)
+}
+
 func TestDestination(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "tls": true} {
 		t.Run("client "+name, func(t *testing.T) {
@@ -257,7 +272,7 @@ func TestDestination(t *testing.T) {
 			connectortest.RunDestination(t, connectortest.DestinationCase{
 				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
 					o := defaults()
-					o.Connections, o.Mode, o.Address, o.Connect = 4, modeServer, "127.0.0.1:0", 2*time.Second
+					o.Connections, o.Mode, o.Address = 4, modeServer, "127.0.0.1:0"
 					r := newReceiver(t, "")
 					r.dials = 4
 					if secure {
@@ -269,8 +284,9 @@ func TestDestination(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.address = d.server.listener.Addr().String()
-					r.Behave(connectortest.Accept)
-					return d, r
+					waits := &patient{receiver: r, d: d}
+					waits.Behave(connectortest.Accept)
+					return d, waits
 				},
 				Payload:     payload,
 				Connections: 4,

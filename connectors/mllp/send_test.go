@@ -409,3 +409,19 @@ func TestUnasked(t *testing.T) {
 		r.mustSend(n)
 	}
 }
+
+// BenchmarkSend is one connection over loopback, the partner in the same process.
+func BenchmarkSend(b *testing.B) {
+	p := newPartner(b, partner.Options{Forget: true})
+	o := defaults()
+	o.Address = p.Address()
+	r := newRoute(b, o, "")
+	raw := append(sample(1), bytes.Repeat([]byte("NTE|1||"+strings.Repeat("x", 93)+"\r"), 20)...)
+	d := &message.Delivery{Control: "M000001", Payload: raw}
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := r.Send(context.Background(), d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

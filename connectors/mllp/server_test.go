@@ -167,13 +167,14 @@ func TestDestinationTLS(t *testing.T) {
 		kind  message.Kind     // empty: accepted
 		text  string
 		after bool // the refusal may come after the message was sent
+		short bool // the other side says nothing, for ever
 	}{
 		"mutual":                        {tls: ours()},
 		"mutual, a name given":          {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "127.0.0.1", Min: "1.3"}},
 		"another name":                  {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "lab.example.org"}, kind: message.Down, text: "lab.example.org"},
 		"authorities of the system":     {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key"}, kind: message.Down, text: "tls: "},
 		"a receiver of strangers":       {tls: ours(), peer: &partner.Options{TLS: strangers.server}, kind: message.Down, text: "tls: "},
-		"a receiver that is plain":      {tls: ours(), peer: &partner.Options{}, kind: message.Down},
+		"a receiver that is plain":      {tls: ours(), peer: &partner.Options{}, kind: message.Down, short: true},
 		"files that are not there":      {tls: &TLSOptions{Cert: "none.pem", Key: "none.key", CA: "ca.pem"}, kind: message.Down, text: "none.pem"},
 		"we are plain":                  {kind: message.Unknown, after: true},
 		"we have no certificate":        {tls: &TLSOptions{CA: "ca.pem"}, kind: message.Unknown, after: true},
@@ -187,7 +188,10 @@ func TestDestinationTLS(t *testing.T) {
 			}
 			p := newPartner(t, options)
 			o := defaults()
-			o.Address, o.TLS, o.Connect = p.Address(), test.tls, time.Second
+			o.Address, o.TLS, o.Connect = p.Address(), test.tls, patience
+			if test.short {
+				o.Connect = 100 * time.Millisecond
+			}
 			_, err := newRoute(t, o, keys.folder).send(1)
 			switch kind := message.KindOf(err); {
 			case test.kind == "" && err != nil:
