@@ -151,8 +151,13 @@ func TestClasses(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mustSend(2)
+			came := p.Arrivals()
 			if got := controls(p); got != "M000001 M000002" {
-				t.Errorf("%s arrived", got)
+				t.Fatalf("%s arrived", got)
+			}
+			doubtful := test.kind == message.Unknown || test.kind == message.Unreadable
+			if again := came[0].Peer != came[1].Peer; again != doubtful {
+				t.Errorf("a new connection for the next message: %v, want %v", again, doubtful)
 			}
 		})
 	}
