@@ -3,6 +3,7 @@ package mllp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -10,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/message"
 )
 
 // A receiver is a partner's system that behaves as it is told: it listens, or
@@ -233,19 +236,26 @@ func payload(n int) ([]byte, string) {
 	return raw, control
 }
 
-// A patient receiver is waited for as long as it takes, and hardly when it is
-// away for sure.
-type patient struct {
+// An unhurried destination waits for its receiver as long as it takes, and hardly
+// when that is away for sure. It is the receiver of the suite, too.
+type unhurried struct {
+	*Destination
 	*receiver
-	d *Destination
+	away atomic.Bool
 }
 
-func (p *patient) Behave(b connectortest.Behaviour) {
-	p.d.options.Connect = patience
-	if b == connectortest.Away {
-		p.d.options.Connect = 20 * time.Millisecond
-	}
+func (p *unhurried) Behave(b connectortest.Behaviour) {
+	p.away.Store(b == connectortest.Away)
 	p.receiver.Behave(b)
+}
+
+func (p *unhurried) Send(ctx context.Context, d *message.Delivery) (message.Reply, error) {
+	if p.away.Load() {
+		short, done := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer done()
+		ctx = short
+	}
+	return p.Destination.Send(ctx, d)
 }
 
 func TestDestination(t *testing.T) {
@@ -272,7 +282,7 @@ func TestDestination(t *testing.T) {
 			connectortest.RunDestination(t, connectortest.DestinationCase{
 				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
 					o := defaults()
-					o.Connections, o.Mode, o.Address = 4, modeServer, "127.0.0.1:0"
+					o.Connections, o.Mode, o.Address, o.Connect = 4, modeServer, "127.0.0.1:0", patience
 					r := newReceiver(t, "")
 					r.dials = 4
 					if secure {
@@ -284,9 +294,9 @@ func TestDestination(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.address = d.server.listener.Addr().String()
-					waits := &patient{receiver: r, d: d}
+					waits := &unhurried{receiver: r, Destination: d}
 					waits.Behave(connectortest.Accept)
-					return d, waits
+					return waits, waits
 				},
 				Payload:     payload,
 				Connections: 4,
