@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,7 +174,7 @@ func (d *Destination) put(client *Client) {
 	var oldest *idleClient
 	if len(d.idle) > d.options.Connections {
 		oldest = d.idle[0]
-		d.idle = append(d.idle[:0], d.idle[1:]...)
+		d.idle = slices.Delete(d.idle, 0, 1)
 	}
 	d.mu.Unlock()
 	if oldest != nil {
@@ -189,14 +190,14 @@ func (d *Destination) put(client *Client) {
 // expire closes a connection that was silent for too long.
 func (d *Destination) expire(c *idleClient) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, other := range d.idle {
-		if other == c {
-			d.idle = append(d.idle[:i], d.idle[i+1:]...)
-			d.env.Count("idle-closed", 1)
-			_ = c.Close() // nothing is in flight
-			return
-		}
+	at := slices.Index(d.idle, c)
+	if at >= 0 {
+		d.idle = slices.Delete(d.idle, at, at+1)
+	}
+	d.mu.Unlock()
+	if at >= 0 { // else it was taken meanwhile
+		d.env.Count("idle-closed", 1)
+		_ = c.Close() // nothing is in flight
 	}
 }
 

@@ -3,6 +3,7 @@ package mllp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -10,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/message"
 )
 
 // A receiver is a partner's system that behaves as it is told: it listens, or
@@ -233,6 +236,28 @@ func payload(n int) ([]byte, string) {
 	return raw, control
 }
 
+// An unhurried destination waits for its receiver as long as it takes, and hardly
+// when that is away for sure. It is the receiver of the suite, too.
+type unhurried struct {
+	*Destination
+	*receiver
+	away atomic.Bool
+}
+
+func (p *unhurried) Behave(b connectortest.Behaviour) {
+	p.away.Store(b == connectortest.Away)
+	p.receiver.Behave(b)
+}
+
+func (p *unhurried) Send(ctx context.Context, d *message.Delivery) (message.Reply, error) {
+	if p.away.Load() {
+		short, done := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer done()
+		ctx = short
+	}
+	return p.Destination.Send(ctx, d)
+}
+
 func TestDestination(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "tls": true} {
 		t.Run("client "+name, func(t *testing.T) {
@@ -257,7 +282,7 @@ func TestDestination(t *testing.T) {
 			connectortest.RunDestination(t, connectortest.DestinationCase{
 				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
 					o := defaults()
-					o.Connections, o.Mode, o.Address, o.Connect = 4, modeServer, "127.0.0.1:0", 2*time.Second
+					o.Connections, o.Mode, o.Address, o.Connect = 4, modeServer, "127.0.0.1:0", patience
 					r := newReceiver(t, "")
 					r.dials = 4
 					if secure {
@@ -269,12 +294,21 @@ func TestDestination(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.address = d.server.listener.Addr().String()
-					r.Behave(connectortest.Accept)
-					return d, r
+					waits := &unhurried{receiver: r, Destination: d}
+					waits.Behave(connectortest.Accept)
+					return waits, waits
 				},
 				Payload:     payload,
 				Connections: 4,
 			})
 		})
 	}
+}
+
+// upTo12 is a receiver that speaks no TLS 1.3, where certificates are looked at
+// before anything else may be said.
+func upTo12(k keyring) *tls.Config {
+	config := k.server.Clone()
+	config.MaxVersion = tls.VersionTLS12
+	return config
 }

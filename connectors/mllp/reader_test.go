@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -236,5 +237,27 @@ func BenchmarkListener(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestClientGivesUpLargeAnswers holds that an answer above the limit is not
+// read to its end.
+func TestClientGivesUpLargeAnswers(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	written := make(chan int, 1)
+	go func() {
+		in := bufio.NewReader(far)
+		_, _ = in.ReadBytes(endByte)
+		_, _ = in.ReadByte()
+		n, _ := io.WriteString(far, framed(strings.Repeat("x", 1<<20)))
+		written <- n
+	}()
+	_, err := newClient(near, 1000).Exchange(context.Background(), []byte(m1))
+	if message.KindOf(err) != message.Unreadable {
+		t.Errorf("Exchange = %v, want unreadable", err)
+	}
+	if n := <-written; n > 2*bufferSize {
+		t.Errorf("%d bytes of the answer were read", n)
 	}
 }

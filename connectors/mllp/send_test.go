@@ -151,8 +151,13 @@ func TestClasses(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mustSend(2)
+			came := p.Arrivals()
 			if got := controls(p); got != "M000001 M000002" {
-				t.Errorf("%s arrived", got)
+				t.Fatalf("%s arrived", got)
+			}
+			doubtful := test.kind == message.Unknown || test.kind == message.Unreadable
+			if again := came[0].Peer != came[1].Peer; again != doubtful {
+				t.Errorf("a new connection for the next message: %v, want %v", again, doubtful)
 			}
 		})
 	}
@@ -407,5 +412,21 @@ func TestUnasked(t *testing.T) {
 	r := newRoute(t, o, "")
 	for n := range 5 {
 		r.mustSend(n)
+	}
+}
+
+// BenchmarkSend is one connection over loopback, the partner in the same process.
+func BenchmarkSend(b *testing.B) {
+	p := newPartner(b, partner.Options{Forget: true})
+	o := defaults()
+	o.Address = p.Address()
+	r := newRoute(b, o, "")
+	raw := append(sample(1), bytes.Repeat([]byte("NTE|1||"+strings.Repeat("x", 93)+"\r"), 20)...)
+	d := &message.Delivery{Control: "M000001", Payload: raw}
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := r.Send(context.Background(), d); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
