@@ -19,7 +19,8 @@ import (
 )
 
 // routes is the configuration that is measured: one channel that only journals,
-// one that maps into the store.
+// one that maps into the store, two that send what they get on (over one
+// connection, over 32), one that maps into the store and sends it on.
 const routes = `zone: America/New_York
 channels:
   - name: intake
@@ -33,12 +34,27 @@ channels:
     parse: hl7v2
     map: v2-to-fhir
     routes: [ { to: { ehr: {} } } ]
+  - name: one
+    source: { mllp: { listen: "%s" } }
+    parse: hl7v2
+    routes: [ { name: out, to: { mllp: { address: "%s" } } } ]
+  - name: many
+    source: { mllp: { listen: "%s" } }
+    parse: hl7v2
+    routes: [ { name: out, to: { mllp: { address: "%s", connections: 32 } } } ]
+  - name: both
+    source: { mllp: { listen: "%s" } }
+    parse: hl7v2
+    map: v2-to-fhir
+    routes:
+      - { to: { ehr: {} } }
+      - { name: out, map: original, to: { mllp: { address: "%s" } } }
 `
 
 // An Engine is a child process that serves the measured routes.
 type Engine struct {
-	// Intake and Results are the MLLP addresses of the two channels.
-	Intake, Results string
+	// Intake, Results, One, Many and Both are the MLLP addresses of the channels.
+	Intake, Results, One, Many, Both string
 	// Started is how long it took from its start until it was ready.
 	Started time.Duration
 
@@ -51,8 +67,10 @@ type Engine struct {
 
 // Start runs the program in folder and waits until it is ready. An empty
 // database means the embedded store.
-func Start(ctx context.Context, program, folder, database string) (*Engine, error) {
-	var addresses [3]string
+//
+// What its channels send on goes to the receiver's address.
+func Start(ctx context.Context, program, folder, database, receiver string) (*Engine, error) {
+	var addresses [6]string
 	for i := range addresses {
 		address, err := freeAddress()
 		if err != nil {
@@ -60,10 +78,13 @@ func Start(ctx context.Context, program, folder, database string) (*Engine, erro
 		}
 		addresses[i] = address
 	}
-	e := &Engine{Intake: addresses[0], Results: addresses[1], http: addresses[2], done: make(chan error, 1)}
+	e := &Engine{
+		Intake: addresses[0], Results: addresses[1], One: addresses[2], Many: addresses[3], Both: addresses[4],
+		http: addresses[5], done: make(chan error, 1),
+	}
 	e.client.Timeout = 10 * time.Second
 	file := filepath.Join(folder, "routes.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, routes, e.Intake, e.Results), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, routes, e.Intake, e.Results, e.One, receiver, e.Many, receiver, e.Both, receiver), 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"run", "--routes", file, "--data", filepath.Join(folder, "data"), "--http", e.http}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -453,9 +454,9 @@ func (s *server) operateAll(word, action string) http.HandlerFunc {
 	}
 }
 
-// all takes one decision about the parked deliveries of a unit and, unless
-// parked ones are to be tried again, those that wait. Parked ones come first:
-// they are the older ones of their keys.
+// all takes one decision about the deliveries of a unit that are not closed: the
+// parked ones first, which are the older ones of their keys, then those that
+// wait. A retry changes nothing for those that are due already.
 func (s *server) all(ctx context.Context, unit string, o store.Order) (done int, err error) {
 	if o.Action != store.ActPark {
 		after := int64(0)
@@ -473,15 +474,16 @@ func (s *server) all(ctx context.Context, unit string, o store.Order) (done int,
 			}
 		}
 	}
-	if o.Action == store.ActRetry {
-		return done, nil
-	}
+	now := time.Now()
 	for pos, n := int64(0), int64(0); ; {
 		rows, err := s.Store.Open(ctx, unit, pos, n, 1000)
 		if err != nil || len(rows) == 0 {
 			return done, err
 		}
 		pos, n = rows[len(rows)-1].Pos, rows[len(rows)-1].N
+		if o.Action == store.ActRetry {
+			rows = slices.DeleteFunc(rows, func(d message.Delivery) bool { return !d.Due.After(now) })
+		}
 		if err := s.each(ctx, rows, o, &done); err != nil {
 			return done, err
 		}

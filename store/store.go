@@ -67,6 +67,11 @@ type Journal interface {
 	// Operate is T6: what an operator has decided; who and why. ErrNotFound,
 	// ErrNotStored, ErrNotWaiting, ErrOvertaken, ErrTaken.
 	Operate(ctx context.Context, o Order) error
+	// Unit returns the id of the channel (a name without a slash) or route
+	// (channel/route) of this name: of the unit that has the name; else of the
+	// one that is named was, which gets this name, and with a channel its
+	// routes; else of a new one.
+	Unit(ctx context.Context, name, was string) (id string, err error)
 	// Start says who makes the messages that written resources start. It is
 	// called before anything is written.
 	Start(t Trigger)
@@ -117,6 +122,11 @@ type Lease interface {
 	// process (a large one, a script): its count of crashes grows by one, and
 	// Finish takes it back.
 	Began(ctx context.Context, seq int64) error
+	// Rules is called before the first Finish under a lease of a channel: it
+	// notes by what rule of order the deliveries of its routes are made from
+	// now on, by the route's unit. Those open under another rule are behind a
+	// barrier from then on: Work.Barrier.
+	Rules(ctx context.Context, rules map[string]string) error
 	// Finish is T2: one message's state, effects, deliveries, audit and trace.
 	// ErrNotStored: somebody has finished, dropped or reprocessed it.
 	// ErrConflict: a write's expectation did not hold.
@@ -253,6 +263,13 @@ type Work interface {
 	ParkedKeys(ctx context.Context, channel string) ([]*message.Message, error)
 	// Elsewhere lists the units that other engines own which are alive.
 	Elsewhere(ctx context.Context) (map[string]bool, error)
+	// Units lists the channels and routes that there are or were.
+	Units(ctx context.Context) ([]Unit, error)
+	// Barrier is the largest n of the deliveries of a unit that were made by
+	// another rule of order than those above it and of which one is still
+	// open; 0 when there is none: those above may start. One that is visible
+	// before the call and was made under the new rule is above it.
+	Barrier(ctx context.Context, unit string) (int64, error)
 	// Held returns the reasons of the units that an operator holds.
 	Held(ctx context.Context) (map[string]string, error)
 	// Worklist returns the open items, the newest first.
@@ -269,7 +286,16 @@ type Filter struct {
 	Limit   int   // 0: 100
 }
 
-// A Count is one line of the ledger.
+// A Unit is a channel, or a route of a channel. Its ID stays when it is renamed;
+// every other call of the store takes and returns IDs.
+type Unit struct {
+	ID, Name string
+	// Rule is the rule of order by which its deliveries are made.
+	Rule string
+}
+
+// A Count is one line of the ledger: of the messages of a channel, or of the
+// deliveries of a route.
 type Count struct {
 	Channel string
 	State   message.State

@@ -27,6 +27,8 @@ type run struct {
 	folder   string
 	duration time.Duration
 	count    int // messages mapped into the store
+	backlog  int // deliveries that wait for a receiver that is down
+	receiver *bench.Receiver
 	table    *tabwriter.Writer
 }
 
@@ -37,6 +39,7 @@ func main() {
 	flag.StringVar(&r.folder, "folder", "", "where the stores are put; default: a temporary folder")
 	flag.DurationVar(&r.duration, "duration", 5*time.Second, "of each measurement that has no fixed number of messages")
 	flag.IntVar(&r.count, "effects", 3000, "messages mapped into the store")
+	flag.IntVar(&r.backlog, "backlog", 100_000, "deliveries that wait for a receiver that is down")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := r.all(ctx, os.Stdout)
@@ -131,14 +134,19 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 	if cluster != nil {
 		database = cluster.DSN
 	}
-	first, err := bench.Start(ctx, r.program, home, database)
+	var err error
+	if r.receiver, err = bench.NewReceiver(); err != nil {
+		return err
+	}
+	defer func() { _ = r.receiver.Close() }() // after the engine's end nothing is sent to it
+	first, err := bench.Start(ctx, r.program, home, database, r.receiver.Address())
 	if err != nil {
 		return err
 	}
 	if err := first.Stop(); err != nil {
 		return err
 	}
-	e, err := bench.Start(ctx, r.program, home, database) // the schema is there now
+	e, err := bench.Start(ctx, r.program, home, database, r.receiver.Address()) // the schema is there now
 	if err != nil {
 		return err
 	}
@@ -166,9 +174,119 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 	if err := r.effects(ctx, name, e, cost); err != nil {
 		return err
 	}
+	if err := r.sending(ctx, name, e, cost); err != nil {
+		return err
+	}
+	if err := r.waiting(ctx, name, e); err != nil {
+		return err
+	}
+	if err := e.Stop(); err != nil {
+		e = nil
+		return err
+	}
+	if e, err = bench.Start(ctx, r.program, home, database, r.receiver.Address()); err != nil {
+		return err
+	}
+	if err := r.drain(ctx, name, e); err != nil {
+		return err
+	}
 	err = e.Stop()
 	e = nil
 	return err
+}
+
+// sending measures MLLP in, journal, durable queue, MLLP out, acknowledged, to a
+// receiver that answers at once: from the first message in to the last one out.
+func (r *run) sending(ctx context.Context, name string, e *bench.Engine, cost func() (time.Duration, error)) error {
+	if err := r.receiver.Open(ctx); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		what, series, address, target string
+		observations, count           int
+		wanted                        float64
+	}{
+		{"MLLP → durable queue → MLLP, 1 connection out", "O", e.One, "≥ 4,000/s", 1, 5 * r.count, 4000},
+		{"MLLP → durable queue → MLLP, 32 connections out", "M", e.Many, "", 1, 5 * r.count, 0},
+		{"MLLP → v2-to-fhir → EHR commit → one delivery, 1 OBX", "B", e.Both, "≥ 1,500/s", 1, r.count, 1500},
+	} {
+		before, err := cost()
+		if err != nil {
+			return err
+		}
+		had, began := r.receiver.Taken(), time.Now()
+		f, err := bench.Feed{
+			Address: c.address, Connections: 32, Count: c.count,
+			Message: func(n int) []byte { return bench.ORU(c.series, n, c.observations) },
+		}.Run(ctx)
+		if err != nil {
+			return err
+		}
+		end, err := r.receiver.Arrived(ctx, had+f.Sent)
+		if err != nil {
+			return err
+		}
+		after, err := cost()
+		if err != nil {
+			return err
+		}
+		rate := float64(f.Sent) / end.Sub(began).Seconds()
+		met := ""
+		if c.wanted > 0 {
+			met = verdict(rate >= c.wanted)
+		}
+		r.row(name+": "+c.what, perSecond(rate)+", CPU "+short((after-before)/time.Duration(f.Sent))+" a message", c.target, met)
+	}
+	return r.receiver.Close()
+}
+
+// waiting fills the queue of a receiver that is down.
+func (r *run) waiting(ctx context.Context, name string, e *bench.Engine) error {
+	f, err := bench.Feed{
+		Address: e.One, Connections: 32, Count: r.backlog,
+		Message: func(n int) []byte { return bench.ORU("W", n, 1) },
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Drained(ctx, "one", "done", f.Sent+5*r.count); err != nil {
+		return err
+	}
+	memory, err := e.Memory()
+	if err != nil {
+		return err
+	}
+	r.row(fmt.Sprintf("%s: memory with %d deliveries waiting", name, r.backlog), fmt.Sprintf("%d MB", memory>>20), "< 512 MB", verdict(memory < 512<<20))
+	return nil
+}
+
+// drain measures the start with a long queue, and how fast it is sent once the
+// receiver is back.
+func (r *run) drain(ctx context.Context, name string, e *bench.Engine) error {
+	r.row(fmt.Sprintf("%s: start with %d deliveries waiting", name, r.backlog), short(e.Started), "< 10 s", verdict(e.Started < 10*time.Second))
+	before, err := e.CPU()
+	if err != nil {
+		return err
+	}
+	had := r.receiver.Taken()
+	if err := r.receiver.Open(ctx); err != nil {
+		return err
+	}
+	if _, err := r.receiver.Arrived(ctx, had+1); err != nil { // the next probe
+		return err
+	}
+	began := time.Now()
+	end, err := r.receiver.Arrived(ctx, had+r.backlog)
+	if err != nil {
+		return err
+	}
+	after, err := e.CPU()
+	if err != nil {
+		return err
+	}
+	r.row(fmt.Sprintf("%s: drain of %d, 1 connection", name, r.backlog), perSecond(float64(r.backlog)/end.Sub(began).Seconds())+
+		", CPU "+short((after-before)/time.Duration(r.backlog))+" a delivery", "", "")
+	return nil
 }
 
 // memory measures an engine that has nothing to do.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestDrawingOfStates holds the drawing of the documentation equal to the one
+// TestDrawingOfStates holds the drawings of the documentation equal to those
 // beside the constants.
 func TestDrawingOfStates(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join("..", "..", "message", "state.go"))
@@ -20,26 +20,35 @@ func TestDrawingOfStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _, found := strings.Cut(string(source), "type State string")
-	if !found {
-		t.Fatal("message/state.go has no State")
-	}
-	var drawing []string
-	for line := range strings.Lines(before) {
-		if text, ok := strings.CutPrefix(line, "//\t"); ok {
-			drawing = append(drawing, strings.TrimRight(text, "\n"))
-		}
-	}
-	if len(drawing) < 8 {
-		t.Fatalf("the drawing has %d lines", len(drawing))
-	}
-	if want := strings.Join(drawing, "\n"); !strings.Contains(string(page), want) {
-		t.Errorf("docs/line.md does not hold the drawing of message/state.go:\n%s", want)
+	for name, at := range map[string]struct {
+		until string
+		lines int
+	}{"State": {"type State string", 8}, "DeliveryState": {"type DeliveryState string", 7}} {
+		t.Run(name, func(t *testing.T) {
+			before, _, found := strings.Cut(string(source), at.until)
+			if !found {
+				t.Fatalf("message/state.go has no %s", name)
+			}
+			_, comment, _ := strings.Cut(before, "// "+name+" is where")
+			var drawing []string
+			for line := range strings.Lines(comment) {
+				if text, ok := strings.CutPrefix(line, "//\t"); ok {
+					drawing = append(drawing, strings.TrimRight(text, "\n"))
+				}
+			}
+			if len(drawing) < at.lines {
+				t.Fatalf("the drawing has %d lines", len(drawing))
+			}
+			if want := strings.Join(drawing, "\n"); !strings.Contains(string(page), want) {
+				t.Errorf("docs/line.md does not hold the drawing of message/state.go:\n%s", want)
+			}
+		})
 	}
 }
 
 var (
 	createTable = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n?\)[^;()]*;`)
+	addColumn   = regexp.MustCompile(`ALTER TABLE (\w+) ADD COLUMN (\w+)`)
 	tableRow    = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*) \\|")
 	quoted      = regexp.MustCompile("`(\\w+)`")
 )
@@ -70,16 +79,22 @@ func TestTablesAreDescribed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			found := func(table, column string) {
+				if existing[table] == nil {
+					existing[table] = map[string]bool{}
+				}
+				existing[table][column] = true
+				if !slices.Contains(described[table], column) {
+					t.Errorf("docs/store.md: %s.%s of %s is not described", table, column, dialect)
+				}
+			}
 			for _, table := range createTable.FindAllStringSubmatch(string(sql), -1) {
-				if existing[table[1]] == nil {
-					existing[table[1]] = map[string]bool{}
-				}
 				for _, column := range columnsOf(table[2]) {
-					existing[table[1]][column] = true
-					if !slices.Contains(described[table[1]], column) {
-						t.Errorf("docs/store.md: %s.%s of %s is not described", table[1], column, dialect)
-					}
+					found(table[1], column)
 				}
+			}
+			for _, added := range addColumn.FindAllStringSubmatch(string(sql), -1) {
+				found(added[1], added[2])
 			}
 		}
 	}

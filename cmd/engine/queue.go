@@ -276,7 +276,7 @@ func (j *journal) deliveryCommand(action, short string, ofRoute, late bool) *cob
 	}
 	decisionFlags(cmd, &d)
 	if ofRoute {
-		usage := map[string]string{"retry": "every parked delivery of this route, in order", "move": "every delivery of this route that waits or is parked", "drop": "every delivery of this route that waits or is parked"}
+		usage := map[string]string{"retry": "every parked delivery of this route, in order, and those that wait for their next attempt", "move": "every delivery of this route that waits or is parked", "drop": "every delivery of this route that waits or is parked"}
 		cmd.Flags().StringVar(&all, "all", "", usage[action])
 	}
 	if late {

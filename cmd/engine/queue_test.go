@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -398,4 +400,15 @@ func TestReprocessLate(t *testing.T) {
 	if d := s.deliveries("results/archive", "delivered"); len(d) != 2 || !d[1].Late {
 		t.Errorf("it is not marked late: %+v", d[1])
 	}
+}
+
+// TestTheProgramMayStandBesideItsFiles starts in a folder that holds the program
+// itself: it is no file of settings.
+func TestTheProgramMayStandBesideItsFiles(t *testing.T) {
+	s := newSite(t, "")
+	if err := os.WriteFile(filepath.Join(s.folder, "engine"), []byte("\x7fELF\x00\x01"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := s.mustReady()
+	l.stop()
 }

@@ -69,14 +69,14 @@ func (s *site) readmeEngine(t *testing.T, words []string) {
 			words[i] = s.rows("")[0].ID
 		}
 	}
-	if words[0] == "messages" {
+	if words[0] == "messages" || words[0] == "queue" {
 		words = append(words, "--http", s.http)
 	}
 	out, errs, code := s.engineCommand(words...)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
-	want := map[string]string{"send": "AA", "check": "", "schema": "channels", "version": "plexus", "convert": ""}[words[0]]
+	want := map[string]string{"send": "AA", "check": "", "schema": "channels", "version": "plexus", "convert": "", "queue": "ROUTE"}[words[0]]
 	if words[0] == "messages" && words[1] == "trace" {
 		want = "wrote"
 	}

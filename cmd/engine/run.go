@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,13 +82,10 @@ func readSettings(v *viper.Viper) (settings, error) {
 	v.SetEnvPrefix("PLEXUS")
 	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	v.AutomaticEnv()
-	v.SetConfigName("engine")
-	v.SetConfigType("yaml")
-	v.AddConfigPath(".")
-	if err := v.ReadInConfig(); err != nil {
-		if _, absent := errors.AsType[viper.ConfigFileNotFoundError](err); !absent {
-			return settings{}, fmt.Errorf("engine.yaml: %w", err)
-		}
+	// By its whole name: a search for "engine" would find the program itself.
+	v.SetConfigFile("engine.yaml")
+	if err := v.ReadInConfig(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return settings{}, fmt.Errorf("engine.yaml: %w", err)
 	}
 	return settings{
 		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),

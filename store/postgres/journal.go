@@ -308,6 +308,15 @@ func (s *Store) Operate(ctx context.Context, o store.Order) error {
 	})
 }
 
+// Unit finds, renames or makes a unit.
+func (s *Store) Unit(ctx context.Context, name, was string) (id string, err error) {
+	err = s.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+		id, err = relational.Unit(ctx, t, name, was)
+		return err
+	})
+	return id, err
+}
+
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
 	relational.Triggered(s.trigger, writes, "")
@@ -413,6 +422,16 @@ func (l *lease) Began(ctx context.Context, seq int64) error {
 			return err
 		}
 		return relational.Began(ctx, t, seq)
+	})
+}
+
+// Rules notes the rules of order of the channel's routes.
+func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
+	return l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
+		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
+			return err
+		}
+		return relational.Rules(ctx, t, rules)
 	})
 }
 

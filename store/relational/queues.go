@@ -110,8 +110,12 @@ func rewrite(ctx context.Context, tx Tx, o store.Order, d, next *message.Deliver
 	}
 	led.Add(d.Unit, deliveryState(d.State), -1)
 	led.Add(next.Unit, deliveryState(next.State), 1)
+	to, err := nameOf(ctx, tx, next.Unit)
+	if err != nil {
+		return err
+	}
 	step := map[string]string{store.ActRetry: "retried", store.ActPark: "delivery parked", store.ActMove: "moved", store.ActDropDelivery: "delivery dropped"}[o.Action]
-	steps, err := json.Marshal([]store.Event{{At: now.UTC(), Run: d.Run, Step: step, Text: CleanText(o.Why), Ref: next.Unit, Who: Clean(o.Who)}})
+	steps, err := json.Marshal([]store.Event{{At: now.UTC(), Run: d.Run, Step: step, Text: CleanText(o.Why), Ref: to, Who: Clean(o.Who)}})
 	if err != nil {
 		return err
 	}

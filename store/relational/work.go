@@ -203,7 +203,7 @@ func (w Work) Trace(ctx context.Context, seq int64) ([]store.Event, error) {
 	err := w.Lend(ctx, func(tx Tx) error {
 		var received, recorded int64
 		var channel, peer, version, state string
-		found, err := one(ctx, tx, `SELECT received, recorded, channel, peer, routes_version, state FROM messages WHERE seq = ?`, []any{seq}, &received, &recorded, &channel, &peer, &version, &state)
+		found, err := one(ctx, tx, `SELECT received, recorded, COALESCE((SELECT name FROM units WHERE units.unit = messages.channel), channel), peer, routes_version, state FROM messages WHERE seq = ?`, []any{seq}, &received, &recorded, &channel, &peer, &version, &state)
 		if err != nil {
 			return err
 		}

@@ -64,6 +64,15 @@ func (s *Store) Operate(ctx context.Context, o store.Order) error {
 	}})
 }
 
+// Unit finds, renames or makes a unit.
+func (s *Store) Unit(ctx context.Context, name, was string) (id string, err error) {
+	err = s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) (err error) {
+		id, err = relational.Unit(ctx, tx, name, was)
+		return err
+	}})
+	return id, err
+}
+
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) ([]store.Resource, error) {
 	now := s.options.Now()
@@ -108,6 +117,16 @@ func (l *lease) Began(ctx context.Context, seq int64) error {
 			return err
 		}
 		return relational.Began(ctx, tx, seq)
+	}})
+}
+
+// Rules notes the rules of order of the channel's routes.
+func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
+	return l.store.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		if err := relational.Fence(ctx, tx, l.unit, l.store.owner, l.epoch); err != nil {
+			return err
+		}
+		return relational.Rules(ctx, tx, rules)
 	}})
 }
 

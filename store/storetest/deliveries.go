@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +97,8 @@ func deliveries(t *testing.T, o Opener) {
 	operators(newYard(t, s, "operators"))
 	s = takeOvers(newYard(t, s, "takeovers"), o)
 	merges(newYard(t, s, "merges"))
+	units(t, s)
+	barriers(newYard(t, s, "barriers"))
 }
 
 func claims(y *yard) {
@@ -383,6 +388,19 @@ func merges(y *yard) {
 		if of, err := y.OpenOf(t.Context(), "merges/x", "c", 10); err != nil || len(of) != 1 {
 			t.Errorf("of the survivor: %+v %v", of, err)
 		}
+		must(t, y.Operate(t.Context(), store.Order{Action: store.ActPark, Delivery: old[0].ID, Who: "ann", Why: "a test"}))
+		seq, younger := y.deliver("c", "merges/x")
+		l := y.take("merges/x")
+		y.claim(l, younger[0])
+		_, err = l.Answer(t.Context(), answerOf(younger[0], message.Delivered), 0)
+		must(t, err)
+		if late, err := y.Overtaken(t.Context(), "merges/x", "a", old[0].Message); err != nil || !late {
+			t.Errorf("a younger delivery of the survivor has arrived: %v %v", late, err)
+		}
+		arrived, err := y.Deliveries(t.Context(), store.DeliveryFilter{Unit: "merges/x", Key: "a", Younger: old[0].Message})
+		if err != nil || len(arrived) != 1 || arrived[0].Message != seq {
+			t.Errorf("younger are %+v %v", arrived, err)
+		}
 		in := Intake("merges", "late", "late")
 		in.Message.Header.Key = "a"
 		record(t, y.Store, in)
@@ -390,6 +408,153 @@ func merges(y *yard) {
 		must(t, err)
 		if len(stored) != 1 || stored[0].Header.Key != "c" {
 			t.Errorf("a late message of the old key has key %+v", stored)
+		}
+	})
+}
+
+// units have an id that stays when they are renamed.
+func units(t *testing.T, s store.Store) {
+	unit := func(name, was string) string {
+		t.Helper()
+		id, err := s.Unit(t.Context(), name, was)
+		must(t, err)
+		return id
+	}
+	names := func() map[string]string {
+		t.Helper()
+		list, err := s.Units(t.Context())
+		must(t, err)
+		out := map[string]string{}
+		for _, u := range list {
+			out[u.Name] = u.ID
+		}
+		return out
+	}
+	t.Run("a new unit is named after its name and found again", func(t *testing.T) {
+		for range 2 {
+			if a, r := unit("alpha", ""), unit("alpha/out", ""); a != "alpha" || r != "alpha/out" {
+				t.Errorf("got %s and %s", a, r)
+			}
+		}
+	})
+	t.Run("a rename keeps the id, and takes the routes along", func(t *testing.T) {
+		unit("alphabet", "")
+		unit("alphabet/out", "")
+		for range 2 { // was stays in the file
+			if id := unit("beta", "alpha"); id != "alpha" {
+				t.Errorf("got %s", id)
+			}
+		}
+		got := names()
+		if got["beta"] != "alpha" || got["beta/out"] != "alpha/out" || got["alpha"] != "" || got["alpha/out"] != "" || got["alphabet/out"] != "alphabet/out" {
+			t.Errorf("got %v", got)
+		}
+		if id := unit("beta/sent", "beta/out"); id != "alpha/out" {
+			t.Errorf("the renamed route is %s", id)
+		}
+	})
+	t.Run("the old name is a new unit with another id", func(t *testing.T) {
+		if id := unit("alpha", ""); id == "alpha" || id == "" {
+			t.Errorf("got %q", id)
+		}
+		if id := unit("alpha/out", "alpha/absent"); id == "alpha/out" {
+			t.Errorf("got %q", id)
+		}
+		if id := unit("alpha", "beta"); id == "alpha" {
+			t.Error("a name that is there was taken from another unit")
+		}
+	})
+	t.Run("a copy is known and counted under the id, and the trace says the name", func(t *testing.T) {
+		e := record(t, s, Intake("alpha", "C1", "content"))
+		if again := record(t, s, Intake("alpha", "C1", "content")); !again.Copy || again.ID != e.ID {
+			t.Errorf("got %+v", again)
+		}
+		events, err := s.Trace(t.Context(), e.Seq)
+		must(t, err)
+		if !strings.Contains(events[0].Text, "channel beta ") {
+			t.Errorf("the trace says %q", events[0].Text)
+		}
+	})
+	t.Run("who asks at the same time gets one unit", func(t *testing.T) {
+		var all sync.WaitGroup
+		ids := make([]string, 8)
+		for i := range ids {
+			all.Go(func() {
+				id, err := s.Unit(context.WithoutCancel(t.Context()), "gamma", "")
+				if err != nil {
+					t.Error(err)
+				}
+				ids[i] = id
+			})
+		}
+		all.Wait()
+		for _, id := range ids {
+			if id != "gamma" {
+				t.Errorf("got %v", ids)
+				break
+			}
+		}
+	})
+}
+
+// barriers keep deliveries of a new rule of order behind those of the old one.
+func barriers(y *yard) {
+	const unit = "barriers/a"
+	if _, err := y.Unit(y.Context(), unit, ""); err != nil {
+		y.Fatal(err)
+	}
+	rule := func(r string) {
+		y.Helper()
+		must(y.T, y.lease.Rules(y.Context(), map[string]string{unit: r}))
+	}
+	want := func(n int64) {
+		y.Helper()
+		if got, err := y.Barrier(y.Context(), unit); err != nil || got != n {
+			y.Errorf("the barrier is %d (%v), want %d", got, err, n)
+		}
+	}
+	rule("by patient")
+	_, first := y.deliver("a", unit)
+	want(0)
+	rule("by patient")
+	want(0)
+	rule("by channel")
+	want(first[0].N)
+	_, second := y.deliver("b", unit)
+	want(first[0].N)
+	rule("none")
+	_, third := y.deliver("c", unit)
+	want(first[0].N)
+	l := y.take(unit)
+	send := func(d message.Delivery) {
+		y.Helper()
+		y.claim(l, d)
+		want(d.N) // also while it is being sent
+		_, err := l.Answer(y.Context(), answerOf(d, message.Delivered), 0)
+		must(y.T, err)
+	}
+	send(first[0])
+	want(second[0].N)
+	send(second[0])
+	want(0)
+	rule("by key")
+	want(third[0].N)
+	must(y.T, y.Operate(y.Context(), store.Order{Action: store.ActPark, Delivery: third[0].ID, Who: "ann", Why: "a test"}))
+	want(0)
+	rule("by patient")
+	want(0)
+	y.Run("a lease that was replaced notes no rule", func(t *testing.T) {
+		old := y.lease
+		y.lease = y.take("barriers")
+		if err := old.Rules(t.Context(), map[string]string{unit: "another"}); !errors.Is(err, store.ErrFenced) {
+			t.Errorf("got %v", err)
+		}
+		list, err := y.Units(t.Context())
+		must(t, err)
+		for _, u := range list {
+			if u.ID == unit && u.Rule != "by patient" {
+				t.Errorf("the rule is %q", u.Rule)
+			}
 		}
 	})
 }
