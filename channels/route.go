@@ -155,8 +155,10 @@ type dispatch struct {
 }
 
 const (
-	deliveryWindow = 8192 // deliveries of a route known at once
+	deliveryWindow = 100_000 // deliveries of a route known at once
 	deliveryPage   = 1024
+	// deliveryPages bounds one look: what is due is not kept waiting for it.
+	deliveryPages = 8
 )
 
 // work sends the waiting deliveries of the route until there are none, and
@@ -207,7 +209,7 @@ func (d *dispatch) run(ctx context.Context, cut context.CancelFunc) time.Time {
 				defer cutting.Stop()
 			}
 		}
-		if d.mayStart() && (d.scan || d.unfetched) && time.Since(d.looked) >= lookGap {
+		if d.mayStart() && d.wantsLook() && time.Since(d.looked) >= lookGap {
 			d.look(ctx)
 		}
 		closed := d.startSenders()
@@ -216,6 +218,19 @@ func (d *dispatch) run(ctx context.Context, cut context.CancelFunc) time.Time {
 		}
 		d.pause(ctx, beat.C, closed)
 	}
+}
+
+// wantsLook reports whether rows are to be read.
+func (d *dispatch) wantsLook() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.more() || (d.scan && !d.unfetched) || len(d.sched.Lacking()) > 0
+}
+
+// more reports whether rows that were not read yet are wanted: little of what
+// is in hand may start, and there is room.
+func (d *dispatch) more() bool {
+	return d.unfetched && d.sched.Ready() < deliveryPage/2 && d.sched.Room()
 }
 
 func (d *dispatch) stop() {
@@ -284,7 +299,11 @@ func (d *dispatch) look(ctx context.Context) {
 		d.unread(ctx, err)
 		return
 	}
-	for {
+	for page := 0; ; page++ {
+		if page == deliveryPages || d.plenty() {
+			d.unfetched = true
+			break
+		}
 		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
 		if err != nil {
 			d.unread(ctx, err)
@@ -295,10 +314,6 @@ func (d *dispatch) look(ctx context.Context) {
 			break
 		}
 		if len(rows) < deliveryPage {
-			break
-		}
-		if d.ready() >= deliveryPage {
-			d.unfetched = true
 			break
 		}
 	}
@@ -322,6 +337,13 @@ func (d *dispatch) raise(floor int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sched.Floor = max(floor, 1)
+}
+
+// plenty reports whether more may start than will be for a while.
+func (d *dispatch) plenty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sched.Ready() >= deliveryPage
 }
 
 func (d *dispatch) unread(ctx context.Context, err error) {
@@ -361,12 +383,6 @@ func (d *dispatch) add(row *message.Delivery) bool {
 		delete(d.dues, row.N)
 	}
 	return taken
-}
-
-func (d *dispatch) ready() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.sched.Ready()
 }
 
 // bringBack reads the deliveries of keys of which some were left out and none
@@ -580,7 +596,7 @@ func (d *dispatch) wakeAt(closed time.Time) (at time.Time, some bool) {
 	if !closed.IsZero() {
 		earlier(closed)
 	}
-	if d.scan || (d.unfetched && d.sched.Room()) || (d.sched.Len() == 0 && d.senders == 0) {
+	if (d.scan && !d.unfetched) || d.more() || (d.sched.Len() == 0 && d.senders == 0) {
 		earlier(d.looked.Add(max(lookGap, min(linger, time.Since(d.looked)+lookGap))))
 	}
 	return at, some
