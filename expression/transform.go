@@ -88,8 +88,26 @@ func (b *builder) identifier(n *ast.Node, v *ast.IdentifierNode) {
 	}
 }
 
-// ref tells whether n is a path as the user wrote it, and which.
+// ref tells whether n is a path as the user wrote it, and which: as it reads
+// from the places in hand.
 func (b *builder) ref(n ast.Node) (p message.Path, text string, ok bool) {
+	if p, text, ok = b.asWritten(n); !ok {
+		return p, text, ok
+	}
+	nested, _ := p.(message.Nested)
+	for i := len(b.hands) - 1; i >= 0 && nested != nil; i-- {
+		if b.hands[i].places == nil {
+			continue
+		}
+		if below, through := nested.Below(b.hands[i].places); through {
+			return below, text, true
+		}
+	}
+	return p, text, true
+}
+
+// asWritten tells whether n is a path as the user wrote it, and which.
+func (b *builder) asWritten(n ast.Node) (p message.Path, text string, ok bool) {
 	switch v := n.(type) {
 	case *ast.IdentifierNode:
 		if !strings.HasPrefix(v.Value, "$") {
@@ -218,7 +236,7 @@ func (b *builder) builtin(n *ast.Node, v *ast.BuiltinNode) {
 		b.fail(collection, "%s has one value; %s wants a list, a segment, a group or a loop", text, v.Name)
 		return
 	}
-	anchor := b.anchor(collection)
+	places := b.places(collection)
 	b.transform(&v.Arguments[0])
 	if len(v.Arguments) == 1 {
 		ast.Patch(n, &ast.BuiltinNode{Name: "len", Arguments: v.Arguments}) // count(list)
@@ -228,16 +246,19 @@ func (b *builder) builtin(n *ast.Node, v *ast.BuiltinNode) {
 	if !ok || b.wrong != nil {
 		return
 	}
-	b.predicate(v, predicate, anchor)
+	b.predicate(v, predicate, places)
 }
 
 // predicate transforms the condition of an any(…).
-func (b *builder) predicate(v *ast.BuiltinNode, predicate *ast.PredicateNode, anchor string) {
+func (b *builder) predicate(v *ast.BuiltinNode, predicate *ast.PredicateNode, places message.Path) {
 	if len(b.hands) == maxDepth {
 		b.fail(v, "%s(…) stands more than %d deep", v.Name, maxDepth)
 		return
 	}
-	h := &hand{anchor: anchor, variable: "$in" + strconv.Itoa(len(b.hands))}
+	h := &hand{places: places, variable: "$in" + strconv.Itoa(len(b.hands))}
+	if places != nil {
+		h.anchor = places.Anchor()
+	}
 	b.hands = append(b.hands, h)
 	b.condition(predicate.Node)
 	b.transform(&predicate.Node)
@@ -255,18 +276,19 @@ func (b *builder) predicate(v *ast.BuiltinNode, predicate *ast.PredicateNode, an
 // maxDepth is how deep any(…) may stand in any(…).
 const maxDepth = 4
 
-// anchor is the segment, group or loop that a collection is of, "" for others.
-func (b *builder) anchor(n ast.Node) string {
+// places is the path of the segments, groups or loops that a collection is of;
+// nil for others.
+func (b *builder) places(n ast.Node) message.Path {
 	if p, _, ok := b.ref(n); ok {
 		if p.Kind() == message.Places {
-			return p.Anchor()
+			return p
 		}
-		return ""
+		return nil
 	}
 	if v, ok := n.(*ast.BuiltinNode); ok && v.Name == "filter" {
-		return b.anchor(v.Arguments[0])
+		return b.places(v.Arguments[0])
 	}
-	return ""
+	return nil
 }
 
 // words lists what an expression may name.

@@ -66,6 +66,15 @@ type Path interface {
 	Nodes(from Node) []Node
 }
 
+// A Nested path knows how it reads below a place that another path leads to, in
+// formats where an element is named by the whole way to it: Claim.item.sequence
+// has several values, and one below the item in hand.
+type Nested interface {
+	// Below returns the path as it reads from one of the places of collection.
+	// It reports false when the path does not lead through them.
+	Below(collection Path) (Path, bool)
+}
+
 // A Grammar is the path syntax of one format. It is safe for use from several
 // goroutines.
 type Grammar interface {

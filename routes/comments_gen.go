@@ -30,6 +30,7 @@ var comments = map[string]string{
 	"connectors/mllp.TLSOptions.key":                 "File of the certificate's private key, PEM.",
 	"connectors/mllp.TLSOptions.min":                 "Lowest version of TLS that is spoken: 1.2 (the default) or 1.3.",
 	"connectors/mllp.TLSOptions.server_name":         "Name that the certificate of the peer must bear, where we connect. Default: the host of the address.",
+	"parsers/fhir.Options.structure":                 "Structure says what becomes of a resource with unknown elements, missing required ones or values of a wrong type: refuse, or warn. Default refuse.",
 	"parsers/hl7v2.Options.charset":                  "Charset is used in place of what MSH-18 declares, such as windows-1252.",
 	"parsers/hl7v2.Options.tolerate":                 "Tolerate lists oddities of this sender that are not worth a warning, such as no-final-cr or segment-end-lf. Nothing is refused for any of them.",
 }

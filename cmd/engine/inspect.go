@@ -67,10 +67,16 @@ type inspector struct {
 	json   bool
 	bad    bool
 
-	kind    parsers.Kind
-	parser  parsers.Parser
-	path    message.Path
+	kinds []reading // that may be chosen by the content
+	reading
 	emitted map[string]bool // names already written
+}
+
+// A reading is how files of one format are read.
+type reading struct {
+	kind   parsers.Kind
+	parser parsers.Parser
+	path   message.Path // of --get; nil when it is none of this format
 }
 
 func inspectCommand(a *app) *cobra.Command {
@@ -113,41 +119,69 @@ func (i *inspector) run(files []string) error {
 	return nil
 }
 
-// open finds the parser and compiles --get.
+// open makes the parsers that may be needed and compiles --get.
 func (i *inspector) open() error {
 	var names []string
+	var wrong error
+	found := i.get == ""
 	for _, k := range parserKinds() {
 		names = append(names, k.Name)
-		if i.kind.Name == "" && (i.format == "" || k.Name == i.format) {
-			i.kind = k // with one format there is nothing to choose by the content
+		if i.format != "" && k.Name != i.format {
+			continue
 		}
+		parser, err := k.Options().Open()
+		if err != nil {
+			return err
+		}
+		r := reading{kind: k, parser: parser}
+		if i.get != "" {
+			p, err := parser.Grammar().Compile(i.get)
+			switch {
+			case err == nil && p.Kind() == message.Places:
+				err = errors.New("the path names a segment, group or element with members; name a value in it")
+			case err == nil:
+				r.path, found = p, true
+			}
+			if wrong == nil {
+				wrong = err // of the format that is asked for, or the first
+			}
+		}
+		i.kinds = append(i.kinds, r)
 	}
-	if i.kind.Name == "" {
+	switch {
+	case len(i.kinds) == 0:
 		return fmt.Errorf("--format: %q is not known; known: %s", i.format, strings.Join(names, ", "))
-	}
-	var err error
-	if i.parser, err = i.kind.Options().Open(); err != nil || i.get == "" {
-		return err
-	}
-	if i.path, err = i.parser.Grammar().Compile(i.get); err != nil {
-		return fmt.Errorf("--get: %w", err)
-	}
-	if i.path.Kind() == message.Places {
-		return errors.New("--get: the path names a segment or group; name a field of it")
+	case !found:
+		return fmt.Errorf("--get: %w", wrong)
 	}
 	return nil
 }
 
+// choose takes the format by the content, unless --format says it: JSON is FHIR.
+func (i *inspector) choose(raw []byte) {
+	word := "hl7v2"
+	if text := bytes.TrimLeft(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), " \t\r\n"); len(text) > 0 && text[0] == '{' {
+		word = "fhir"
+	}
+	i.reading = i.kinds[0]
+	for _, r := range i.kinds {
+		if r.kind.Name == word {
+			i.reading = r
+		}
+	}
+}
+
 // file inspects one file. What is wrong with the file is no error.
 func (i *inspector) file(name string) error {
-	out := inspection{File: name, Format: i.kind.Name, Warnings: []message.Warning{}}
+	out := inspection{File: name, Warnings: []message.Warning{}}
 	raw, err := readBounded(name)
 	if err != nil {
-		out.Format = ""
 		out.fault(0, err)
 		i.bad = true
 		return i.print(&out)
 	}
+	i.choose(raw)
+	out.Format = i.kind.Name
 	docs, again := i.content(raw, &out)
 	out.Roundtrip = again != nil && bytes.Equal(again, raw)
 	slices.SortStableFunc(out.Warnings, func(a, b message.Warning) int { return a.Offset - b.Offset })

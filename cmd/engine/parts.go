@@ -5,6 +5,7 @@ import (
 	"github.com/plexus-health/plexus/connectors/mllp"
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/tables"
@@ -16,6 +17,7 @@ import (
 func parserKinds() []parsers.Kind {
 	return []parsers.Kind{
 		hl7v2.Kind(),
+		fhir.Kind(),
 	}
 }
 

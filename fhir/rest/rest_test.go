@@ -185,7 +185,7 @@ func TestRefusals(t *testing.T) {
 		"text where a flag belongs":    {422, "POST", "/Patient", patientJSON("", "x", `,"active":"yes"`), nil, "Patient.active"},
 		"a date that is none":          {422, "POST", "/Patient", patientJSON("", "x", `,"birthDate":"1970-13-01"`), nil, "Patient.birthDate"},
 		"a required element missing":   {422, "POST", "/Observation", `{"resourceType":"Observation","status":"final"}`, nil, "Observation"},
-		"a choice of no type":          {422, "POST", "/Observation", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueNonsense":1}`, nil, "Observation.valueNonsense"},
+		"a choice of no type":          {422, "POST", "/Observation", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueNonsense":1}`, nil, "Observation.value[x]"},
 		"an unknown modifier":          {400, "GET", "/Patient?family:sounds=x", "", nil, ""},
 		"a date search that is none":   {400, "GET", "/Patient?birthdate=yesterday", "", nil, ""},
 		"an unknown parameter, strict": {400, "GET", "/Patient?nonsense=1", "", []string{"Prefer", "handling=strict"}, ""},
