@@ -28,7 +28,6 @@ import (
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
 	"github.com/plexus-health/plexus/internal/killpoint"
-	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -203,7 +202,10 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e.line.Prepare(config) // before HTTP: what is written starts messages from the first request on
+	// Before HTTP: what is written starts messages from the first request on.
+	if err := e.line.Prepare(ctx, config); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{
 		Handler: e.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute,
 		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -223,9 +225,7 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 		case <-ctx.Done():
 		}
 	})
-	if orphans := e.orphans(config); len(orphans) > 0 {
-		e.log.Error("stored messages wait for channels that the configuration lacks", "channels", strings.Join(orphans, ", "))
-	}
+	e.reportRemoved(ctx, config)
 	err = e.line.Run(ctx, config, func() {
 		e.ready.Store(true)
 		e.log.Info("ready", "http", "http://"+listener.Addr().String(), "channels", len(config.Channels), "routes", config.Version, "acknowledged survives", e.store.Survives())
@@ -281,12 +281,25 @@ func (e *engine) watch(ctx context.Context, config *routes.Config) {
 		if ctx.Err() != nil {
 			return
 		}
-		config = e.exchange(config)
+		config = e.exchange(ctx, config)
 	}
 }
 
+// reportRemoved says what the configuration lacks although it has work. It stays
+// in the store, and nothing of it is lost.
+func (e *engine) reportRemoved(ctx context.Context, config *routes.Config) {
+	lacking, err := removed(ctx, e.store, config, nil)
+	if err != nil {
+		e.log.Warn("it cannot be read what has work", "error", err.Error())
+	}
+	for _, text := range lacking {
+		e.log.Error("the configuration lacks what has work: " + text)
+	}
+	e.line.Settle(ctx)
+}
+
 // exchange loads the configuration anew and applies it if it is right.
-func (e *engine) exchange(old *routes.Config) *routes.Config {
+func (e *engine) exchange(ctx context.Context, old *routes.Config) *routes.Config {
 	config, problems := e.settings.load()
 	if len(problems) > 0 {
 		e.log.Error("the new configuration is faulty, the old one runs on", "problems", len(problems))
@@ -296,35 +309,34 @@ func (e *engine) exchange(old *routes.Config) *routes.Config {
 		return old
 	}
 	diff := routes.Diff(old, config)
-	if orphans := e.orphans(config); len(orphans) > 0 {
-		e.log.Error("the new configuration lacks channels that have stored messages, the old one runs on: keep them, or drop the messages", "channels", strings.Join(orphans, ", "))
+	lacking, err := removed(ctx, e.store, config, old)
+	if err != nil {
+		e.log.Error("it cannot be read what has work, the old configuration runs on", "error", err.Error())
+		return old
+	}
+	if len(lacking) > 0 {
+		e.log.Error("the new configuration lacks what has work, the old one runs on", "problems", len(lacking))
+		for _, text := range lacking {
+			e.log.Error(text)
+		}
 		return old
 	}
 	if len(diff.Added)+len(diff.Removed)+len(diff.Changed) == 0 {
 		return config
 	}
-	e.line.Apply(config)
+	first, err := reordered(ctx, e.store, config)
+	if err == nil {
+		err = e.line.Apply(config)
+	}
+	if err != nil {
+		e.log.Error("the new configuration was not taken over, the old one runs on", "error", err.Error())
+		return old
+	}
+	for _, text := range first {
+		e.log.Info("order changed", "what", text)
+	}
 	e.log.Info("configuration changed", "routes", config.Version, "added", len(diff.Added), "removed", len(diff.Removed), "changed", len(diff.Changed))
 	return config
-}
-
-// orphans are the channels with stored messages that a configuration lacks:
-// nobody would process them.
-func (e *engine) orphans(config *routes.Config) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	counts, err := e.store.Ledger(ctx)
-	if err != nil {
-		e.log.Warn("the ledger cannot be read", "error", err.Error())
-		return nil
-	}
-	var lacking []string
-	for _, c := range counts {
-		if c.State == message.Stored && c.N > 0 && config.Channel(c.Channel) == nil {
-			lacking = append(lacking, c.Channel)
-		}
-	}
-	return lacking
 }
 
 // Ready returns nil when the engine takes messages.
