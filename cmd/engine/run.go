@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -256,32 +257,45 @@ func (e *engine) watch(ctx context.Context, config *routes.Config) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	changed := make(chan struct{}, 1)
+	stop := e.follow(ctx, config.Files, changed)
+	defer func() { stop() }()
 	for {
-		watching, stop := context.WithCancel(ctx)
-		changed := make(chan struct{}, 1)
-		var watcher sync.WaitGroup
-		watcher.Go(func() {
-			err := routes.Watch(watching, config.Files, func() {
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			})
-			if err != nil && watching.Err() == nil {
-				e.log.Warn("files are not watched; send SIGHUP after a change", "error", err.Error())
-			}
-		})
 		select {
 		case <-ctx.Done():
+			return
 		case <-hup:
 		case <-changed:
 		}
-		stop()
-		watcher.Wait()
-		if ctx.Err() != nil {
-			return
+		// The files are watched meanwhile, so that no change is missed.
+		next := e.exchange(ctx, config)
+		if !slices.Equal(next.Files, config.Files) {
+			before := stop
+			stop = e.follow(ctx, next.Files, changed)
+			before()
 		}
-		config = e.exchange(ctx, config)
+		config = next
+	}
+}
+
+// follow watches files until stop is called.
+func (e *engine) follow(ctx context.Context, files []string, changed chan<- struct{}) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		err := routes.Watch(ctx, files, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // it will be looked at anyway
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn("files are not watched; send SIGHUP after a change", "error", err.Error())
+		}
+	})
+	return func() {
+		cancel()
+		watcher.Wait()
 	}
 }
 
