@@ -26,8 +26,8 @@ type watch struct {
 	line *Line
 
 	mu     sync.Mutex
-	raised map[string][]string // by unit
-	shown  map[string]bool     // units whose metric was set
+	raised map[string][]string  // by unit
+	shown  map[string][2]string // channel and route of the units whose metric was set
 }
 
 // run watches until ctx ends.
@@ -79,10 +79,9 @@ func (w *watch) compare(queues []store.QueueState, elsewhere map[string]bool) {
 		}
 		w.tell(r, q)
 	}
-	for unit := range w.shown {
+	for unit, name := range w.shown {
 		if !watched[unit] {
-			channel, route := splitUnit(unit)
-			w.line.options.Metrics.forgetAlerts(channel, route)
+			w.line.options.Metrics.forgetAlerts(name[0], name[1])
 			delete(w.shown, unit)
 			delete(w.raised, unit)
 		}
@@ -93,7 +92,11 @@ func (w *watch) compare(queues []store.QueueState, elsewhere map[string]bool) {
 func (w *watch) tell(r *route, q *store.QueueState) {
 	now := passed(r.config.Alert, q, w.line.options.Now())
 	before := w.raised[r.unit]
-	w.raised[r.unit], w.shown[r.unit] = now, true
+	name := [2]string{r.c.config.Name, r.config.Name}
+	if shown, was := w.shown[r.unit]; was && shown != name {
+		w.line.options.Metrics.forgetAlerts(shown[0], shown[1])
+	}
+	w.raised[r.unit], w.shown[r.unit] = now, name
 	for _, alert := range []string{alertWaiting, alertDepth, alertParked} {
 		is, was := contains(now, alert), contains(before, alert)
 		w.line.options.Metrics.alert(r.c.config.Name, r.config.Name, alert, is)
@@ -174,7 +177,7 @@ func (l *Line) Routes() []RouteState {
 				continue
 			}
 			s := RouteState{Channel: c.Name, Route: r.Name, Title: c.Title, To: r.Kind, Now: "disabled"}
-			if running := l.findRoute(unitOf(c.Name, r.Name)); running != nil {
+			if running := l.findRoute(l.idOf(unitOf(c.Name, r.Name))); running != nil {
 				s.Now, s.Until = running.now()
 				s.Alerts = l.watch.alerts(running.unit)
 			}

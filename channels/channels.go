@@ -49,7 +49,9 @@ type Line struct {
 
 	mu       sync.Mutex
 	config   *routes.Config
-	channels map[string]*channel // running, by name
+	units    *units
+	channels map[string]*channel // running, by id
+	routes   map[string]*route   // of the running channels, by id
 	started  bool
 	ctx      context.Context //nolint:containedctx // the life of Run, for channels that a reload starts
 	apply    sync.Mutex      // one Apply at a time
@@ -77,21 +79,27 @@ func New(o Options) *Line {
 		matcher:  &ehr.Matcher{Records: o.Store},
 		large:    make(chan struct{}, 1),
 		channels: map[string]*channel{},
+		routes:   map[string]*route{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},
 		leases:   map[string]store.Lease{},
 		progress: progress{waiting: map[int64][]chan struct{}{}},
 	}
-	l.watch = watch{line: l, raised: map[string][]string{}, shown: map[string]bool{}}
+	l.watch = watch{line: l, raised: map[string][]string{}, shown: map[string][2]string{}}
 	o.Store.Start(l)
 	return l
 }
 
 // Prepare makes config the one by which written resources start messages. It
 // is called before anything can be written.
-func (l *Line) Prepare(config *routes.Config) {
+func (l *Line) Prepare(ctx context.Context, config *routes.Config) error {
+	u, err := l.resolve(ctx, config)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.config = config
+	l.config, l.units = config, u
+	return nil
 }
 
 // Run runs the channels of config until ctx ends, then ends in the order of
@@ -100,12 +108,14 @@ func (l *Line) Prepare(config *routes.Config) {
 func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var owners sync.WaitGroup
-	owners.Go(func() { l.own(inner) })
 	l.mu.Lock()
 	l.ctx, l.started = inner, true
 	l.mu.Unlock()
-	l.Apply(config)
+	if err := l.Apply(config); err != nil {
+		return err
+	}
+	var owners sync.WaitGroup
+	owners.Go(func() { l.own(inner) })
 	owners.Go(func() { l.watch.run(inner) })
 	if ready != nil {
 		ready()
@@ -119,39 +129,47 @@ func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) err
 
 // Apply runs config in place of what runs: channels that did not change notice
 // nothing. Those removed or changed stop listening first and their handlers
-// return; then the new set opens.
-func (l *Line) Apply(config *routes.Config) {
+// return; then the new set opens. After an error everything is as it was.
+func (l *Line) Apply(config *routes.Config) error {
 	l.apply.Lock()
 	defer l.apply.Unlock()
+	u, err := l.resolve(l.ctx, config)
+	if err != nil {
+		return err
+	}
 	next := map[string]*routes.Channel{}
 	for _, c := range config.Channels {
 		if c.Enabled {
-			next[c.Name] = c
+			next[u.id(c.Name)] = c
 		}
 	}
 	l.mu.Lock()
 	var leaving []*channel
-	for name, running := range l.channels {
-		if c := next[name]; c == nil || c.Hash != running.config.Hash {
+	for id, running := range l.channels {
+		if c := next[id]; c == nil || c.Hash != running.config.Hash {
 			leaving = append(leaving, running)
-			delete(l.channels, name)
+			delete(l.channels, id)
+			for unit := range running.routes {
+				delete(l.routes, unit)
+			}
 		}
 	}
-	l.config = config
+	l.config, l.units = config, u
 	l.mu.Unlock()
 	for _, c := range leaving {
 		c.stop()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for name, c := range next {
-		if l.channels[name] == nil {
-			l.channels[name] = l.start(c, config.Version)
+	for id, c := range next {
+		if l.channels[id] == nil {
+			l.channels[id] = l.start(c, config.Version)
 		}
 	}
 	if l.ctx != nil {
 		go l.pokeAll(l.ctx)
 	}
+	return nil
 }
 
 // Config returns the configuration that runs.
@@ -171,7 +189,7 @@ func (l *Line) States() []ChannelState {
 	var states []ChannelState
 	for _, c := range l.config.Channels {
 		s := ChannelState{Name: c.Name, Title: c.Title, Source: c.SourceKind, Ack: string(c.Ack), State: "disabled"}
-		if running := l.channels[c.Name]; running != nil {
+		if running := l.channels[l.units.id(c.Name)]; running != nil {
 			s.State, s.Error = running.status()
 		}
 		states = append(states, s)
@@ -189,11 +207,11 @@ type ChannelState struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// find returns the running channel of a name, or nil.
-func (l *Line) find(name string) *channel {
+// find returns the running channel of an id, or nil.
+func (l *Line) find(id string) *channel {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.channels[name]
+	return l.channels[id]
 }
 
 func (l *Line) stopSources() {
@@ -213,6 +231,7 @@ func (l *Line) stopSources() {
 // A channel is one running channel of the configuration.
 type channel struct {
 	line    *Line
+	id      string // of its unit
 	config  *routes.Channel
 	version string
 	log     *slog.Logger
@@ -220,26 +239,31 @@ type channel struct {
 	done    chan struct{} // closed when the source has ended
 	retired chan struct{} // closed when nothing new is to be processed
 	recent  *recent
-	pokes   chan struct{} // a message was recorded
-	working atomic.Bool   // the owner is at work on it here
-	routes  map[string]*route
-	heldAt  atomic.Int64 // when it was last seen not to be held, in nanoseconds since 1970
+	pokes   chan struct{}     // a message was recorded
+	working atomic.Bool       // the owner is at work on it here
+	routes  map[string]*route // by id
+	units   map[string]string // ids of the routes, by name
+	ruledAt atomic.Int64      // the epoch under which its rules of order were noted
+	heldAt  atomic.Int64      // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
 	state string // starting, running, waiting
 	fault error  // why the source cannot receive now
 }
 
-// start runs a channel's source.
+// start runs a channel's source. The line is locked.
 func (l *Line) start(config *routes.Channel, version string) *channel {
 	ctx, cancel := context.WithCancel(l.ctx)
 	c := &channel{
-		line: l, config: config, version: version, cancel: cancel, done: make(chan struct{}),
+		line: l, id: l.units.id(config.Name), config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
 		recent: newRecent(64 << 20), state: "starting",
 	}
-	c.routes = c.routesOf()
+	c.routesOf(l.units)
+	for unit, r := range c.routes {
+		l.routes[unit] = r
+	}
 	go c.run(ctx)
 	return c
 }

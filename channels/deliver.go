@@ -125,12 +125,12 @@ func (r *route) answerGoesOn(ctx context.Context, a *store.Answer, del *message.
 		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": look at the peer's answer"})
 		return
 	}
-	via := r.c.config.Name
+	via := r.c.id
 	if m, err := r.c.line.options.Store.Load(ctx, del.Message); err == nil {
 		via = through(m.Via, via)
 	}
 	in, err := r.c.line.feed(to.To, a.Raw, origin{
-		via: via, sender: "answer:" + r.unit, control: fmt.Sprintf("%d/%d/%d", del.Message, del.Run, del.Part), key: del.Key, late: del.ID,
+		via: via, sender: "answer:" + unitOf(r.c.config.Name, r.config.Name), control: fmt.Sprintf("%d/%d/%d", del.Message, del.Run, del.Part), key: del.Key, late: del.ID,
 	})
 	if err != nil {
 		r.log.Error("the answer does not go on", "delivery", del.ID, "error", err.Error())

@@ -398,12 +398,12 @@ func TestAReloadDrainsUnderTheNewSettings(t *testing.T) {
 	p.does(func(arrival) error { return fails(message.Down) })
 	h.giveAll(10, "A", "B")
 	h.eventually("it was tried", func() bool { return len(p.list()) > 0 })
-	h.line.Apply(h.load(`  - name: lab
+	must(t, h.line.Apply(h.load(`  - name: lab
     source: { hand: {} }
     parse: hl7v2
     routes:
       - { name: out, to: { hand: { name: elsewhere } } }
-`))
+`)))
 	h.drained("lab/out", 10)
 	perPatient(t, h.peer("elsewhere"))
 	if n := len(h.peer("elsewhere").list()); n != 10 {

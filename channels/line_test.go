@@ -239,7 +239,9 @@ func (h *hall) start(text string) {
 		Store: h.store, Queue: &memory.Queue{}, Log: slog.New(slog.NewTextHandler(lockedWriter{&h.mu, h.log}, nil)),
 		Metrics: NewMetrics(prometheus.NewRegistry()), Folder: h.folder,
 	})
-	h.line.Prepare(config)
+	if err := h.line.Prepare(context.Background(), config); err != nil {
+		h.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel, h.stopped = cancel, make(chan struct{})
 	ready := make(chan struct{})
@@ -355,4 +357,11 @@ func controls(list []arrival) []string {
 		out = append(out, a.control)
 	}
 	return out
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -3,7 +3,6 @@ package channels
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,15 +128,9 @@ func (l *Line) pokeUnit(ctx context.Context, unit string) {
 
 // findRoute returns the running route of a unit, or nil.
 func (l *Line) findRoute(unit string) *route {
-	name, route, ok := strings.Cut(unit, "/")
-	if !ok {
-		return nil
-	}
-	c := l.find(name)
-	if c == nil {
-		return nil
-	}
-	return c.routes[route]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.routes[unit]
 }
 
 // take works on a unit the queue has handed over.
@@ -220,7 +213,7 @@ type result struct {
 func (c *channel) work(ctx context.Context) time.Time {
 	c.working.Store(true)
 	defer c.working.Store(false)
-	lease, err := c.line.lease(ctx, c.config.Name, 0)
+	lease, err := c.line.lease(ctx, c.id, 0)
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
 			c.log.Error("unit cannot be taken over", "error", err.Error())
@@ -229,6 +222,12 @@ func (c *channel) work(ctx context.Context) time.Time {
 		return c.line.options.Now().Add(pollEach)
 	}
 	if c.paused(ctx) {
+		return c.line.options.Now().Add(pollEach)
+	}
+	if err := c.ruled(ctx, lease); err != nil {
+		if ctx.Err() == nil {
+			c.log.Warn("the order of its routes cannot be noted, trying again", "error", err.Error())
+		}
 		return c.line.options.Now().Add(pollEach)
 	}
 	d := &desk{
@@ -316,7 +315,7 @@ func (c *channel) paused(ctx context.Context) bool {
 		return false // it was not held a moment ago: an operator's pause takes that long
 	}
 	held, err := c.line.options.Store.Held(ctx)
-	_, paused := held[c.config.Name]
+	_, paused := held[c.id]
 	if !paused && err == nil {
 		c.heldAt.Store(time.Now().UnixNano())
 	}
@@ -336,7 +335,7 @@ func (c *channel) isRetired() bool {
 func (d *desk) end() time.Time {
 	d.c.recent.forget()
 	if d.fenced {
-		d.c.line.drop(d.c.config.Name)
+		d.c.line.drop(d.c.id)
 	}
 	if d.stopping {
 		return d.c.line.options.Now().Add(pollEach / 4)
@@ -356,7 +355,7 @@ func (d *desk) look(ctx context.Context) {
 	}
 	after := int64(0)
 	for range 8 { // pages: keys that are held up must not hide the others
-		rows, err := d.c.line.options.Store.Stored(ctx, d.c.config.Name, after, window)
+		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, after, window)
 		if err != nil {
 			if ctx.Err() == nil {
 				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
@@ -380,7 +379,7 @@ func (d *desk) holdStopped(ctx context.Context) bool {
 	if d.c.config.OnError != routes.OnErrorStop {
 		return true
 	}
-	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.config.Name)
+	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.id)
 	if err != nil {
 		if ctx.Err() == nil {
 			d.c.log.Error("parked messages cannot be read, trying again", "error", err.Error())

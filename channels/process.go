@@ -37,6 +37,7 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	}
 	// The keys of the survivors, where patients were merged.
 	m.Header.Key, m.Header.Key2 = item.Key, item.Key2
+	m.Channel = c.config.Name // for conditions and maps
 	var verdict *verdictOf
 	for attempt := range 20 {
 		if verdict, err = c.judge(ctx, m, attempt > 0); err != nil {
@@ -108,7 +109,7 @@ type verdictOf struct {
 // judge finds the outcome of a message. An error is a fault of ours: the
 // message stays stored. A fault of the message is a state.
 func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v *verdictOf, err error) {
-	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name, Via: through(m.Via, c.config.Name)}}
+	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name, Via: through(m.Via, c.id)}}
 	v.Answer = message.Answer{Code: message.Accepted}
 	defer func() {
 		if fault := recover(); fault != nil {

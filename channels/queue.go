@@ -47,7 +47,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	if err != nil {
 		return place("key", err)
 	}
-	unit := unitOf(c.config.Name, r.Name)
+	unit := c.units[r.Name]
 	late := false
 	if work.Run > 0 && (r.Order != routes.OrderNone || r.Key != nil) {
 		if late, err = c.line.options.Store.Overtaken(ctx, unit, key, work.Seq); err != nil {
@@ -77,7 +77,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 			return &message.Failure{Kind: message.Malformed, Err: errors.New("what is to be sent is empty")}
 		}
 		v.Deliveries = append(v.Deliveries, d)
-		v.note("queued", "", unit)
+		v.note("queued", "", unitOf(c.config.Name, r.Name))
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func (l *Line) feed(name string, raw []byte, from origin) (store.Intake, error) 
 	}
 	now := l.options.Now()
 	m := &message.Message{
-		ID: message.NewID(now), Channel: name, Peer: from.sender, Received: now, Raw: raw, Size: int64(len(raw)), Via: from.via,
+		ID: message.NewID(now), Channel: l.idOf(name), Peer: from.sender, Received: now, Raw: raw, Size: int64(len(raw)), Via: from.via,
 		RoutesVersion: l.Config().Version,
 	}
 	in := store.Intake{Message: m}

@@ -25,7 +25,7 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	if m.Received.IsZero() {
 		m.Received = now
 	}
-	m.ID, m.Channel, m.RoutesVersion = message.NewID(now), c.config.Name, c.version
+	m.ID, m.Channel, m.RoutesVersion = message.NewID(now), c.id, c.version
 	head, in, err := c.read(ctx, m)
 	if err != nil {
 		return c.unavailable(head, err)
@@ -214,7 +214,7 @@ func (c *channel) recorded(m *message.Message, entry *store.Entry) {
 	if m.Size <= store.MaxChunk {
 		c.recent.put(m)
 	}
-	c.line.poke(c.config.Name)
+	c.line.poke(c.id)
 }
 
 // unavailable answers a message that could not be recorded for a fault of

@@ -77,7 +77,7 @@ func (r *route) giveUp(a *store.Answer, do string, d *message.Delivery, why stri
 // same control id.
 func (r *route) divert(a *store.Answer, name string, d *message.Delivery) {
 	next := *d
-	next.ID, next.Unit = message.NewID(r.c.line.options.Now()), unitOf(r.c.config.Name, name)
+	next.ID, next.Unit = message.NewID(r.c.line.options.Now()), r.c.units[name]
 	next.N, next.Attempts, next.MaybeSent, next.Answer = 0, 0, false, nil
 	if next.Original {
 		next.Payload = nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,14 +15,8 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// unitOf names the unit of a route: names of channels have no slash in them.
+// unitOf is the name of the unit of a route: names of channels have no slash.
 func unitOf(channel, route string) string { return channel + "/" + route }
-
-// splitUnit gives the names of channel and route back.
-func splitUnit(unit string) (channel, route string) {
-	channel, route, _ = strings.Cut(unit, "/")
-	return channel, route
-}
 
 // A route is one running route that queues deliveries.
 type route struct {
@@ -44,23 +37,22 @@ type route struct {
 }
 
 // routesOf makes the running routes of a channel: those that queue.
-func (c *channel) routesOf() map[string]*route {
-	out := map[string]*route{}
+func (c *channel) routesOf(u *units) {
+	c.routes, c.units = map[string]*route{}, map[string]string{}
 	for _, config := range c.config.Routes {
 		if config.Destination == nil {
 			continue
 		}
 		r := &route{
-			c: c, config: config, unit: unitOf(c.config.Name, config.Name), log: c.log.With("route", config.Name),
+			c: c, config: config, unit: u.id(unitOf(c.config.Name, config.Name)), log: c.log.With("route", config.Name),
 			limits: config.Destination.Limits(), floored: floored(c.config, config), pokes: make(chan struct{}, 1),
 		}
 		r.limits.Connections = max(r.limits.Connections, 1)
 		if r.limits.Timeout <= 0 {
 			r.limits.Timeout = 30 * time.Second
 		}
-		out[config.Name] = r
+		c.routes[r.unit], c.units[config.Name] = r, r.unit
 	}
-	return out
 }
 
 // floored reports whether deliveries of one key may come of messages that were
@@ -151,7 +143,8 @@ type dispatch struct {
 	scan      bool
 	looked    time.Time
 	pos, n    int64 // the rows are read on from here
-	unfetched bool  // there are rows beyond what was read
+	barrier   barrier
+	unfetched bool // there are rows beyond what was read
 }
 
 const (
@@ -224,7 +217,8 @@ func (d *dispatch) run(ctx context.Context, cut context.CancelFunc) time.Time {
 func (d *dispatch) wantsLook() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.more() || (d.scan && !d.unfetched) || len(d.sched.Lacking()) > 0
+	free := d.barrier.behind && d.sched.Len() == 0 && d.senders == 0
+	return d.more() || (d.scan && !d.unfetched) || len(d.sched.Lacking()) > 0 || free
 }
 
 // more reports whether rows that were not read yet are wanted: little of what
@@ -274,7 +268,7 @@ func (d *dispatch) over(closed time.Time) (time.Time, bool) {
 		return now.Add(pollEach / 4), true
 	case !closed.IsZero() && d.r.breaker.count() > 3:
 		return closed, true // the queue holds the time of the next probe
-	case d.sched.Len() == 0 && !d.scan && !d.unfetched && len(d.sched.Lacking()) == 0 && time.Since(d.looked) >= linger:
+	case d.sched.Len() == 0 && !d.scan && !d.unfetched && !d.barrier.behind && len(d.sched.Lacking()) == 0 && time.Since(d.looked) >= linger:
 		return time.Time{}, true
 	}
 	return time.Time{}, false
@@ -288,13 +282,17 @@ func (d *dispatch) look(ctx context.Context) {
 	if d.r.anew.Swap(false) {
 		d.pos, d.n = 0, 0
 	}
+	if err := d.lift(ctx); err != nil {
+		d.unread(ctx, err)
+		return
+	}
 	s := d.r.c.line.options.Store
 	for _, m := range d.r.takeMerged() {
 		d.mu.Lock()
 		d.sched.Fold(m[0], m[1])
 		d.mu.Unlock()
 	}
-	floor, err := s.Floor(ctx, d.r.c.config.Name, d.r.config.Strict || d.r.c.config.OnError == routes.OnErrorStop)
+	floor, err := s.Floor(ctx, d.r.c.id, d.r.config.Strict || d.r.c.config.OnError == routes.OnErrorStop)
 	if err != nil {
 		d.unread(ctx, err)
 		return
@@ -305,13 +303,20 @@ func (d *dispatch) look(ctx context.Context) {
 			break
 		}
 		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
+		var kept []message.Delivery
+		if err == nil {
+			kept, err = d.before(ctx, rows)
+		}
 		if err != nil {
 			d.unread(ctx, err)
 			return
 		}
-		if !d.offer(rows) {
+		if !d.offer(kept) {
 			d.unfetched = true
 			break
+		}
+		if len(rows) > 0 {
+			d.pos, d.n = rows[len(rows)-1].Pos, rows[len(rows)-1].N
 		}
 		if len(rows) < deliveryPage {
 			break
@@ -393,6 +398,9 @@ func (d *dispatch) bringBack(ctx context.Context) {
 	d.mu.Unlock()
 	for _, key := range keys {
 		rows, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, key, perKey+1)
+		if err == nil {
+			rows, err = d.before(ctx, rows)
+		}
 		if err != nil {
 			d.unread(ctx, err)
 			return

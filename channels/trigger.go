@@ -24,7 +24,7 @@ func (l *Line) Starts(w *store.Write, version int, via string) []store.Intake {
 	var out []store.Intake
 	var raw []byte
 	for _, c := range config.Channels {
-		if c.EHR == nil || !c.Enabled || !c.EHR.Starts(w.Type) || !wantedBy(c.EHR.By, via) || isVia(via, c.Name) {
+		if c.EHR == nil || !c.Enabled || !c.EHR.Starts(w.Type) || !wantedBy(c.EHR.By, via) || isVia(via, l.idOf(c.Name)) {
 			continue
 		}
 		if raw == nil {
@@ -40,7 +40,7 @@ func (l *Line) Starts(w *store.Write, version int, via string) []store.Intake {
 
 // Started tells the owner of a channel that it has a message.
 func (l *Line) Started(channel string) {
-	l.options.Metrics.received(channel)
+	l.options.Metrics.received(l.nameOf(channel))
 	l.poke(channel)
 }
 
@@ -82,7 +82,7 @@ func (l *Line) wants(c *routes.Channel, raw []byte) bool {
 func (l *Line) startedBy(c *routes.Channel, w *store.Write, raw []byte, version int, via string) store.Intake {
 	now := l.options.Now()
 	m := &message.Message{
-		ID: message.NewID(now), Channel: c.Name, Peer: "ehr", Received: now, Raw: raw, Size: int64(len(raw)), Via: via,
+		ID: message.NewID(now), Channel: l.idOf(c.Name), Peer: "ehr", Received: now, Raw: raw, Size: int64(len(raw)), Via: via,
 		RoutesVersion: l.Config().Version,
 	}
 	in := store.Intake{Message: m}

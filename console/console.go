@@ -28,7 +28,8 @@ type Engine interface {
 	Routes() ([]Route, bool)
 	// Names lists the channels of the configuration.
 	Names() []string
-	// Poke says that an operator has changed the rows of a channel or route.
+	// Poke says that an operator has changed the rows of a channel or route; it
+	// takes the id of the unit.
 	Poke(unit string)
 }
 
@@ -121,9 +122,14 @@ func (s *server) ledger(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
 	}
+	n, err := s.names(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
 	out := make([]Count, 0, len(counts))
 	for _, c := range counts {
-		channel, route, _ := strings.Cut(c.Channel, "/")
+		channel, route, _ := strings.Cut(n.name(c.Channel), "/")
 		out = append(out, Count{Channel: channel, Route: route, State: c.State, N: c.N})
 	}
 	s.answer(w, out)
@@ -169,9 +175,9 @@ type Message struct {
 	RoutesVersion string         `json:"routesVersion,omitempty"`
 }
 
-func view(m *message.Message) Message {
+func view(m *message.Message, n *names) Message {
 	return Message{
-		ID: m.ID, Seq: m.Seq, Channel: m.Channel, State: m.State, Reason: m.Reason,
+		ID: m.ID, Seq: m.Seq, Channel: n.name(m.Channel), State: m.State, Reason: m.Reason,
 		Type: m.Header.Type, Control: m.Header.Control, Sender: m.Header.Sender, Peer: m.Peer,
 		Received: m.Received, Size: m.Size, Run: m.Run, Answer: m.Answer, RoutesVersion: m.RoutesVersion,
 	}
@@ -188,6 +194,14 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusBadRequest, errors.New("state is not known; known: stored, done, filtered, parked, refused, dropped"))
 		return
 	}
+	n, err := s.names(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	if f.Channel != "" {
+		f.Channel = n.id(f.Channel)
+	}
 	rows, err := s.Store.List(r.Context(), f)
 	if err != nil {
 		s.fail(w, http.StatusServiceUnavailable, err)
@@ -195,7 +209,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	}
 	out := make([]Message, 0, len(rows))
 	for _, m := range rows {
-		out = append(out, view(m))
+		out = append(out, view(m, n))
 	}
 	s.answer(w, out)
 }
@@ -214,9 +228,16 @@ func (s *server) find(w http.ResponseWriter, r *http.Request) *message.Message {
 }
 
 func (s *server) show(w http.ResponseWriter, r *http.Request) {
-	if m := s.find(w, r); m != nil {
-		s.answer(w, view(m))
+	m := s.find(w, r)
+	if m == nil {
+		return
 	}
+	n, err := s.names(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	s.answer(w, view(m, n))
 }
 
 func (s *server) raw(w http.ResponseWriter, r *http.Request) {
@@ -247,9 +268,14 @@ func (s *server) trace(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	t := Trace{Message: view(m), Events: events, Deliveries: make([]Delivery, 0, len(rows))}
+	n, err := s.names(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	t := Trace{Message: view(m, n), Events: events, Deliveries: make([]Delivery, 0, len(rows))}
 	for i := range rows {
-		t.Deliveries = append(t.Deliveries, viewDelivery(&rows[i], m.ID))
+		t.Deliveries = append(t.Deliveries, viewDelivery(&rows[i], m.ID, n))
 	}
 	s.answer(w, t)
 }

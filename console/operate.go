@@ -103,7 +103,7 @@ func (s *server) operate(action string) http.HandlerFunc {
 			s.refuse(w, err)
 		default:
 			s.Engine.Poke(m.Channel)
-			s.answer(w, s.again(r.Context(), m))
+			s.again(w, r, m)
 		}
 	}
 }
@@ -116,6 +116,10 @@ func (s *server) younger(ctx context.Context, m *message.Message) ([]string, err
 		return nil, err
 	}
 	had, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Message: m.Seq, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.names(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +136,7 @@ func (s *server) younger(ctx context.Context, m *message.Message) ([]string, err
 		}
 		arrived, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Unit: unit, Key: key, Younger: m.Seq, State: message.Delivered, Limit: 3})
 		for i := range arrived {
-			out = append(out, unit+" "+arrived[i].ID)
+			out = append(out, n.name(unit)+" "+arrived[i].ID)
 		}
 		return err
 	}
@@ -142,7 +146,7 @@ func (s *server) younger(ctx context.Context, m *message.Message) ([]string, err
 		}
 	}
 	for _, q := range queues {
-		if !strings.HasPrefix(q.Unit, m.Channel+"/") {
+		if !strings.HasPrefix(n.name(q.Unit), n.name(m.Channel)+"/") {
 			continue
 		}
 		for _, key := range []string{m.Header.Key, m.Header.Key2, "channel"} {
@@ -154,11 +158,15 @@ func (s *server) younger(ctx context.Context, m *message.Message) ([]string, err
 	return out, nil
 }
 
-// again reads a message after it was changed; the old view when that fails,
-// since the change itself is committed.
-func (s *server) again(ctx context.Context, m *message.Message) Message {
-	if now, err := s.Store.Find(ctx, m.ID); err == nil {
+// again answers with a message after it was changed; as it was before when it
+// cannot be read again, since the change itself is committed.
+func (s *server) again(w http.ResponseWriter, r *http.Request, m *message.Message) {
+	if now, err := s.Store.Find(r.Context(), m.ID); err == nil {
 		m = now
 	}
-	return view(m)
+	n, err := s.names(r.Context())
+	if err != nil {
+		n = namesOf(nil)
+	}
+	s.answer(w, view(m, n))
 }

@@ -36,6 +36,7 @@ type Route struct {
 type Queue struct {
 	Route
 	store.QueueState
+	id string // of its unit, whose name Unit is
 }
 
 // A Delivery is a delivery as the API shows it.
@@ -101,19 +102,24 @@ func (s *server) queuesNow(ctx context.Context) ([]Queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	n, err := s.names(ctx)
+	if err != nil {
+		return nil, err
+	}
 	known := map[string]*Queue{}
 	add := func(unit string) *Queue {
 		channel, route, isRoute := strings.Cut(unit, "/")
 		if known[unit] == nil && isRoute {
-			known[unit] = &Queue{Route: Route{Channel: channel, Name: route, Now: "not configured"}, QueueState: store.QueueState{Unit: unit, Held: held[unit]}}
+			known[unit] = &Queue{Route: Route{Channel: channel, Name: route, Now: "not configured"}, QueueState: store.QueueState{Unit: unit, Held: held[n.id(unit)]}, id: n.id(unit)}
 		}
 		return known[unit]
 	}
 	for _, q := range states {
+		q.Unit = n.name(q.Unit)
 		add(q.Unit).QueueState = q
 	}
-	for unit := range held {
-		add(unit)
+	for id := range held {
+		add(n.name(id))
 	}
 	configured, running := s.Engine.Routes()
 	for _, r := range configured {
@@ -191,7 +197,12 @@ func (s *server) queue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // 0 when it is no number: from the first on
-	rows, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Unit: q.Unit, State: state, After: after, Limit: limit(r)})
+	rows, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Unit: q.id, State: state, After: after, Limit: limit(r)})
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	n, err := s.names(r.Context())
 	if err != nil {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
@@ -206,7 +217,7 @@ func (s *server) queue(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		page.Deliveries = append(page.Deliveries, viewDelivery(&rows[i], ids[seq]))
+		page.Deliveries = append(page.Deliveries, viewDelivery(&rows[i], ids[seq], n))
 	}
 	s.answer(w, page)
 }
@@ -220,8 +231,8 @@ func (s *server) messageID(ctx context.Context, seq int64) (string, error) {
 	return rows[0].ID, nil
 }
 
-func viewDelivery(d *message.Delivery, id string) Delivery {
-	channel, route, _ := strings.Cut(d.Unit, "/")
+func viewDelivery(d *message.Delivery, id string, n *names) Delivery {
+	channel, route, _ := strings.Cut(n.name(d.Unit), "/")
 	v := Delivery{
 		ID: d.ID, Message: id, Channel: channel, Route: route, Run: d.Run, Part: d.Part, N: d.N, State: d.State, Class: d.Class, Reason: d.Reason,
 		Attempts: d.Attempts, Started: d.Started, Answered: d.Answered, MaybeSent: d.MaybeSent, Late: d.Late, Control: d.Control,
@@ -257,7 +268,12 @@ func (s *server) delivery(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	s.answer(w, viewDelivery(d, id))
+	n, err := s.names(r.Context())
+	if err != nil {
+		s.fail(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	s.answer(w, viewDelivery(d, id, n))
 }
 
 // payload sends what the delivery sends: its own bytes, or the message as it
@@ -335,17 +351,22 @@ func (s *server) hold(action string) http.HandlerFunc {
 			s.fail(w, http.StatusNotFound, errors.New("there is no such channel or route; known: "+strings.Join(list, ", ")))
 			return
 		}
-		if err := s.Store.Operate(r.Context(), store.Order{Action: action, Unit: unit, Who: d.Who, Why: d.Why}); err != nil {
+		id, err := s.unitID(r.Context(), unit)
+		if err != nil {
+			s.fail(w, http.StatusServiceUnavailable, err)
+			return
+		}
+		if err := s.Store.Operate(r.Context(), store.Order{Action: action, Unit: id, Who: d.Who, Why: d.Why}); err != nil {
 			s.refuse(w, err)
 			return
 		}
-		s.Engine.Poke(unit)
+		s.Engine.Poke(id)
 		held, err := s.Store.Held(r.Context())
 		if err != nil {
 			s.fail(w, http.StatusServiceUnavailable, err)
 			return
 		}
-		s.answer(w, Hold{Unit: unit, Held: held[unit]})
+		s.answer(w, Hold{Unit: unit, Held: held[id]})
 	}
 }
 
@@ -373,14 +394,18 @@ func (s *server) unitsNow() (map[string]bool, bool) {
 func (s *server) operateDelivery(word, action string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		decided, ok := s.decision(w, r, action)
-		if !ok || !s.target(w, r, action, decided.To) {
+		if !ok {
+			return
+		}
+		to, ok := s.target(w, r, action, decided.To)
+		if !ok {
 			return
 		}
 		d := s.findDelivery(w, r)
 		if d == nil {
 			return
 		}
-		err := s.Store.Operate(r.Context(), store.Order{Action: action, Delivery: d.ID, To: decided.To, Late: decided.Late, Who: decided.Who, Why: decided.Why})
+		err := s.Store.Operate(r.Context(), store.Order{Action: action, Delivery: d.ID, To: to, Late: decided.Late, Who: decided.Who, Why: decided.Why})
 		if errors.Is(err, store.ErrNotWaiting) {
 			s.fail(w, http.StatusConflict, fmt.Errorf("a delivery in state %s takes no %s", d.State, word))
 			return
@@ -390,22 +415,23 @@ func (s *server) operateDelivery(word, action string) http.HandlerFunc {
 			return
 		}
 		s.Engine.Poke(d.Unit)
-		if decided.To != "" {
-			s.Engine.Poke(decided.To)
+		if to != "" {
+			s.Engine.Poke(to)
 		}
 		s.delivery(w, r)
 	}
 }
 
-// target says whether a move has a route to go to.
-func (s *server) target(w http.ResponseWriter, r *http.Request, action, to string) bool {
+// target is the id of the route that a move goes to; false when it has answered
+// already.
+func (s *server) target(w http.ResponseWriter, r *http.Request, action, to string) (id string, ok bool) {
 	if action != store.ActMove {
-		return true
+		return "", true
 	}
 	list, err := s.queuesNow(r.Context())
 	if err != nil {
 		s.fail(w, http.StatusServiceUnavailable, err)
-		return false
+		return "", false
 	}
 	known := make([]string, 0, len(list))
 	for i := range list {
@@ -414,15 +440,19 @@ func (s *server) target(w http.ResponseWriter, r *http.Request, action, to strin
 			continue
 		}
 		if list[i].Unit == to {
-			return true
+			return list[i].id, true
 		}
 		known = append(known, list[i].Unit)
 	}
 	if _, running := s.Engine.Routes(); !running && strings.Count(to, "/") == 1 {
-		return true // what the configuration has is not known
+		if id, err = s.unitID(r.Context(), to); err != nil { // what the configuration has is not known
+			s.fail(w, http.StatusServiceUnavailable, err)
+			return "", false
+		}
+		return id, true
 	}
 	s.fail(w, http.StatusBadRequest, fmt.Errorf("to: to which route? known: %s", strings.Join(known, ", ")))
-	return false
+	return "", false
 }
 
 // operateAll decides about every delivery of a route that is not closed, and
@@ -430,18 +460,22 @@ func (s *server) target(w http.ResponseWriter, r *http.Request, action, to strin
 func (s *server) operateAll(word, action string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d, ok := s.decision(w, r, action)
-		if !ok || !s.target(w, r, action, d.To) {
+		if !ok {
+			return
+		}
+		to, ok := s.target(w, r, action, d.To)
+		if !ok {
 			return
 		}
 		q := s.findQueue(w, r)
 		if q == nil {
 			return
 		}
-		done, err := s.all(r.Context(), q.Unit, store.Order{Action: action, To: d.To, Late: d.Late, Who: d.Who, Why: d.Why})
+		done, err := s.all(r.Context(), q.id, store.Order{Action: action, To: to, Late: d.Late, Who: d.Who, Why: d.Why})
 		if done > 0 {
-			s.Engine.Poke(q.Unit)
-			if d.To != "" {
-				s.Engine.Poke(d.To)
+			s.Engine.Poke(q.id)
+			if to != "" {
+				s.Engine.Poke(to)
 			}
 		}
 		if err != nil {

@@ -313,6 +313,7 @@ func (l *loader) across() {
 		l.report(Place{l.o.File, 1, 1}, "no channels")
 	}
 	l.feeds()
+	l.renames()
 	listeners := map[string]string{}
 	for _, r := range l.channels {
 		name := r.get("name")

@@ -110,7 +110,7 @@ func useWords() []word {
 func channelWords() []word {
 	return []word{
 		{name: "name", shape: is(aName), required: true, text: "Lower-case words joined by -; unique over all files. State and queues belong to it."},
-		{name: "was", shape: is(aName), text: "The name it had before; renaming without it leaves the old name's work behind."},
+		{name: "was", shape: is(aName), text: "The name it had before: its messages, deliveries and pauses go with it. Renaming without it is refused while the old name has work."},
 		{name: "title", shape: is(aText), text: "What people call it, for the console."},
 		{name: "note", shape: is(aText), text: "Anything people should know, for the console."},
 		{name: "enabled", shape: is(aBoolean), def: "true", text: "Whether it receives."},
@@ -178,7 +178,7 @@ func retryWords() []word {
 func routeWords() []word {
 	return []word{
 		{name: "name", shape: is(aName), def: "the kind of to", text: "Unique in the channel."},
-		{name: "was", shape: is(aName), text: "The name it had before."},
+		{name: "was", shape: is(aName), text: "The name it had before: its deliveries go with it. Renaming without it is refused while some are open or parked."},
 		{name: "when", shape: is(aCondition), def: "every message", text: "Which messages it takes."},
 		{name: "otherwise", shape: is(aBoolean), def: "false", text: "It takes what no other route of the channel took; instead of when."},
 		{name: "each", shape: is(aPath), text: "Path of a group or loop: one delivery for each; when is asked of each."},

@@ -290,6 +290,7 @@ func (s *site) rows(query string) []row {
 
 type row struct {
 	ID, Channel, State, Reason, Control, Type string
+	Received                                  time.Time
 	Seq                                       int64
 	Run                                       int
 }

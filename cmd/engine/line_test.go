@@ -358,7 +358,9 @@ func TestRemovedChannel(t *testing.T) {
 	}
 	_, admissions, _ := strings.Cut(fmt.Sprintf(siteRoutes, s.results, s.admit), "  - name: admissions")
 	s.configure("zone: America/New_York\nchannels:\n  - name: admissions" + admissions)
-	eventually(t, "the loss is refused", func() bool { return strings.Contains(l.log.String(), "lacks channels that have stored messages") })
+	eventually(t, "the loss is refused", func() bool {
+		return strings.Contains(l.log.String(), "routes.yaml:3:5) has 1 stored messages: keep it until they are processed")
+	})
 	if code := s.send(s.results, oru("H2", "MH", "2", 1)); code != "AA" {
 		t.Errorf("answered %s, want AA: the old configuration runs on", code)
 	}

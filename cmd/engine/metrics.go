@@ -41,15 +41,30 @@ func (l *ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 		l.log.Warn("ledger cannot be read for the metrics", "error", err.Error())
 		return
 	}
+	units, err := l.store.Units(ctx)
+	if err != nil {
+		l.log.Warn("names cannot be read for the metrics", "error", err.Error())
+		return
+	}
+	names := map[string]string{}
+	for _, u := range units {
+		names[u.ID] = u.Name
+	}
+	nameOf := func(id string) string {
+		if name, ok := names[id]; ok {
+			return name
+		}
+		return id
+	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for _, c := range counts {
 		// Units of routes have a slash, names of channels have none.
-		if channel, route, isRoute := strings.Cut(c.Channel, "/"); isRoute {
+		if channel, route, isRoute := strings.Cut(nameOf(c.Channel), "/"); isRoute {
 			gauge(queueMetric, float64(c.N), channel, route, string(c.State))
 		} else {
-			gauge(ledgerMetric, float64(c.N), c.Channel, string(c.State))
+			gauge(ledgerMetric, float64(c.N), channel, string(c.State))
 		}
 	}
 	queues, err := l.store.Queues(ctx)
@@ -59,7 +74,7 @@ func (l *ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range queues {
 		q := &queues[i]
-		channel, route, _ := strings.Cut(q.Unit, "/")
+		channel, route, _ := strings.Cut(nameOf(q.Unit), "/")
 		age, held := 0.0, 0.0
 		if !q.Oldest.IsZero() {
 			age = max(time.Since(q.Oldest).Seconds(), 0)

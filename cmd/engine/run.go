@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,6 @@ import (
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
 	"github.com/plexus-health/plexus/internal/killpoint"
-	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -203,7 +203,10 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e.line.Prepare(config) // before HTTP: what is written starts messages from the first request on
+	// Before HTTP: what is written starts messages from the first request on.
+	if err := e.line.Prepare(ctx, config); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{
 		Handler: e.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute,
 		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -223,9 +226,7 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 		case <-ctx.Done():
 		}
 	})
-	if orphans := e.orphans(config); len(orphans) > 0 {
-		e.log.Error("stored messages wait for channels that the configuration lacks", "channels", strings.Join(orphans, ", "))
-	}
+	e.reportRemoved(ctx, config)
 	err = e.line.Run(ctx, config, func() {
 		e.ready.Store(true)
 		e.log.Info("ready", "http", "http://"+listener.Addr().String(), "channels", len(config.Channels), "routes", config.Version, "acknowledged survives", e.store.Survives())
@@ -256,37 +257,63 @@ func (e *engine) watch(ctx context.Context, config *routes.Config) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	changed := make(chan struct{}, 1)
+	stop := e.follow(ctx, config.Files, changed)
+	defer func() { stop() }()
 	for {
-		watching, stop := context.WithCancel(ctx)
-		changed := make(chan struct{}, 1)
-		var watcher sync.WaitGroup
-		watcher.Go(func() {
-			err := routes.Watch(watching, config.Files, func() {
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			})
-			if err != nil && watching.Err() == nil {
-				e.log.Warn("files are not watched; send SIGHUP after a change", "error", err.Error())
-			}
-		})
 		select {
 		case <-ctx.Done():
+			return
 		case <-hup:
 		case <-changed:
 		}
-		stop()
-		watcher.Wait()
-		if ctx.Err() != nil {
-			return
+		// The files are watched meanwhile, so that no change is missed.
+		next := e.exchange(ctx, config)
+		if !slices.Equal(next.Files, config.Files) {
+			before := stop
+			stop = e.follow(ctx, next.Files, changed)
+			before()
 		}
-		config = e.exchange(config)
+		config = next
 	}
 }
 
+// follow watches files until stop is called.
+func (e *engine) follow(ctx context.Context, files []string, changed chan<- struct{}) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		err := routes.Watch(ctx, files, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // it will be looked at anyway
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn("files are not watched; send SIGHUP after a change", "error", err.Error())
+		}
+	})
+	return func() {
+		cancel()
+		watcher.Wait()
+	}
+}
+
+// reportRemoved says what the configuration lacks although it has work. It stays
+// in the store, and nothing of it is lost.
+func (e *engine) reportRemoved(ctx context.Context, config *routes.Config) {
+	lacking, err := removed(ctx, e.store, config, nil)
+	if err != nil {
+		e.log.Warn("it cannot be read what has work", "error", err.Error())
+	}
+	for _, text := range lacking {
+		e.log.Error("the configuration lacks what has work: " + text)
+	}
+	e.line.Settle(ctx)
+}
+
 // exchange loads the configuration anew and applies it if it is right.
-func (e *engine) exchange(old *routes.Config) *routes.Config {
+func (e *engine) exchange(ctx context.Context, old *routes.Config) *routes.Config {
 	config, problems := e.settings.load()
 	if len(problems) > 0 {
 		e.log.Error("the new configuration is faulty, the old one runs on", "problems", len(problems))
@@ -296,35 +323,34 @@ func (e *engine) exchange(old *routes.Config) *routes.Config {
 		return old
 	}
 	diff := routes.Diff(old, config)
-	if orphans := e.orphans(config); len(orphans) > 0 {
-		e.log.Error("the new configuration lacks channels that have stored messages, the old one runs on: keep them, or drop the messages", "channels", strings.Join(orphans, ", "))
+	lacking, err := removed(ctx, e.store, config, old)
+	if err != nil {
+		e.log.Error("it cannot be read what has work, the old configuration runs on", "error", err.Error())
+		return old
+	}
+	if len(lacking) > 0 {
+		e.log.Error("the new configuration lacks what has work, the old one runs on", "problems", len(lacking))
+		for _, text := range lacking {
+			e.log.Error(text)
+		}
 		return old
 	}
 	if len(diff.Added)+len(diff.Removed)+len(diff.Changed) == 0 {
 		return config
 	}
-	e.line.Apply(config)
+	first, err := reordered(ctx, e.store, config)
+	if err == nil {
+		err = e.line.Apply(config)
+	}
+	if err != nil {
+		e.log.Error("the new configuration was not taken over, the old one runs on", "error", err.Error())
+		return old
+	}
+	for _, text := range first {
+		e.log.Info("order changed", "what", text)
+	}
 	e.log.Info("configuration changed", "routes", config.Version, "added", len(diff.Added), "removed", len(diff.Removed), "changed", len(diff.Changed))
 	return config
-}
-
-// orphans are the channels with stored messages that a configuration lacks:
-// nobody would process them.
-func (e *engine) orphans(config *routes.Config) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	counts, err := e.store.Ledger(ctx)
-	if err != nil {
-		e.log.Warn("the ledger cannot be read", "error", err.Error())
-		return nil
-	}
-	var lacking []string
-	for _, c := range counts {
-		if c.State == message.Stored && c.N > 0 && config.Channel(c.Channel) == nil {
-			lacking = append(lacking, c.Channel)
-		}
-	}
-	return lacking
 }
 
 // Ready returns nil when the engine takes messages.
