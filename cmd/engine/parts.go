@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/file"
 	"github.com/plexus-health/plexus/connectors/mllp"
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/parsers"
@@ -22,6 +23,7 @@ func parserKinds() []parsers.Kind {
 // connectorKinds are the kinds of `source:` and `to:` that carry bytes.
 func connectorKinds() []connectors.Kind {
 	return []connectors.Kind{
+		file.Kind(),
 		mllp.Kind(),
 	}
 }
