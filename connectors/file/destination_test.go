@@ -31,7 +31,7 @@ func sample(n int) []byte {
 	return fmt.Appendf(nil, "MSH|^~\\&|LAB|NORTH|EHR|NORTH|20260105120000||ORU^R01|M%06d|P|2.5.1\rPID|1||77^^^N^MR||%s^X\r", n, connectortest.Canary)
 }
 
-func number(n int) string { return fmt.Sprintf("M%06d", n) }
+func controlOf(n int) string { return fmt.Sprintf("M%06d", n) }
 
 // open makes a destination of options in a folder.
 func open(t testing.TB, dir string, change func(*DestinationOptions)) *Destination {
@@ -241,7 +241,7 @@ func TestDestination(t *testing.T) {
 			r.d.open = r.open
 			return d, r
 		},
-		Payload:     func(n int) ([]byte, string) { return sample(n), number(n) },
+		Payload:     func(n int) ([]byte, string) { return sample(n), controlOf(n) },
 		Connections: 4,
 		Lacks:       []connectortest.Behaviour{connectortest.Babble, connectortest.StaySilent},
 	})
