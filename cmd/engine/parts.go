@@ -4,6 +4,7 @@ import (
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/file"
 	"github.com/plexus-health/plexus/connectors/mllp"
+	"github.com/plexus-health/plexus/connectors/sftp"
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
@@ -25,6 +26,7 @@ func connectorKinds() []connectors.Kind {
 	return []connectors.Kind{
 		file.Kind(),
 		mllp.Kind(),
+		sftp.Kind(),
 	}
 }
 

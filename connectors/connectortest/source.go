@@ -78,12 +78,14 @@ func RunSource(t *testing.T, c SourceCase) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
+			t.Cleanup(func() { // after the end of whatever Open started
+				if err := goleak.Find(before); err != nil {
+					t.Error(err)
+				}
+			})
 			r := &sourceRun{T: t, SourceCase: c, events: map[string]int{}}
 			test(r)
 			r.end()
-			if err := goleak.Find(before); err != nil {
-				t.Error(err)
-			}
 			r.noCanary()
 		})
 	}

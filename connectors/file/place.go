@@ -40,16 +40,20 @@ func (p *place) Create(name string) (folder.Output, error) {
 	return p.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
-// Open opens a file to be read.
-func (p *place) Open(name string) (io.ReadCloser, error) {
+// Find opens a file to be read.
+func (p *place) Find(name string) (io.ReadCloser, int64, error) {
 	info, err := p.root.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, folder.ErrExists
+		return nil, 0, folder.ErrExists
 	}
-	return p.open(name, info)
+	f, err := p.open(name, info)
+	if err != nil {
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 // open opens the file that info was read of, and no other: a link or a pipe

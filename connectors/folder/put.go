@@ -17,9 +17,10 @@ type Target interface {
 	// Create makes an empty file under a name that is ours alone: whatever
 	// an earlier attempt left there is removed first.
 	Create(name string) (Output, error)
-	// Open opens a file to be read; fs.ErrNotExist when there is none,
-	// ErrExists when the name is that of something else than a file.
-	Open(name string) (io.ReadCloser, error)
+	// Find opens a file to be read and says how long it is; fs.ErrNotExist
+	// when there is none, ErrExists when the name is that of something else
+	// than a file.
+	Find(name string) (file io.ReadCloser, size int64, err error)
 	// Publish renames from to name and has that on disk, as far as the place
 	// can say so. Without replace it returns ErrExists when name is taken.
 	Publish(from, name string, replace bool) error
@@ -160,7 +161,7 @@ const (
 
 // compare looks at what a name holds, without keeping it.
 func compare(t Target, name string, payload []byte) (state content, err error) {
-	in, err := t.Open(name)
+	in, size, err := t.Find(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return none, nil
@@ -174,6 +175,9 @@ func compare(t Target, name string, payload []byte) (state content, err error) {
 			err = closed
 		}
 	}()
+	if size != int64(len(payload)) {
+		return other, nil
+	}
 	buf := make([]byte, min(len(payload)+1, 64<<10))
 	for rest := payload; ; {
 		n, err := in.Read(buf)
