@@ -226,7 +226,7 @@ func (c *channel) unavailable(head []byte, err error) (message.Reply, error) {
 		return message.Reply{}, err
 	}
 	c.log.Error("message not taken, the sender is to send it again", "error", err.Error())
-	return c.reply(head, message.Answer{Code: message.Erroneous, Problems: []message.Problem{{
+	return c.reply(head, message.Answer{Code: message.Erroneous, Again: true, Problems: []message.Problem{{
 		Code: 207, Text: "storage is not available now, send again later",
 	}}}), nil
 }

@@ -145,6 +145,9 @@ type Answer struct {
 	// Problems are the reasons of a negative answer; without values of the
 	// message.
 	Problems []Problem `json:"problems,omitempty"`
+	// Again: nothing was recorded for a fault of ours that may pass; a source
+	// that keeps messages itself hands this one over again.
+	Again bool `json:"-"`
 }
 
 // AnswerCode is the verdict of an Answer.

@@ -69,6 +69,8 @@ func allowed(from, to string) bool {
 		return true // a transform may import the parsers whose documents it reads
 	case kind == "store" && member != "" && to == "store/relational":
 		return true // the SQL both databases share
+	case kind == "connectors" && member != "" && to == "connectors/folder":
+		return true // what folders of this machine and of servers share
 	case isSuite(from):
 		return level(from) >= level(to)
 	}

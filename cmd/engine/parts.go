@@ -2,7 +2,9 @@ package main
 
 import (
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/file"
 	"github.com/plexus-health/plexus/connectors/mllp"
+	"github.com/plexus-health/plexus/connectors/sftp"
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/fhir"
@@ -24,7 +26,9 @@ func parserKinds() []parsers.Kind {
 // connectorKinds are the kinds of `source:` and `to:` that carry bytes.
 func connectorKinds() []connectors.Kind {
 	return []connectors.Kind{
+		file.Kind(),
 		mllp.Kind(),
+		sftp.Kind(),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,10 @@ type SourceCase struct {
 	Message func(n int) []byte
 	// Reply is what a handler answers m.
 	Reply func(m *message.Message, code message.AnswerCode) message.Reply
+	// OneByOne says that such a source hands over one message after the
+	// other, whoever sent it, and tries by itself again what a handler failed
+	// to take: a folder.
+	OneByOne bool
 }
 
 // RunSource tries a source.
@@ -65,15 +70,22 @@ func RunSource(t *testing.T, c SourceCase) {
 		"the handler's context is not that of Run at its end":   handlerMayFinish,
 		"a peer that hangs up before its answer harms no other": hangsUp,
 	}
+	if c.OneByOne {
+		delete(tests, "many peers are served at once")
+		delete(tests, "a peer that hangs up before its answer harms no other")
+		tests["one message is handed over after the other"] = oneByOne
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
+			t.Cleanup(func() { // after the end of whatever Open started
+				if err := goleak.Find(before); err != nil {
+					t.Error(err)
+				}
+			})
 			r := &sourceRun{T: t, SourceCase: c, events: map[string]int{}}
 			test(r)
 			r.end()
-			if err := goleak.Find(before); err != nil {
-				t.Error(err)
-			}
 			r.noCanary()
 		})
 	}
@@ -225,7 +237,10 @@ func contentUntouched(r *sourceRun) {
 }
 
 func inOrder(r *sourceRun) {
-	const peers, each = 4, 25
+	peers, each := 4, 25
+	if r.OneByOne {
+		peers = 1 // all of them are one folder
+	}
 	var mu sync.Mutex
 	got := map[string][][]byte{}
 	r.start(func(_ context.Context, m *message.Message) (message.Reply, error) {
@@ -335,14 +350,14 @@ func refusal(r *sourceRun) {
 }
 
 func failing(r *sourceRun) {
-	var calls int
+	var calls atomic.Int32
 	r.start(func(_ context.Context, m *message.Message) (message.Reply, error) {
-		if calls++; calls == 1 {
+		if calls.Add(1) == 1 {
 			return r.Reply(m, message.Accepted), errors.New("the store is away")
 		}
 		return r.Reply(m, message.Accepted), nil
 	})
-	if ok, _ := r.send(r.dial(), r.Message(1)); ok {
+	if ok, _ := r.send(r.dial(), r.Message(1)); ok && calls.Load() == 1 {
 		r.Error("a positive answer although the handler failed")
 	}
 	r.mustSend(r.dial(), r.Message(1))
@@ -415,6 +430,26 @@ func manyPeers(r *sourceRun) {
 		senders.Go(func() { r.mustSend(p, r.Message(i)) })
 	}
 	senders.Wait()
+}
+
+// oneByOne holds that a handler is never entered twice at once.
+func oneByOne(r *sourceRun) {
+	const messages = 10
+	var inside, most atomic.Int32
+	r.start(func(_ context.Context, m *message.Message) (message.Reply, error) {
+		most.Store(max(most.Load(), inside.Add(1)))
+		defer inside.Add(-1)
+		return r.Reply(m, message.Accepted), nil
+	})
+	var senders sync.WaitGroup
+	for i := range messages {
+		p := r.dial()
+		senders.Go(func() { r.mustSend(p, r.Message(i)) })
+	}
+	senders.Wait()
+	if most.Load() != 1 {
+		r.Errorf("%d messages were in hand at once, want 1", most.Load())
+	}
 }
 
 func largeOnes(r *sourceRun) {
