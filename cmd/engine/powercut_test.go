@@ -265,7 +265,7 @@ func (p *plant) send(round, lane int, down *atomic.Bool) {
 			b.index[e.control] = e.order
 			b.sent = append(b.sent, e)
 			b.mu.Unlock()
-			if code != "AA" || late {
+			if code != "AA" {
 				return
 			}
 		}

@@ -159,6 +159,10 @@ func (q *Queue) Close() error {
 func (l link) close() {
 	if l.conn != nil {
 		if l.conn.IsConnected() {
+			select { // a server takes a ticket some time after it has heard of it
+			case <-l.js.PublishAsyncComplete():
+			case <-time.After(answerWait):
+			}
 			_ = l.conn.FlushTimeout(answerWait) // an ack that is lost costs one look
 		}
 		l.js.CleanupPublisher()

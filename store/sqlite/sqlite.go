@@ -252,9 +252,7 @@ func (s *Store) checkpoint(ctx context.Context, db *sql.DB) {
 			}
 		}
 		if err != nil {
-			if ctx.Err() == nil {
-				s.options.Log.Warn("the log could not be moved into the database", "error", unavailable(err).Error())
-			}
+			s.writer.notMoved(ctx, err)
 			continue
 		}
 		if left <= fewFrames || left > manyFrames {

@@ -66,6 +66,7 @@ type writer struct {
 	ended    chan struct{}
 	failed   chan struct{}
 	once     sync.Once
+	failing  sync.Once
 	batches  int
 	recorded time.Time // when somebody last came with a small operation
 }
@@ -156,6 +157,8 @@ func (w *writer) run(ctx context.Context) {
 				if len(batch) == 0 {
 					return
 				}
+			case <-w.failed: // the log could not be moved
+				return
 			case <-ctx.Done():
 				return
 			}
@@ -198,8 +201,19 @@ func (w *writer) gather(batch []*op) []*op {
 
 // moveRest moves what is left of the log, between two batches.
 func (w *writer) moveRest(ctx context.Context) {
-	if _, err := moveLog(ctx, w.conn); err != nil && ctx.Err() == nil {
-		w.options.Log.Warn("the rest of the log could not be moved into the database", "error", unavailable(err).Error())
+	if _, err := moveLog(ctx, w.conn); err != nil {
+		w.notMoved(ctx, err)
+	}
+}
+
+// notMoved deals with a log that could not be moved into the database.
+func (w *writer) notMoved(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil: // the store is being closed
+	case passing(err):
+		w.options.Log.Warn("the log could not be moved into the database", "error", unavailable(err).Error())
+	default:
+		w.fail(err)
 	}
 }
 
@@ -241,9 +255,13 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 		}
 		left = nil
 	default:
-		w.options.Log.Error("the database cannot be written; the process has to end", "error", unavailable(err).Error())
-		close(w.failed)
+		w.fail(err)
 		return false
+	}
+	select {
+	case <-w.failed: // while it was written: nobody is told that it was
+		return false
+	default:
 	}
 	killpoint.Hit("after_commit")
 	hitOutcome("after_t2_commit", batch)
@@ -256,6 +274,15 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 		return w.commit(ctx, left)
 	}
 	return true
+}
+
+// fail ends the store: nothing it wrote from now on could be relied on. A sync
+// is never tried again, because the second would forget what the first has lost.
+func (w *writer) fail(err error) {
+	w.failing.Do(func() {
+		w.options.Log.Error("the database cannot be written; the process has to end", "error", unavailable(err).Error())
+		close(w.failed)
+	})
 }
 
 func contains(list []*op, o *op) bool {
