@@ -370,7 +370,7 @@ func TestKillRandom(t *testing.T) {
 		}
 		t.Logf("PLEXUS_SEED=%d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
-		length := 15 * time.Second
+		length := 30 * time.Second
 		if os.Getenv("PLEXUS_FAULTS") == "long" {
 			length = 15 * time.Minute
 		}
@@ -405,7 +405,7 @@ func TestKillRandom(t *testing.T) {
 // load sends results and updates of one patient after another, each until it
 // is answered, until ctx ends.
 func load(ctx context.Context, t *testing.T, s *site, b *book, lane int) {
-	for n := 0; ctx.Err() == nil && n < 400; n++ {
+	for n := 0; ctx.Err() == nil && n < 1200; n++ {
 		mrn := fmt.Sprintf("L%d-%d", lane, n/8)
 		for _, e := range []entry{
 			{address: s.results, raw: oru(fmt.Sprintf("LR%d-%d", lane, n), mrn, fmt.Sprintf("%d%d", lane, 1000+n), 2)},

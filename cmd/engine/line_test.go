@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -390,6 +391,32 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("within a minute: not %s", what)
+		}
+	}
+}
+
+// TestTransactionAtTheBase posts to the base of the API as FHIR writes it,
+// without a slash at the end; most clients do not follow a redirect of a POST.
+func TestTransactionAtTheBase(t *testing.T) {
+	s := newSite(t, "")
+	l := s.mustReady()
+	defer l.stop()
+	for _, base := range []string{"/fhir", "/fhir/"} {
+		body := strings.NewReader(`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}]}`)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.http+base, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/fhir+json")
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("POST %s: %d, want 200", base, response.StatusCode)
 		}
 	}
 }

@@ -30,6 +30,10 @@ func TestReadme(t *testing.T) {
 	if err := os.Symlink(filepath.Join(root, "testdata"), filepath.Join(s.folder, "testdata")); err != nil {
 		t.Fatal(err)
 	}
+	// The program stands in the folder it runs in, as after `make run`.
+	if err := os.Symlink(binary(t, ""), filepath.Join(s.folder, "engine")); err != nil {
+		t.Fatal(err)
+	}
 	l := s.mustReady()
 	defer l.stop()
 	commands := readmeCommands(string(page))

@@ -185,7 +185,9 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/fhir/", rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log}))
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log})
+	mux.Handle("/fhir", api)
+	mux.Handle("/fhir/", api)
 	mux.Handle("/", console.New(console.Options{
 		Store: opened, Engine: e, Access: access.Loopback{}, Log: log,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

@@ -3,6 +3,7 @@ package hl7v2
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/plexus-health/plexus/message"
@@ -258,6 +259,36 @@ func (v Value) Rep(n int) Value {
 		return Value{}
 	}
 	return v.part(v.m.delims.Repetition, n, repetitionLevel)
+}
+
+// EachRep goes over the repetitions of a field, from 1, in one pass: Rep counts
+// from the beginning each time. It yields nothing for what is absent, and what
+// stands below a field as its own only repetition.
+func (v Value) EachRep() iter.Seq2[int, Value] {
+	return func(yield func(int, Value) bool) {
+		if v.m == nil || v.start == v.end {
+			return
+		}
+		if v.level != fieldLevel {
+			yield(1, v)
+			return
+		}
+		for n, at := 1, v.start; ; n++ {
+			next := -1
+			if sep := v.m.delims.Repetition; sep != 0 {
+				next = strings.IndexByte(v.m.text[at:v.end], sep)
+			}
+			if next < 0 {
+				yield(n, Value{v.m, at, v.end, repetitionLevel})
+				return
+			}
+			stop := at + int32(next)
+			if !yield(n, Value{v.m, at, stop, repetitionLevel}) {
+				return
+			}
+			at = stop + 1
+		}
+	}
 }
 
 // Comps is the number of components; of a field, those of its first repetition.

@@ -206,3 +206,25 @@ func TestReadingAPathAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestEachRepIsRep(t *testing.T) {
+	m := body(t, "PID|1||A~~B^C~|x\r")
+	pid := m.Segment(1)
+	for name, v := range map[string]Value{
+		"a field": pid.Field(3), "one repetition": pid.Field(4), "an empty field": pid.Field(2), "an absent field": pid.Field(9),
+		"a repetition": pid.Field(3).Rep(3), "a component": pid.Field(3).Rep(3).Comp(2), "nothing": {},
+	} {
+		n := 0
+		for i, rep := range v.EachRep() {
+			if n++; i != n || rep != v.Rep(i) {
+				t.Errorf("%s: repetition %d is %v, want %v", name, i, rep, v.Rep(n))
+			}
+		}
+		if n != v.Reps() {
+			t.Errorf("%s: %d repetitions, want %d", name, n, v.Reps())
+		}
+	}
+	for range pid.Field(3).EachRep() {
+		break // it can be left early
+	}
+}

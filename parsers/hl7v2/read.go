@@ -30,8 +30,8 @@ func (p *path) Texts(from message.Node) []string {
 			continue
 		}
 		f := s.Field(p.field)
-		for r := 1; r <= f.Reps(); r++ {
-			out = append(out, p.below(f.Rep(r)).Text())
+		for _, rep := range f.EachRep() {
+			out = append(out, p.below(rep).Text())
 		}
 	}
 	return out
@@ -73,8 +73,7 @@ func (p *path) pick(s Segment) Value {
 }
 
 func (s *selector) find(f Value) Value {
-	for r := 1; r <= f.Reps(); r++ {
-		rep := f.Rep(r)
+	for _, rep := range f.EachRep() {
 		v := rep.Comp(s.comp)
 		if s.sub > 0 {
 			v = v.Sub(s.sub)

@@ -202,8 +202,7 @@ func (s *scanner) keys(sender string) (key, key2 string) {
 // patientKey is the number that names the patient: of type MR, else the first.
 func patientKey(ids Value) string {
 	best := Value{}
-	for r := 1; r <= ids.Reps(); r++ {
-		id := ids.Rep(r)
+	for _, id := range ids.EachRep() {
 		if !id.Comp(1).Valued() {
 			continue
 		}

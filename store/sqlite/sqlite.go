@@ -140,6 +140,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Reader = relational.NewReader(s.lend, secret)
 	s.writer = newWriter(db, conn, s.options)
+	if s.writer.files, err = openedFiles(s.options.Folder); err != nil {
+		return errors.Join(err, conn.Close(), db.Close())
+	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.writer.run(life) })

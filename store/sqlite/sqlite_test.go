@@ -1,6 +1,9 @@
 package sqlite
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,6 +47,25 @@ func TestFolderIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, folder)
+}
+
+func TestDeletedDatabaseTakesNothing(t *testing.T) {
+	for _, name := range []string{"plexus.db", "plexus.db-wal"} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			s := open(t, folder)
+			if _, err := s.Record(t.Context(), storetest.Intake("c", "1", "x")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(filepath.Join(folder, name), filepath.Join(folder, "away")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Record(t.Context(), storetest.Intake("c", "2", "y")); err == nil || errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("recorded with %v, want a fault that ends the process", err)
+			}
+			<-s.Failed()
+		})
+	}
 }
 
 func TestClosedStoreTakesNothing(t *testing.T) {

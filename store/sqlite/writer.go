@@ -58,6 +58,7 @@ type writer struct {
 	conn    *sql.Conn
 	tx      *writeTx
 	options Options
+	files   files
 
 	smalls   chan *op
 	outcomes chan *op
@@ -356,7 +357,7 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	return left, nil
+	return left, w.files.there()
 }
 
 // small runs an operation that somebody waits for. What is no fault of the

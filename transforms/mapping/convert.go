@@ -323,8 +323,7 @@ func formattedText(r *run, v *val) (string, bool) {
 		return r.text(v), true
 	}
 	var b strings.Builder
-	for i := 1; i <= n; i++ {
-		one := v.nth(i)
+	for i, one := range v.each() {
 		if i > 1 {
 			b.WriteByte('\n')
 			r.touch(&one)

@@ -286,9 +286,9 @@ func (o *Output) leaves(out []string, seg segment, f int, covered func(start, en
 	if reached(field) {
 		return out
 	}
-	for rep := 1; rep <= field.Reps(); rep++ {
-		for comp := 1; comp <= field.Rep(rep).Comps(); comp++ {
-			v := field.Rep(rep).Comp(comp)
+	for _, rep := range field.EachRep() {
+		for comp := 1; comp <= rep.Comps(); comp++ {
+			v := rep.Comp(comp)
 			if reached(v) || o.run.prog.looked[seg.Name()+"-"+strconv.Itoa(f)+"."+strconv.Itoa(comp)] {
 				continue
 			}

@@ -174,18 +174,34 @@ func (r *run) everyRep(keys []string, resource string, c *candidate, f *frame) [
 	if !c.all(r, f, &v) {
 		return keys
 	}
-	for n := 1; n <= v.reps(); n++ {
-		rep := v.rep(n)
+	var seen map[string]bool // in place of a comparison with each, once there are many
+	for _, rep := range v.each() {
 		if !rep.valued() || rep.null() {
 			continue
 		}
 		part := r.identity(appendPart(nil, resource), &rep, &c.parts[0])
-		if len(part) > len(resource)+4 {
+		switch {
+		case len(part) <= len(resource)+4:
+		case len(keys) < manyKeys:
 			keys = addKey(keys, string(part))
+		default:
+			if seen == nil {
+				seen = make(map[string]bool, 2*manyKeys)
+				for _, key := range keys {
+					seen[key] = true
+				}
+			}
+			if !seen[string(part)] {
+				seen[string(part)] = true
+				keys = append(keys, string(part))
+			}
 		}
 	}
 	return keys
 }
+
+// manyKeys is from where on keys are compared by a table.
+const manyKeys = 32
 
 // identity appends system and value of an identifier, or a text. Nothing is
 // appended when there is no value.

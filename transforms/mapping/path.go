@@ -126,8 +126,7 @@ func (c *cursor) one(r *run, seg segment, out *val) bool {
 	v := r.field(seg, c.field)
 	switch {
 	case c.byComp > 0:
-		for n := 1; n <= v.Reps(); n++ {
-			rep := v.Rep(n)
+		for _, rep := range v.EachRep() {
 			if rep.Comp(c.byComp).Text() == c.byText {
 				return c.below(val{level: repLevel, v: rep}, out)
 			}

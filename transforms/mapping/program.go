@@ -250,12 +250,11 @@ func (row *crow) repeat(r *run, f *frame, into int32, t *ctarget, v *val) bool {
 	defer r.give(1)
 	made := false
 	ordinal := f.ordinal
-	n := v.reps()
-	if row.max > 0 {
-		n = min(n, row.max)
-	}
-	for i := 1; i <= n; i++ {
-		*one = v.nth(i)
+	for i, nth := range v.each() {
+		if row.max > 0 && i > row.max {
+			break
+		}
+		*one = nth
 		if !one.valued() || one.null() {
 			continue
 		}

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/plexus-health/plexus/parsers/hl7v2"
@@ -147,12 +148,26 @@ func (v *val) reps() int {
 	return 1
 }
 
-// nth is the n-th of what each goes through, from 1.
-func (v *val) nth(n int) val {
-	if v.many != nil {
-		return v.many[n-1]
+// each goes through further values or repetitions, from 1, in one pass.
+func (v *val) each() iter.Seq2[int, val] {
+	return func(yield func(int, val) bool) {
+		switch {
+		case v.many != nil:
+			for i := range v.many {
+				if !yield(i+1, v.many[i]) {
+					return
+				}
+			}
+		case v.level == fieldLevel:
+			for n, rep := range v.v.EachRep() {
+				if !yield(n, val{level: repLevel, v: rep}) {
+					return
+				}
+			}
+		default:
+			yield(1, *v)
+		}
 	}
-	return v.rep(n)
 }
 
 // valued reports whether there is something: "" (delete) is not empty.

@@ -41,8 +41,8 @@ func (r *run) where(offset int) string {
 			continue
 		}
 		name += "-" + strconv.Itoa(f)
-		for n := 1; n <= field.Reps(); n++ {
-			if rep := field.Rep(n); holds(rep) {
+		for n, rep := range field.EachRep() {
+			if holds(rep) {
 				if n > 1 {
 					name += "[" + strconv.Itoa(n) + "]"
 				}
