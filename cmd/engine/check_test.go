@@ -43,7 +43,7 @@ channels:
     filter: PID-3[*].4 == "MRN"
     map: v2-to-fhir
     routes:
-      - { to: { sftp: {} } }
+      - { to: { fax: {} } }
       - { to: { ehr: {} }, batch: { every: 5m } }
 `
 
@@ -59,7 +59,7 @@ func TestCheck(t *testing.T) {
 		out, _, code := command(t, "check", "--routes", file)
 		want := `:4:31: variable "port" is not set; set it in variables, env/NAME.yaml or PLEXUS_VAR_PORT
 :6:13: channel lab: filter: PID-3[*].4 has several values: write has(PID-3[*].4, "MRN")
-:9:17: channel lab: route sftp: to: sftp is not known; known: drop, ehr
+:9:17: channel lab: route fax: to: fax is not known; known: channel, drop, ehr, file, mllp
 :10:28: channel lab: route ehr: "batch" is not supported yet by this version
 :10:28: channel lab: route ehr: batch beside to: ehr: it is part of the message's own transaction and never queued
 `
@@ -72,7 +72,7 @@ func TestCheck(t *testing.T) {
 		}
 	})
 	t.Run("environments set variables", func(t *testing.T) {
-		text := strings.NewReplacer("    filter: PID-3[*].4 == \"MRN\"\n", "", "      - { to: { sftp: {} } }\n", "", ", batch: { every: 5m }", "").Replace(checkRoutes)
+		text := strings.NewReplacer("    filter: PID-3[*].4 == \"MRN\"\n", "", "      - { to: { fax: {} } }\n", "", ", batch: { every: 5m }", "").Replace(checkRoutes)
 		file := checked(t, map[string]string{"routes.yaml": text, "env/test.yaml": "port: 2601\n", "env/prod.yaml": "prt: 2601\n"})
 		if out, _, code := command(t, "check", "--routes", file, "--env", "test"); code != exitOK {
 			t.Errorf("exit %d\n%s", code, out)
