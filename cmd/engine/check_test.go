@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,18 @@ channels:
       - { to: { ehr: {} }, batch: { every: 5m } }
 `
 
+// destinations are the kinds that `to:` knows.
+func destinations() string {
+	known := []string{"channel", "drop", "ehr"}
+	for _, k := range connectorKinds() {
+		if k.Destination != nil {
+			known = append(known, k.Name)
+		}
+	}
+	slices.Sort(known)
+	return strings.Join(known, ", ")
+}
+
 func TestCheck(t *testing.T) {
 	t.Run("the shipped file is right", func(t *testing.T) {
 		out, errs, code := command(t, "check", "--routes", filepath.Join("..", "..", "routes.yaml"))
@@ -59,7 +72,7 @@ func TestCheck(t *testing.T) {
 		out, _, code := command(t, "check", "--routes", file)
 		want := `:4:31: variable "port" is not set; set it in variables, env/NAME.yaml or PLEXUS_VAR_PORT
 :6:13: channel lab: filter: PID-3[*].4 has several values: write has(PID-3[*].4, "MRN")
-:9:17: channel lab: route fax: to: fax is not known; known: channel, drop, ehr, file, mllp
+:9:17: channel lab: route fax: to: fax is not known; known: ` + destinations() + `
 :10:28: channel lab: route ehr: "batch" is not supported yet by this version
 :10:28: channel lab: route ehr: batch beside to: ehr: it is part of the message's own transaction and never queued
 `
