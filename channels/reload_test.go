@@ -2,6 +2,7 @@ package channels
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/sqlite"
 )
 
 // TestAChangedOrderIsABarrier changes the order of a route while messages are
@@ -186,4 +188,42 @@ func TestAlertsAreToldOnce(t *testing.T) {
 	if n := told(`msg="alert ended"`); n != 1 || told("msg=alert") != 1 {
 		t.Errorf("the end was told %d times, want once\n%s", n, h.logged())
 	}
+}
+
+// TestWhatARemovedRouteWasSendingWaitsAgain starts after a crash with a file
+// that lacks the route: what was under way can be moved or dropped.
+func TestWhatARemovedRouteWasSendingWaitsAgain(t *testing.T) {
+	h := newHall(t)
+	h.start(lab(""))
+	h.peer("out").does(func(arrival) error { return fails(message.Busy) })
+	h.giveAll(1, "A")
+	h.eventually("it waits", func() bool { return h.queues()["lab/out"].Waiting == 1 })
+	h.stop()
+	h.reopen(func(s store.Store) {
+		list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Unit: "lab/out"})
+		must(t, err)
+		lease, err := s.TakeOver(t.Context(), "lab/out", 0)
+		must(t, err)
+		_, err = lease.Claim(t.Context(), list[0].N)
+		must(t, err)
+	})
+	h.start(strings.Replace(lab(""), "name: out", "name: other", 1))
+	if q := h.queues()["lab/out"]; q.Sending != 1 {
+		t.Fatalf("got %+v, want one that is being sent", q)
+	}
+	h.line.Settle(t.Context())
+	list, err := h.store.Deliveries(t.Context(), store.DeliveryFilter{Unit: "lab/out"})
+	must(t, err)
+	if list[0].State != message.Waiting || !list[0].MaybeSent {
+		t.Errorf("got %+v, want it waiting and marked", list[0])
+	}
+}
+
+// reopen lends the store of a hall that does not run.
+func (h *hall) reopen(use func(store.Store)) {
+	h.t.Helper()
+	s, err := sqlite.Open(h.t.Context(), sqlite.Options{Folder: filepath.Join(h.folder, "data")})
+	must(h.t, err)
+	use(s)
+	must(h.t, s.Close())
 }
