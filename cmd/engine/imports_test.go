@@ -71,6 +71,8 @@ func allowed(from, to string) bool {
 		return true // the SQL both databases share
 	case kind == "connectors" && member != "" && to == "connectors/folder":
 		return true // what folders of this machine and of servers share
+	case kind == "connectors" && member != "" && to == "connectors/web":
+		return true // what speaks HTTP shares
 	case isSuite(from):
 		return level(from) >= level(to)
 	}

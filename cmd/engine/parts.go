@@ -2,7 +2,9 @@ package main
 
 import (
 	"github.com/plexus-health/plexus/connectors"
+	fhirserver "github.com/plexus-health/plexus/connectors/fhir"
 	"github.com/plexus-health/plexus/connectors/file"
+	"github.com/plexus-health/plexus/connectors/http"
 	"github.com/plexus-health/plexus/connectors/mllp"
 	"github.com/plexus-health/plexus/connectors/sftp"
 	"github.com/plexus-health/plexus/maps"
@@ -28,6 +30,8 @@ func connectorKinds() []connectors.Kind {
 	return []connectors.Kind{
 		file.Kind(),
 		mllp.Kind(),
+		http.Kind(),
+		fhirserver.Kind(),
 		sftp.Kind(),
 	}
 }

@@ -158,6 +158,29 @@ func Lookup(name string) (*Type, bool) {
 	return t, t != nil
 }
 
+// Word reports whether a word is the name of a type, or of an element of one as
+// JSON writes it.
+func Word(word string) bool { return words()[word] }
+
+var words = sync.OnceValue(func() map[string]bool {
+	known := map[string]bool{}
+	for name, t := range load().types {
+		known[name] = true
+		for i := range t.Elements {
+			e := &t.Elements[i]
+			last := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
+			stem, choice := strings.CutSuffix(last, "[x]")
+			known[stem] = true
+			for _, typ := range e.Types {
+				if choice {
+					known[stem+strings.ToUpper(typ[:1])+typ[1:]] = true
+				}
+			}
+		}
+	}
+	return known
+})
+
 // Resource returns the resource type of a name.
 func Resource(name string) (*Type, bool) {
 	t := load().types[name]

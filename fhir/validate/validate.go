@@ -12,6 +12,10 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
+// Known reports whether a word is a resource type, or an element of any type,
+// as JSON writes it.
+func Known(word string) bool { return definitions.Word(word) }
+
 // A Fault is one thing that is wrong with a resource.
 type Fault struct {
 	// Where is a FHIRPath expression ("Patient.name[0].family"), or empty.
