@@ -58,6 +58,8 @@ var deliveryPoints = []struct {
 // receivers are the kinds of destination the matrix goes over.
 var receivers = map[string]func(t *testing.T) receiver{
 	"mllp": newMLLPReceiver,
+	"file": newFolderReceiver,
+	"sftp": newServerReceiver,
 }
 
 type mllpReceiver struct{ p *partner.Partner }

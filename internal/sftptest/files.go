@@ -1,6 +1,7 @@
 package sftptest
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -30,14 +31,14 @@ func in(name string) string {
 	return name
 }
 
-// status is what a server answers to an error.
+// statusOf is what a server answers to an error.
 func statusOf(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case os.IsNotExist(err):
+	case errors.Is(err, fs.ErrNotExist):
 		return sftp.ErrSSHFxNoSuchFile
-	case os.IsPermission(err):
+	case errors.Is(err, fs.ErrPermission):
 		return sftp.ErrSSHFxPermissionDenied
 	}
 	return sftp.ErrSSHFxFailure

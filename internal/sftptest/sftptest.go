@@ -111,7 +111,7 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func (s *Server) serve(conn net.Conn) {
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
-	defer secure.Close()
+	defer func() { _ = secure.Close() }() // the client may be gone
 	group.Go(func() { ssh.DiscardRequests(requests) })
 	for offered := range channels {
 		if offered.ChannelType() != "session" {
@@ -281,7 +281,7 @@ func (s *Server) session(conn net.Conn, channel ssh.Channel, requests <-chan *ss
 		if ok {
 			group.Go(func() {
 				f := &filter{server: s, conn: conn, channel: channel}
-				defer channel.Close()
+				defer func() { _ = channel.Close() }() // as above
 				root, err := os.OpenRoot(s.Root)
 				if err != nil {
 					return
