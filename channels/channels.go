@@ -46,6 +46,7 @@ type Line struct {
 	options Options
 	matcher *ehr.Matcher
 	large   chan struct{} // one large message is in memory at a time
+	turns   turns
 
 	mu       sync.Mutex
 	config   *routes.Config
@@ -78,6 +79,7 @@ func New(o Options) *Line {
 		options:  o,
 		matcher:  &ehr.Matcher{Records: o.Store},
 		large:    make(chan struct{}, 1),
+		turns:    turns{hot: map[string]*turn{}},
 		channels: map[string]*channel{},
 		routes:   map[string]*route{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},

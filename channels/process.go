@@ -38,20 +38,9 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	// The keys of the survivors, where patients were merged.
 	m.Header.Key, m.Header.Key2 = item.Key, item.Key2
 	m.Channel = c.config.Name // for conditions and maps
-	var verdict *verdictOf
-	for attempt := range 20 {
-		if verdict, err = c.judge(ctx, m, attempt > 0); err != nil {
-			return merged, err
-		}
-		killpoint.Hit("after_map")
-		err = lease.Finish(ctx, verdict.Outcome)
-		if !errors.Is(err, store.ErrConflict) {
-			break
-		}
-		c.line.options.Metrics.event(c.config.Name, "conflict", 1)
-	}
+	verdict, err := c.finish(ctx, lease, m)
 	if err != nil {
-		return merged, wrap("finish", err)
+		return merged, err
 	}
 	killpoint.Hit("after_finish")
 	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
@@ -76,6 +65,43 @@ func (c *channel) queued(ctx context.Context, v *verdictOf) {
 			c.line.pokeUnit(ctx, unit)
 		}
 	}
+}
+
+// finish finds the outcome of a message and makes it durable: T2. When another
+// message has changed a record meanwhile it does so again; at records where
+// messages have met they take turns.
+func (c *channel) finish(ctx context.Context, lease store.Lease, m *message.Message) (*verdictOf, error) {
+	for attempt := range 20 {
+		verdict, err := c.judge(ctx, m, attempt > 0)
+		if err != nil {
+			return nil, err
+		}
+		err = c.commit(ctx, lease, m, &verdict)
+		if err == nil {
+			return verdict, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return nil, wrap("finish", err)
+		}
+		c.line.options.Metrics.event(c.config.Name, "conflict", 1)
+		c.line.turns.met(verdict.Writes)
+	}
+	return nil, wrap("finish", store.ErrConflict)
+}
+
+// commit makes a verdict durable, in turn where that has to be: then it is found
+// anew, from what those before have written.
+func (c *channel) commit(ctx context.Context, lease store.Lease, m *message.Message, verdict **verdictOf) error {
+	if give := c.line.turns.take((*verdict).Writes); give != nil {
+		defer give()
+		again, err := c.judge(ctx, m, true)
+		if err != nil {
+			return err
+		}
+		*verdict = again
+	}
+	killpoint.Hit("after_map")
+	return lease.Finish(ctx, (*verdict).Outcome)
 }
 
 // load gets the content of a message, from memory or from the store.

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -393,6 +395,42 @@ func eventually(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("within a minute: not %s", what)
 		}
 	}
+}
+
+// TestSharedRecord has messages of many patients change one record, a doctor's,
+// side by side: they take turns at it, and none is put off.
+func TestSharedRecord(t *testing.T) {
+	stores(t, func(t *testing.T, database string) {
+		s := newSite(t, database)
+		l := s.mustReady()
+		defer l.stop()
+		const lanes, each = 8, 25
+		var senders sync.WaitGroup
+		for lane := range lanes {
+			senders.Go(func() {
+				for n := range each {
+					id := fmt.Sprintf("D%d-%d", lane, n)
+					raw := strings.Replace(oru(id, id, id, 1), "|20260105110000|||||||||", "|20260105110000|||||||||1999999992^DOCTOR"+id+"^ONE^^^DR^^^NPI", 1)
+					if code, _, err := deliver(t.Context(), s.results, raw); code != "AA" {
+						t.Errorf("%s: answered %s %v", id, code, err)
+					}
+				}
+			})
+		}
+		senders.Wait()
+		for _, r := range s.settled() {
+			if r.State != "done" {
+				t.Errorf("%s is %s: %s", r.Control, r.State, r.Reason)
+			}
+		}
+		got := s.search("Practitioner", url.Values{})
+		if len(got) != 1 || versionID(got[0]) != strconv.Itoa(lanes*each) {
+			t.Errorf("%d practitioners, the first of version %s; want 1 of version %d", len(got), versionID(got[0]), lanes*each)
+		}
+		if _, metrics := s.get("/metrics", nil); strings.Contains(string(metrics), `event="fault"`) {
+			t.Error("messages were put off: they did not get their turn")
+		}
+	})
 }
 
 // TestTransactionAtTheBase posts to the base of the API as FHIR writes it,

@@ -69,6 +69,7 @@ type writer struct {
 	once     sync.Once
 	failing  sync.Once
 	batches  int
+	careful  int       // batches still to be run with savepoints
 	recorded time.Time // when somebody last came with a small operation
 }
 
@@ -314,8 +315,33 @@ func passing(err error) bool {
 	return e.Code()&0xff == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE || e.Code()&0xff == codes.SQLITE_BUSY
 }
 
-// write runs a batch. It returns what there was no time for.
+// carefulFor is how many batches run with savepoints after one that had to be
+// begun again.
+const carefulFor = 32
+
+// errAgain: an outcome could not be written, and without a savepoint nothing of
+// its batch was.
+var errAgain = errors.New("an outcome could not be written")
+
+// write runs a batch. It returns what there was no time for. A savepoint keeps
+// a copy of every page that is changed under it, a third of the work of writing
+// records; outcomes that cannot be written are rare. So a batch is run without,
+// and when there is such an outcome in it undone and run again with them.
 func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error) {
+	if w.careful == 0 {
+		if left, err = w.attempt(ctx, batch); !errors.Is(err, errAgain) {
+			return left, err
+		}
+		w.careful = carefulFor
+	}
+	left, err = w.attempt(ctx, batch)
+	w.careful--
+	return left, err
+}
+
+// attempt runs a batch in one transaction, with savepoints when it is to be
+// careful.
+func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err error) {
 	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
@@ -419,17 +445,26 @@ func (w *writer) savepoint(ctx context.Context, f func() error) error {
 	return err
 }
 
-// finish runs T2 of several messages in one savepoint; when one of them cannot
-// be written, each in its own, so that it does not undo its neighbours.
+// finish runs T2 of several messages, in one savepoint when it is to be careful;
+// when one of them cannot be written, each in its own, so that it does not undo
+// its neighbours.
 func (w *writer) finish(ctx context.Context, group []*op, led *relational.Ledger) error {
 	own := &relational.Ledger{}
-	err := w.savepoint(ctx, func() error { return w.together(ctx, group, own) })
+	var err error
+	if w.careful == 0 {
+		err = w.together(ctx, group, own)
+	} else {
+		err = w.savepoint(ctx, func() error { return w.together(ctx, group, own) })
+	}
 	if err == nil {
 		led.Merge(own)
 		return nil
 	}
 	if full(err) {
 		return err
+	}
+	if w.careful == 0 {
+		return errAgain
 	}
 	for _, o := range group {
 		own := &relational.Ledger{}
