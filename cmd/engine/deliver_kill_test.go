@@ -60,6 +60,9 @@ var receivers = map[string]func(t *testing.T) receiver{
 	"mllp": newMLLPReceiver,
 	"file": newFolderReceiver,
 	"sftp": newServerReceiver,
+	"http": newHTTPReceiver,
+	"fhir": newFHIRReceiver,
+	"ehr":  newStoreSource,
 }
 
 type mllpReceiver struct{ p *partner.Partner }
@@ -128,20 +131,18 @@ func seedOf(t *testing.T) uint64 {
 func killSending(t *testing.T, database string, r receiver, point string, after int) {
 	s := newSite(t, database)
 	s.tags = "killpoints"
-	s.configure(fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit))
+	trade := tradeOf(r)
+	trade.configure(s, r)
 	first := s.start("PLEXUS_KILL_AT=" + point + ":" + strconv.Itoa(after))
 	if !first.ready() {
 		t.Fatalf("the engine ended before the first message: %v\n%s", first.err, first.log)
 	}
-	lanes := lanesOf(3, 6)
+	lanes := trade.lanes(3, 6)
 	var senders sync.WaitGroup
 	for _, lane := range lanes {
 		senders.Go(func() {
 			for _, raw := range lane {
-				if p, err := dial(s.results); err == nil {
-					_, _ = p.exchange(raw) // sent again below, as by a sender without an answer
-					p.close()
-				}
+				trade.once(s, raw) // sent again below, as by a sender without an answer
 			}
 		})
 	}
@@ -155,14 +156,14 @@ func killSending(t *testing.T, database string, r receiver, point string, after 
 	for _, lane := range lanes {
 		senders.Go(func() {
 			for _, raw := range lane {
-				if code, _, err := deliver(ctx, s.results, raw); err != nil || code != "AA" {
-					t.Errorf("%s: answered %q %v", control10(raw), code, err)
+				for ctx.Err() == nil && !trade.once(s, raw) {
+					time.Sleep(20 * time.Millisecond)
 				}
 			}
 		})
 	}
 	senders.Wait()
-	queue := s.drained("lab-results/out", 18)
+	queue := s.drained(trade.unit, 18)
 	compareArrivals(t, s, r.arrived(t), lanes, queue)
 	second.stop()
 }
@@ -230,7 +231,8 @@ func compareArrivals(t *testing.T, s *site, arrived []string, lanes [][]string, 
 	t.Helper()
 	doubtful := map[string]bool{}
 	for _, d := range queue {
-		doubtful[d.Control] = d.MaybeSent
+		name, _, _ := strings.Cut(strings.TrimPrefix(d.Control, "ServiceRequest/"), "/_history/")
+		doubtful[name] = d.MaybeSent
 	}
 	first := map[string]int{}
 	for i, control := range arrived {
@@ -246,7 +248,7 @@ func compareArrivals(t *testing.T, s *site, arrived []string, lanes [][]string, 
 	for _, lane := range lanes {
 		var places []int
 		for _, raw := range lane {
-			control := control10(raw)
+			control := nameOf(raw)
 			place, there := first[control]
 			if !there {
 				t.Errorf("%s was acknowledged and did not arrive", control)
