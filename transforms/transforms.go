@@ -34,6 +34,17 @@ type Stamper interface {
 	Stamp(control string, at time.Time)
 }
 
+// Records are the resources of the core store, for maps that gather what a
+// message refers to. Nothing outside of the store is ever asked.
+type Records interface {
+	// Resource returns a resource, nil when there is none. An error is a fault
+	// of ours: the message stays stored.
+	Resource(ctx context.Context, typ, id string) (*fhir.Node, error)
+	// Referring lists the resources of a type whose reference parameter leads
+	// to ref ("Patient/123"), the newest first, a hundred at most.
+	Referring(ctx context.Context, typ, param, ref string) ([]*fhir.Node, error)
+}
+
 // An Explainer is a Document that knows where its parts came from.
 type Explainer interface {
 	// Provenance lists every value of the output in its order.

@@ -12,6 +12,8 @@ type definition struct {
 	at       place
 	override string
 	from, to string // formats; empty where the name says it all
+	// toStructure is what stands behind the format of to: "ORM_O01 2.5.1".
+	toStructure string
 	// structures the message map takes.
 	structures []string
 	params     []param
@@ -22,6 +24,8 @@ type definition struct {
 	rows       []*target
 	make       *scope
 	extends    string
+	// gather are the resources that are looked for beside the message, in order.
+	gather []member
 }
 
 // sides gives A and B of a name "A to B".
@@ -117,11 +121,14 @@ func (d *definition) read(t *tree, probs *problems) {
 		case "from":
 			d.from, d.structures = formatOf(v, probs)
 		case "to":
-			d.to, _ = formatOf(v, probs)
+			var what []string
+			if d.to, what = formatOf(v, probs); len(what) > 0 {
+				d.toStructure = what[0]
+			}
 		case "params":
 			d.readParams(v, probs)
 		case "gather":
-			probs.add(m.at, "%sgather follows references of the store, which maps to FHIR do not read", d.prefix())
+			d.readGather(v, probs)
 		case "key":
 			d.readKeys(v, probs)
 		case "exclusive":
@@ -188,6 +195,20 @@ func (d *definition) readParams(t *tree, probs *problems) {
 	}
 	if t.sort != mapping {
 		probs.add(t.at, "%sparams is a mapping of names", d.prefix())
+	}
+}
+
+func (d *definition) readGather(t *tree, probs *problems) {
+	if t.sort != mapping {
+		probs.add(t.at, "%sgather is a mapping of names", d.prefix())
+		return
+	}
+	for _, m := range t.members {
+		if m.tree.sort != scalar {
+			probs.add(m.at, "%sgather: %s: a path is wanted, such as ServiceRequest.subject", d.prefix(), m.key)
+			continue
+		}
+		d.gather = append(d.gather, m)
 	}
 }
 

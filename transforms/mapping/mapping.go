@@ -25,6 +25,8 @@ type Options struct {
 	Maps fs.FS
 	// Tables are the code tables and systems.
 	Tables *tables.Set
+	// Records are what maps gather from; nil: only what a message brings.
+	Records transforms.Records
 }
 
 // maxMapFile bounds a map file of a site.
@@ -40,17 +42,86 @@ func Kind(o Options) transforms.Kind {
 				return true
 			}
 			family, _, _ := strings.Cut(use, "/")
-			info, err := fs.Stat(o.Maps, family)
-			return family != "" && fs.ValidPath(family) && err == nil && info.IsDir()
+			if family == "" || !fs.ValidPath(family) {
+				return false
+			}
+			if info, err := fs.Stat(o.Maps, family); err == nil {
+				return info.IsDir()
+			}
+			_, err := fs.Stat(o.Maps, backFamily+"/"+use+".yaml")
+			return err == nil
 		},
 		Make: func(s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
-			m, files, problems := New(o, s)
+			m, files, problems := Make(o, s)
 			if len(problems) > 0 {
 				return nil, files, problems
 			}
 			return m, files, nil
 		},
 	}
+}
+
+// backFamily holds the maps from FHIR to HL7 v2: a file for each, and the data
+// types they share.
+const backFamily = "fhir-to-v2"
+
+// Make compiles a step whichever way it maps.
+func Make(o Options, s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
+	probs := &problems{}
+	b := &stepBuilder{o: o, step: s, probs: probs}
+	if lib, d := b.back(); d != nil {
+		m, files, problems := newBack(b, lib, d)
+		if len(problems) > 0 {
+			return nil, files, problems
+		}
+		return m, files, nil
+	}
+	m, files, problems := New(o, s)
+	if len(problems) > 0 {
+		return nil, files, problems
+	}
+	return m, files, nil
+}
+
+// back finds the map from FHIR that a step names, and the maps it may use; nil
+// when it names none.
+func (b *stepBuilder) back() (*library, *definition) {
+	use := b.step.Use
+	var own []*definition
+	name := use
+	if ext := path.Ext(use); ext == ".yaml" || ext == ".yml" {
+		peek := &stepBuilder{o: b.o, step: b.step, probs: &problems{}} // the other way says what is wrong with a file
+		data, ok := peek.read("use", use)
+		if !ok {
+			return nil, nil
+		}
+		for _, d := range readFile(use, data, versionOf(data), peek.probs) {
+			if d.from == "fhir" && d.to == "hl7v2" {
+				name = d.name
+				b.files = peek.files
+				own = readFile(use, data, versionOf(data), b.probs)
+			}
+		}
+		if own == nil {
+			return nil, nil
+		}
+	} else if _, err := fs.Stat(b.o.Maps, backFamily+"/"+use+".yaml"); err != nil {
+		return nil, nil
+	}
+	lib := &library{maps: map[string]*definition{}, tables: b.siteTables(), segments: map[string]segmentDef{}, changed: map[string]*row{}}
+	lib.load(b.o.Maps, backFamily, b.probs)
+	lib.apply(own, b.probs)
+	for _, with := range b.step.With {
+		if data, ok := b.read("with", with); ok {
+			lib.apply(readFile(with, data, versionOf(data), b.probs), b.probs)
+		}
+	}
+	d := lib.maps[name]
+	if d == nil || d.rows == nil {
+		d = &definition{name: name, from: "fhir", to: "hl7v2", at: place{file: use, line: 1, column: 1}}
+		b.probs.add(d.at, "%sit has no rows", d.prefix())
+	}
+	return lib, d
 }
 
 // A Map is a step compiled. It is safe for use from several goroutines.

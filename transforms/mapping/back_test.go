@@ -1,0 +1,246 @@
+package mapping_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/maps"
+	"github.com/plexus-health/plexus/message"
+	fhirdoc "github.com/plexus-health/plexus/parsers/fhir"
+	"github.com/plexus-health/plexus/tables"
+	"github.com/plexus-health/plexus/transforms"
+	"github.com/plexus-health/plexus/transforms/mapping"
+)
+
+// shelf is a store of a few resources.
+type shelf struct {
+	resources []*fhir.Node
+	fault     error
+}
+
+func (s *shelf) Resource(_ context.Context, typ, id string) (*fhir.Node, error) {
+	for _, r := range s.resources {
+		if r.Get("resourceType").Text == typ && r.Get("id").Text == id {
+			return r, s.fault
+		}
+	}
+	return nil, s.fault
+}
+
+func (s *shelf) Referring(_ context.Context, typ, param, ref string) ([]*fhir.Node, error) {
+	var out []*fhir.Node
+	for _, r := range s.resources {
+		if to := r.Get(param); r.Get("resourceType").Text == typ && to != nil && to.Get("reference").Text == ref {
+			out = append(out, r)
+		}
+	}
+	return out, s.fault
+}
+
+func stock(t testing.TB, texts ...string) *shelf {
+	t.Helper()
+	s := &shelf{}
+	for _, text := range texts {
+		n, err := fhir.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.resources = append(s.resources, n)
+	}
+	return s
+}
+
+func usual(t testing.TB) *shelf {
+	return stock(t,
+		`{"resourceType":"Patient","id":"pat-1","identifier":[{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:2.999.1.1","value":"MRN-77"}],"name":[{"use":"official","family":"Probe|Test","given":["Anna","Maria"]}],"gender":"female","birthDate":"1970-01-05","address":[{"use":"home","line":["1 Elm & Oak"],"city":"Albany","state":"NY","postalCode":"12201"}],"telecom":[{"system":"phone","value":"555-0100","use":"home"},{"system":"email","value":"a@example.org","use":"work"}]}`,
+		`{"resourceType":"Practitioner","id":"doc-1","identifier":[{"system":"http://hl7.org/fhir/sid/us-npi","value":"1234567893"}],"name":[{"family":"Doktor","given":["Eva"]}]}`,
+		`{"resourceType":"PractitionerRole","id":"role-1","practitioner":{"reference":"Practitioner/doc-1"}}`,
+		`{"resourceType":"Encounter","id":"enc-1","status":"in-progress","class":{"code":"IMP"},"identifier":[{"value":"V-1"}]}`,
+		`{"resourceType":"Coverage","id":"c1","status":"active","beneficiary":{"reference":"Patient/pat-1"},"payor":[{"display":"Payer One"}],"subscriberId":"S-1","type":{"coding":[{"code":"HMO"}]}}`,
+		`{"resourceType":"Coverage","id":"c2","status":"cancelled","beneficiary":{"reference":"Patient/pat-1"},"payor":[{"display":"Old Payer"}]}`,
+	)
+}
+
+func back(t testing.TB, use string, records transforms.Records, set map[string]string) transforms.Transform {
+	t.Helper()
+	shipped, found := tables.Shipped()
+	if len(found) > 0 {
+		t.Fatal(found)
+	}
+	zone, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, _, problems := mapping.Make(mapping.Options{Maps: maps.FS, Tables: shipped, Records: records}, transforms.Step{Use: use, Set: set, Zone: zone, Format: "fhir"})
+	if len(problems) > 0 {
+		t.Fatalf("%+v", problems)
+	}
+	return step
+}
+
+// made maps a resource and stamps what was made.
+func made(t testing.TB, step transforms.Transform, raw string) (string, transforms.Explainer) {
+	t.Helper()
+	doc, err := (&fhirdoc.Parser{}).Parse([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := step.Apply(t.Context(), &message.Message{Raw: []byte(raw), Doc: doc})
+	if err != nil || len(out) != 1 {
+		t.Fatalf("%d messages, %v", len(out), err)
+	}
+	stamper, _ := out[0].Doc.(transforms.Stamper)
+	stamper.Stamp("C1", time.Date(2026, 3, 1, 14, 30, 0, 0, time.UTC))
+	explainer, _ := out[0].Doc.(transforms.Explainer)
+	return string(out[0].Doc.Encode(nil)), explainer
+}
+
+func sample(t testing.TB) string {
+	t.Helper()
+	raw, err := os.ReadFile("../../testdata/messages/fhir/service_request_lab.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestAnOrderGoesOut(t *testing.T) {
+	want := map[string]string{
+		"fhir-to-orm-o01": `MSH|^~\&|PLEXUS|NORTH|ACME||20260301143000+0000||ORM^O01^ORM_O01|C1|P|2.5.1
+PID|1||MRN-77^^^&2.999.1.1&ISO^MR||Probe\F\Test^Anna^Maria^^^^L||19700105|F|||1 Elm \T\ Oak^^Albany^NY^12201^^H||555-0100^PRN^PH|^NET^Internet^a@example.org
+PV1|1|I|||||||||||||||||V-1
+IN1|1|HMO^^^^^^^^||Payer One||||||||||||||||||||||||||||||||S-1
+ORC|NW|P-1001^^2.999.1.7^ISO|||||||20260301093000-0500|||1234567893^Doktor^Eva^^^^^^NPI^^^^NPI
+OBR|1|P-1001^^2.999.1.7^ISO||24323-8^Comprehensive metabolic panel^LN^CMP^^http://lab.example.org/tests^^^CMP|U|||||||||||1234567893^Doktor^Eva^^^^^^NPI^^^^NPI|||||||||||^^^^^U||||E11.9^^I10C
+NTE|1|P|Fasting since midnight
+DG1|1||E11.9^^I10C|||W
+`,
+		"fhir-to-oml-o21": `MSH|^~\&|PLEXUS|NORTH|ACME||20260301143000+0000||OML^O21^OML_O21|C1|P|2.5.1
+PID|1||MRN-77^^^&2.999.1.1&ISO^MR||Probe\F\Test^Anna^Maria^^^^L||19700105|F|||1 Elm \T\ Oak^^Albany^NY^12201^^H||555-0100^PRN^PH|^NET^Internet^a@example.org
+PV1|1|I|||||||||||||||||V-1
+IN1|1|HMO||Payer One||||||||||||||||||||||||||||||||S-1
+ORC|NW|P-1001^^2.999.1.7^ISO|||||||20260301093000-0500|||1234567893^Doktor^Eva^^^^^^NPI^^^^NPI
+TQ1|1||||||||U
+OBR|1|P-1001^^2.999.1.7^ISO||24323-8^Comprehensive metabolic panel^LN^CMP^^http://lab.example.org/tests^^^CMP||||||||||||1234567893^Doktor^Eva^^^^^^NPI^^^^NPI|||||||||||||||E11.9^^I10C
+NTE|1|P|Fasting since midnight
+DG1|1||E11.9^^I10C|||W
+`,
+	}
+	for use, text := range want {
+		t.Run(use, func(t *testing.T) {
+			got, explained := made(t, back(t, use, usual(t), map[string]string{"MSH-4": "NORTH", "MSH-5": "ACME"}), sample(t))
+			text = strings.ReplaceAll(strings.ReplaceAll(text, "\n", "\r"), "^^^^^^^^|", "|")
+			if got != text {
+				t.Errorf("got\n%s\nwant\n%s", strings.ReplaceAll(got, "\r", "\n"), strings.ReplaceAll(text, "\r", "\n"))
+			}
+			if f := explained.Findings(); len(f) > 0 {
+				t.Errorf("findings %+v", f)
+			}
+			if o := explained.Provenance(); len(o) < 20 || o[0].Line == 0 {
+				t.Errorf("provenance %+v", o)
+			}
+		})
+	}
+}
+
+func TestOrderControl(t *testing.T) {
+	step := back(t, "fhir-to-orm-o01", usual(t), nil)
+	for name, c := range map[string]struct{ from, to, want string }{
+		"new":     {"", "", "ORC|NW|"},
+		"cancel":  {`"status": "active"`, `"status": "revoked"`, "ORC|CA|"},
+		"error":   {`"status": "active"`, `"status": "entered-in-error"`, "ORC|CA|"},
+		"hold":    {`"status": "active"`, `"status": "on-hold"`, "ORC|HD|"},
+		"change":  {`"identifier": [`, `"identifier": [ { "type": { "coding": [ { "code": "FILL" } ] }, "value": "F-9" },`, "ORC|XO|P-1001^^2.999.1.7^ISO|F-9|"},
+		"by id":   {`"code": "PLAC"`, `"code": "OTHER"`, "ORC|NW|order-1|"},
+		"by role": {`Practitioner/doc-1`, `PractitionerRole/role-1`, "1234567893^Doktor^Eva"},
+	} {
+		if got, _ := made(t, step, strings.Replace(sample(t), c.from, c.to, 1)); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q is not in %s", name, c.want, strings.ReplaceAll(got, "\r", "\n"))
+		}
+	}
+}
+
+func TestWhatIsReferredTo(t *testing.T) {
+	raw := sample(t)
+	doc, err := (&fhirdoc.Parser{}).Parse([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply := func(records transforms.Records) error {
+		_, err := back(t, "fhir-to-orm-o01", records, nil).Apply(t.Context(), &message.Message{Raw: []byte(raw), Doc: doc})
+		return err
+	}
+	f, _ := errors.AsType[*message.Failure](apply(stock(t)))
+	if f == nil || f.Kind != message.Malformed || f.Where != "ServiceRequest.subject" {
+		t.Errorf("without the patient: %+v", f)
+	}
+	if err := apply(&shelf{fault: errors.New("away")}); message.KindOf(err) != message.Unavailable {
+		t.Errorf("a store that is away: %v of kind %s", err, message.KindOf(err))
+	}
+	bundle := `{"resourceType":"Bundle","type":"collection","entry":[{"resource":` + strings.Replace(raw, "Patient/pat-1", "urn:uuid:7", 1) +
+		`},{"fullUrl":"urn:uuid:7","resource":{"resourceType":"Patient","identifier":[{"value":"IN-BUNDLE"}]}}]}`
+	if got, _ := made(t, back(t, "fhir-to-orm-o01", nil, nil), bundle); !strings.Contains(got, "PID|1||IN-BUNDLE") {
+		t.Errorf("from a Bundle: %s", strings.ReplaceAll(got, "\r", "\n"))
+	}
+	contained := strings.Replace(raw, `"subject": { "reference": "Patient/pat-1" }`, `"contained":[{"resourceType":"Patient","id":"p","identifier":[{"value":"CONTAINED"}]}],"subject":{"reference":"#p"}`, 1)
+	if got, _ := made(t, back(t, "fhir-to-orm-o01", nil, nil), contained); !strings.Contains(got, "PID|1||CONTAINED") {
+		t.Errorf("contained: %s", strings.ReplaceAll(got, "\r", "\n"))
+	}
+}
+
+func TestTextsCannotBreakOut(t *testing.T) {
+	raw := strings.Replace(sample(t), "Fasting since midnight", `a|b^c~d&e\\f\r\nMSH|x\u0001\u00e9`, 1)
+	got, _ := made(t, back(t, "fhir-to-orm-o01", usual(t), nil), raw)
+	if !strings.Contains(got, `NTE|1|P|a\F\b\S\c\R\d\T\e\E\f\.br\MSH\F\x`+"é\r") || !strings.Contains(got, "|UNICODE UTF-8\r") {
+		t.Errorf("got %s", strings.ReplaceAll(got, "\r", "\n"))
+	}
+}
+
+func TestWrongMapsBack(t *testing.T) {
+	shipped, _ := tables.Shipped()
+	for name, c := range map[string]struct{ rows, want string }{
+		"element":     {"  PID-3: patient.identifer", `"identifer" is not an element of Patient; did you mean "identifier"?`},
+		"name":        {"  PID-3: patiant.identifier", `"patiant" is neither ServiceRequest nor gathered; did you mean "patient"?`},
+		"target":      {"  PID3: = 1", `"PID3" is no target`},
+		"segment":     {"  XXX-3: = 1", `"XXX" is no segment of HL7 v2`},
+		"table":       {"  PID-8: patient.gender through sexes", `table "sexes" is not known`},
+		"no as":       {"  PID-3: patient.identifier[0]", `patient.identifier[0] is Identifier: say as what`},
+		"as what":     {"  PID-3: patient.identifier as CY", `there is no map "Identifier to CY"`},
+		"writer's":    {"  MSH-10: = 1", `MSH-10 is written by the writer`},
+		"whole":       {"  NTE: = 1", `a segment is made of fields`},
+		"condition":   {"  PID-1: '= 1 when patient.gender'", `when: a comparison is wanted`},
+		"constant":    {"  PID-1: '= 1 when patient.gender == male'", `male is no constant: put a text in quotes`},
+		"ref":         {"  PID-1: ref patient", `has no place in a map to HL7 v2`},
+		"parameter":   {"  PID-1: $x", `$x is no parameter of the map`},
+		"gather name": {"  PID-1: encounter.id", `"encounter" is neither`},
+	} {
+		folder := t.TempDir()
+		text := "map: local/out\nfrom: fhir ServiceRequest\nto: hl7v2 ORM_O01 2.5.1\ngather: { patient: ServiceRequest.subject }\nrows:\n" + c.rows + "\n"
+		if err := os.WriteFile(folder+"/out.yaml", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, problems := mapping.Make(mapping.Options{Maps: maps.FS, Tables: shipped}, transforms.Step{Use: "out.yaml", Folder: folder, Format: "fhir"})
+		if len(problems) == 0 || !strings.Contains(problems[0].Text, c.want) || problems[0].Line != 6 {
+			t.Errorf("%s: got %+v, want %s in line 6", name, problems, c.want)
+		}
+	}
+}
+
+func BenchmarkBack(b *testing.B) {
+	raw := sample(b)
+	step := back(b, "fhir-to-orm-o01", usual(b), nil)
+	doc, err := (&fhirdoc.Parser{}).Parse([]byte(raw))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := step.Apply(b.Context(), &message.Message{Raw: []byte(raw), Doc: doc}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
