@@ -55,7 +55,7 @@ func (c *checking) run() error {
 	}
 	problems := []checkProblem{}
 	for _, env := range envs {
-		o := routes.LoadOptions{File: c.file, Env: env, Environ: os.LookupEnv, SecretsFolder: c.secrets, Parts: parts()}
+		o := routes.LoadOptions{File: c.file, Env: env, Environ: os.LookupEnv, SecretsFolder: c.secrets, Parts: parts(nil)}
 		if c.explain != "" {
 			name, ok := strings.CutPrefix(c.explain, "channel/")
 			if !ok || name == "" {

@@ -37,19 +37,20 @@ func connectorKinds() []connectors.Kind {
 }
 
 // transformKinds are the sorts of steps of `map:`.
-func transformKinds(shipped *tables.Set) []transforms.Kind {
+func transformKinds(shipped *tables.Set, gathered transforms.Records) []transforms.Kind {
 	return []transforms.Kind{
-		mapping.Kind(mapping.Options{Maps: maps.FS, Tables: shipped}),
+		mapping.Kind(mapping.Options{Maps: maps.FS, Tables: shipped, Records: gathered}),
 	}
 }
 
-// parts is the list of everything this engine is made of.
-func parts() routes.Parts {
+// parts is the list of everything this engine is made of; gathered is what maps
+// may look up beside a message.
+func parts(gathered transforms.Records) routes.Parts {
 	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
 	return routes.Parts{
 		Connectors: connectorKinds(),
 		Parsers:    parserKinds(),
-		Transforms: transformKinds(shipped),
+		Transforms: transformKinds(shipped, gathered),
 		Tables:     shipped,
 	}
 }

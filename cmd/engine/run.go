@@ -47,6 +47,7 @@ type settings struct {
 	HTTP     string
 	LogLevel string
 	Queue    queueSettings
+	records  *records // what maps gather from, empty until the store is open
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -90,14 +91,14 @@ func readSettings(v *viper.Viper) (settings, error) {
 	return settings{
 		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
-		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v),
+		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v), records: new(records),
 	}, nil
 }
 
 // load reads the routes file under these settings.
 func (s settings) load() (*routes.Config, routes.Problems) {
 	return routes.Load(routes.LoadOptions{
-		File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(),
+		File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(s.records),
 	})
 }
 
@@ -128,6 +129,7 @@ func (a *app) serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return &exit{code: exitFailed, err: err}
 	}
+	s.records.open(opened)
 	tickets, closeTickets, err := s.openQueue(ctx, log)
 	if err != nil {
 		return &exit{code: exitUsage, err: errors.Join(err, opened.Close())}

@@ -18,12 +18,12 @@ func schemaCommand(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if reference != "" {
-				if err := os.WriteFile(reference, []byte(routes.Reference(parts())), 0o644); err != nil {
+				if err := os.WriteFile(reference, []byte(routes.Reference(parts(nil))), 0o644); err != nil {
 					return &exit{code: exitFailed, err: err}
 				}
 				return nil
 			}
-			text, err := routes.Schema(parts())
+			text, err := routes.Schema(parts(nil))
 			if err != nil {
 				return &exit{code: exitFailed, err: err}
 			}
