@@ -196,6 +196,7 @@ type desk struct {
 	// fenced: the unit is another engine's.
 	scan, stopping, fenced bool
 	looked                 time.Time           // when the rows were last looked at
+	took                   time.Duration       // by that look
 	later                  map[int64]time.Time // items put off, until when
 	tries                  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
@@ -271,7 +272,17 @@ func (d *desk) idle() bool {
 // wantsLook reports whether the rows are to be looked at now: there may be new
 // ones, and there is room for them.
 func (d *desk) wantsLook() bool {
-	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= lookGap
+	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= d.gap()
+}
+
+// gap is the least time until the next look. While there is work in hand looks
+// take a fifth of the time at most: behind one key with a long backlog each of
+// them goes over many rows of which none can be started.
+func (d *desk) gap() time.Duration {
+	if d.running == 0 && d.sched.Ready() == 0 {
+		return lookGap
+	}
+	return min(max(lookGap, 4*d.took), pollEach/10)
 }
 
 // pause waits for the next thing to happen. While the desk is stopping only
@@ -283,7 +294,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	}
 	var due <-chan time.Time
 	at, some := d.nextDue()
-	if next := d.looked.Add(lookGap); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
+	if next := d.looked.Add(d.gap()); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
 		at, some = next, true
 	}
 	if d.running == 0 && d.idle() {
@@ -348,6 +359,7 @@ func (d *desk) end() time.Time {
 // become visible later.
 func (d *desk) look(ctx context.Context) {
 	d.scan, d.looked = false, time.Now()
+	defer func() { d.took = time.Since(d.looked) }()
 	d.sched.Begin()
 	if !d.holdStopped(ctx) {
 		d.stopping = true

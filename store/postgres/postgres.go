@@ -96,6 +96,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	config.MaxConns = max(config.MaxConns, 24)
 	config.ConnConfig.RuntimeParams["application_name"] = "plexus"
+	// A plan that was kept when the tables were small reads whole indexes when
+	// they have grown, until they are analysed: a new database was slower by
+	// many times in its first minutes. Planning each time costs less.
+	if _, said := config.ConnConfig.RuntimeParams["plan_cache_mode"]; !said {
+		config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, plain(err)
