@@ -94,7 +94,7 @@ func (lib *library) checkUnused(used map[string]bool, probs *problems) {
 	for _, name := range lib.names() {
 		d := lib.maps[name]
 		from, to := d.sides()
-		if used[name] || len(d.rows) == 0 {
+		if used[name] || len(d.rows) == 0 || d.outbound() || lib.partOutbound(d) {
 			continue
 		}
 		switch {

@@ -12,11 +12,13 @@ type definition struct {
 	at       place
 	override string
 	from, to string // formats; empty where the name says it all
-	// toStructure is what stands behind the format of to: "ORM_O01 2.5.1".
-	toStructure string
 	// structures the message map takes.
 	structures []string
+	made       string // what a map to HL7 v2 makes: "ORM_O01 2.5.1"
+	madeAt     place
 	params     []param
+	gathers    []gatherDef
+	gatherAt   place
 	keys       []keyDef
 	exclusive  [][]string
 	segments   []segmentDef
@@ -24,8 +26,6 @@ type definition struct {
 	rows       []*target
 	make       *scope
 	extends    string
-	// gather are the resources that are looked for beside the message, in order.
-	gather []member
 }
 
 // sides gives A and B of a name "A to B".
@@ -121,14 +121,14 @@ func (d *definition) read(t *tree, probs *problems) {
 		case "from":
 			d.from, d.structures = formatOf(v, probs)
 		case "to":
-			var what []string
-			if d.to, what = formatOf(v, probs); len(what) > 0 {
-				d.toStructure = what[0]
-			}
+			var made []string
+			d.to, made = formatOf(v, probs)
+			d.made, d.madeAt = strings.Join(made, ", "), v.at
 		case "params":
 			d.readParams(v, probs)
 		case "gather":
-			d.readGather(v, probs)
+			d.gatherAt = m.at
+			d.readGathers(m, probs)
 		case "key":
 			d.readKeys(v, probs)
 		case "exclusive":
@@ -146,6 +146,9 @@ func (d *definition) read(t *tree, probs *problems) {
 		default:
 			probs.add(m.at, "%sunknown field %q%s", d.prefix(), m.key, near(m.key, mapFields()))
 		}
+	}
+	if len(d.gathers) > 0 && !d.outbound() {
+		probs.add(d.gatherAt, "%sgather follows references of the store, which maps to FHIR do not read", d.prefix())
 	}
 	if d.rows == nil && d.make == nil && d.segments == nil {
 		probs.add(d.at, "%sneither rows nor make", d.prefix())
@@ -195,20 +198,6 @@ func (d *definition) readParams(t *tree, probs *problems) {
 	}
 	if t.sort != mapping {
 		probs.add(t.at, "%sparams is a mapping of names", d.prefix())
-	}
-}
-
-func (d *definition) readGather(t *tree, probs *problems) {
-	if t.sort != mapping {
-		probs.add(t.at, "%sgather is a mapping of names", d.prefix())
-		return
-	}
-	for _, m := range t.members {
-		if m.tree.sort != scalar {
-			probs.add(m.at, "%sgather: %s: a path is wanted, such as ServiceRequest.subject", d.prefix(), m.key)
-			continue
-		}
-		d.gather = append(d.gather, m)
 	}
 }
 

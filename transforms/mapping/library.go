@@ -100,6 +100,10 @@ func (lib *library) apply(defs []*definition, probs *problems) {
 		case d.name == "":
 		case d.override != "":
 			lib.override(d, probs)
+		case d.extends != "" && lib.maps[d.extends] != nil && lib.maps[d.extends].outbound():
+			over := *d
+			over.override, over.extends = d.extends, ""
+			lib.override(&over, probs)
 		case d.extends != "" && lib.maps[d.extends] != nil:
 			// The name of the map extended dispatches; what it makes grows.
 			base := lib.maps[d.extends]
@@ -129,6 +133,8 @@ func (lib *library) override(d *definition, probs *problems) {
 	if len(d.keys) > 0 {
 		next.keys = d.keys
 	}
+	next.gathers = append(append([]gatherDef(nil), base.gathers...), d.gathers...)
+	next.params = append(append([]param(nil), base.params...), d.params...)
 	for _, t := range d.rows {
 		at := -1
 		for i := range next.rows {

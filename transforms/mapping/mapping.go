@@ -1,6 +1,7 @@
 // Package mapping is the map language: rows as data, compiled at load to
-// closures, that turn HL7 v2 messages into FHIR resources and know of every
-// value which bytes it came from and which row made it.
+// closures, that turn HL7 v2 messages into FHIR resources, and FHIR resources
+// into HL7 v2 messages, and know of every value where it came from and which
+// row made it.
 package mapping
 
 import (
@@ -25,7 +26,8 @@ type Options struct {
 	Maps fs.FS
 	// Tables are the code tables and systems.
 	Tables *tables.Set
-	// Records are what maps gather from; nil: only what a message brings.
+	// Records is the store that gather reads: nil for maps that see only what
+	// the message brings.
 	Records transforms.Records
 }
 
@@ -45,14 +47,11 @@ func Kind(o Options) transforms.Kind {
 			if family == "" || !fs.ValidPath(family) {
 				return false
 			}
-			if info, err := fs.Stat(o.Maps, family); err == nil {
-				return info.IsDir()
-			}
-			_, err := fs.Stat(o.Maps, backFamily+"/"+use+".yaml")
-			return err == nil
+			info, err := fs.Stat(o.Maps, family)
+			return err == nil && info.IsDir() || familyOf(o.Maps, use) != ""
 		},
 		Make: func(s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
-			m, files, problems := Make(o, s)
+			m, files, problems := New(o, s)
 			if len(problems) > 0 {
 				return nil, files, problems
 			}
@@ -61,72 +60,10 @@ func Kind(o Options) transforms.Kind {
 	}
 }
 
-// backFamily holds the maps from FHIR to HL7 v2: a file for each, and the data
-// types they share.
-const backFamily = "fhir-to-v2"
-
-// Make compiles a step whichever way it maps.
-func Make(o Options, s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
-	probs := &problems{}
-	b := &stepBuilder{o: o, step: s, probs: probs}
-	if lib, d := b.back(); d != nil {
-		m, files, problems := newBack(b, lib, d)
-		if len(problems) > 0 {
-			return nil, files, problems
-		}
-		return m, files, nil
-	}
-	m, files, problems := New(o, s)
-	if len(problems) > 0 {
-		return nil, files, problems
-	}
-	return m, files, nil
-}
-
-// back finds the map from FHIR that a step names, and the maps it may use; nil
-// when it names none.
-func (b *stepBuilder) back() (*library, *definition) {
-	use := b.step.Use
-	var own []*definition
-	name := use
-	if ext := path.Ext(use); ext == ".yaml" || ext == ".yml" {
-		peek := &stepBuilder{o: b.o, step: b.step, probs: &problems{}} // the other way says what is wrong with a file
-		data, ok := peek.read("use", use)
-		if !ok {
-			return nil, nil
-		}
-		for _, d := range readFile(use, data, versionOf(data), peek.probs) {
-			if d.from == "fhir" && d.to == "hl7v2" {
-				name = d.name
-				b.files = peek.files
-				own = readFile(use, data, versionOf(data), b.probs)
-			}
-		}
-		if own == nil {
-			return nil, nil
-		}
-	} else if _, err := fs.Stat(b.o.Maps, backFamily+"/"+use+".yaml"); err != nil {
-		return nil, nil
-	}
-	lib := &library{maps: map[string]*definition{}, tables: b.siteTables(), segments: map[string]segmentDef{}, changed: map[string]*row{}}
-	lib.load(b.o.Maps, backFamily, b.probs)
-	lib.apply(own, b.probs)
-	for _, with := range b.step.With {
-		if data, ok := b.read("with", with); ok {
-			lib.apply(readFile(with, data, versionOf(data), b.probs), b.probs)
-		}
-	}
-	d := lib.maps[name]
-	if d == nil || d.rows == nil {
-		d = &definition{name: name, from: "fhir", to: "hl7v2", at: place{file: use, line: 1, column: 1}}
-		b.probs.add(d.at, "%sit has no rows", d.prefix())
-	}
-	return lib, d
-}
-
 // A Map is a step compiled. It is safe for use from several goroutines.
 type Map struct {
 	use        string
+	outbound   *v2Program // set for a map to HL7 v2; the structures are empty then
 	structures map[string]*program
 	any        *program // the map that names no structure
 	zone       *time.Location
@@ -140,6 +77,9 @@ func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {
 	probs := &problems{}
 	b := &stepBuilder{o: o, step: s, probs: probs}
 	lib := b.library()
+	if d := b.outbound(lib); d != nil {
+		return b.newOutbound(lib, d)
+	}
 	if s.Format != "" && s.Format != "hl7v2" {
 		probs.list = append(probs.list, transforms.Problem{Field: "use", Text: "the map reads hl7v2, but the channel parses " + s.Format})
 	}
@@ -217,13 +157,16 @@ func (b *stepBuilder) library() *library {
 		defs := readFile(use, data, versionOf(data), b.probs)
 		lib.apply(defs, b.probs)
 		for _, d := range defs {
-			if d.make != nil || d.extends != "" {
+			if d.make != nil || d.extends != "" || d.outbound() {
 				b.only = d.name
 				if d.extends != "" && lib.maps[d.extends] != nil {
 					b.only = d.extends
 				}
 			}
 		}
+	} else if family := familyOf(b.o.Maps, use); family != "" {
+		b.family, b.only = family, use
+		lib.load(b.o.Maps, family, b.probs)
 	} else {
 		b.family, _, _ = strings.Cut(use, "/")
 		lib.load(b.o.Maps, b.family, b.probs)
@@ -326,7 +269,13 @@ func (m *Map) Apply(ctx context.Context, in *message.Message) ([]*message.Messag
 	if err := ctx.Err(); err != nil {
 		return nil, &message.Failure{Kind: message.Unavailable, Err: err}
 	}
+	if m.outbound != nil {
+		return m.outbound.apply(ctx, in, m.zone)
+	}
 	doc, ok := in.Doc.(*hl7v2.Message)
+	if made, wrapped := in.Doc.(*Message); wrapped {
+		doc, ok = made.Message(), true
+	}
 	if !ok {
 		return nil, &message.Failure{Kind: message.Malformed, Err: errNotHL7}
 	}

@@ -13,7 +13,8 @@ type element struct {
 	many     bool
 	required bool
 	choice   bool
-	of       string // the choice this is one type of: doseRange of dose[x]
+	of       string   // the choice this is one type of: doseRange of dose[x]
+	targets  []string // the resources a reference may point to
 }
 
 // allows reports whether the element may be of a type.
@@ -38,7 +39,7 @@ type model struct{}
 // element turns a definition into what maps ask.
 func (model) element(typ string, e *definitions.Element) element {
 	name := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
-	out := element{name: name, many: e.Repeats(), required: e.Min > 0, choice: strings.HasSuffix(name, "[x]")}
+	out := element{name: name, many: e.Repeats(), required: e.Min > 0, choice: strings.HasSuffix(name, "[x]"), targets: e.Targets}
 	root, _, _ := strings.Cut(typ, ".")
 	for _, t := range e.Types {
 		switch {
@@ -77,7 +78,7 @@ func (m model) child(typ, name string) (element, bool) {
 		}
 		for _, t := range e.types {
 			if name == base+title(t) {
-				return element{name: name, types: []string{t}, required: e.required, of: e.name}, true
+				return element{name: name, types: []string{t}, required: e.required, of: e.name, targets: e.targets}, true
 			}
 		}
 	}
