@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,12 +11,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 	"github.com/plexus-health/plexus/tables"
 	"github.com/plexus-health/plexus/transforms"
@@ -24,14 +28,16 @@ import (
 // maxConvert bounds one message of a file that is converted.
 const maxConvert = 64 << 20
 
-// A converter maps the messages of files to FHIR, without a store.
+// A converter maps the messages of files, without a store.
 type converter struct {
 	a          *app
 	step       transforms.Transform
-	parser     *hl7v2.Parser
+	parser     parsers.Parser
+	makes      string // "json" or "hl7": what files of the output end in
 	out        string
 	provenance bool
 	failed     bool
+	at         time.Time         // of the file in hand
 	taken      map[string]string // base name of the output to the file it is of
 }
 
@@ -40,10 +46,13 @@ func convertCommand(a *app) *cobra.Command {
 	var provenance bool
 	cmd := &cobra.Command{
 		Use:   "convert --map NAME --out DIR FILE...",
-		Short: "Map files of messages to FHIR",
+		Short: "Map files of messages to FHIR, or FHIR to messages",
 		Long: "Map HL7 v2 files to FHIR: DIR/a.json is the Bundle of a.hl7. A file of several\n" +
 			"messages gives DIR/a-1.json, a-2.json. What cannot be mapped is named on the\n" +
-			"error output with its place; the others are written. Exit code 1 then.",
+			"error output with its place; the others are written. Exit code 1 then.\n" +
+			"With a map from FHIR, such as fhir-to-orm-o01, DIR/a.hl7 is the message of a.json:\n" +
+			"what the resource refers to has to stand in it or in its Bundle. The message has\n" +
+			"the time of the file, and a control id that is made of its content.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			c, err := a.converter(use)
@@ -82,7 +91,7 @@ func (a *app) converter(use string) (*converter, error) {
 	if !kind.Takes(use) {
 		return nil, &exit{code: exitUsage, err: fmt.Errorf("map %q is not known", use)}
 	}
-	step, _, problems := kind.Make(transforms.Step{Use: use, Format: "hl7v2"})
+	step, _, problems := kind.Make(transforms.Step{Use: use})
 	for _, p := range problems {
 		if p.File == "" {
 			fmt.Fprintf(a.stderr, "--map %s: %s\n", use, p.Text)
@@ -93,7 +102,11 @@ func (a *app) converter(use string) (*converter, error) {
 	if len(problems)+len(wrong) > 0 {
 		return nil, &exit{code: exitUsage}
 	}
-	return &converter{a: a, step: step, parser: hl7v2.New(hl7v2.Options{}), taken: map[string]string{}}, nil
+	c := &converter{a: a, step: step, parser: hl7v2.New(hl7v2.Options{}), makes: "json", taken: map[string]string{}}
+	if m, ok := step.(*mapping.Map); ok && m.Reads() == "fhir" {
+		c.parser, c.makes = &fhir.Parser{}, "hl7"
+	}
+	return c, nil
 }
 
 // file converts the messages of one file. The error ends the command: the
@@ -105,9 +118,13 @@ func (c *converter) file(ctx context.Context, name string) error {
 		return nil
 	}
 	defer f.Close()
+	c.at = time.Time{}
+	if info, err := f.Stat(); err == nil {
+		c.at = info.ModTime()
+	}
 	base := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
 	if first, clash := c.taken[base]; clash {
-		c.fault(name, 0, fmt.Errorf("its output %s.json is that of %s", base, first))
+		c.fault(name, 0, fmt.Errorf("its output %s.%s is that of %s", base, c.makes, first))
 		return nil
 	}
 	c.taken[base] = name
@@ -128,7 +145,10 @@ func (c *converter) file(ctx context.Context, name string) error {
 		}
 		return c.message(ctx, name, base+"-"+strconv.Itoa(n), n, raw)
 	}
-	var splitter parsers.Splitter = c.parser
+	splitter, ok := c.parser.(parsers.Splitter)
+	if !ok {
+		return &exit{code: exitFailed, err: errors.New("the format has no files of several messages")}
+	}
 	err = splitter.Split(f, maxConvert, write)
 	var stop *exit
 	switch {
@@ -157,7 +177,7 @@ func (c *converter) fault(file string, n int, err error) {
 	fmt.Fprintf(c.a.stderr, "%s: %s\n", file, err)
 }
 
-// message converts one message into base.json.
+// message converts one message into base.json, or base.hl7.
 func (c *converter) message(ctx context.Context, file, base string, n int, raw []byte) error {
 	doc, err := c.parser.Parse(raw)
 	if err != nil {
@@ -170,19 +190,19 @@ func (c *converter) message(ctx context.Context, file, base string, n int, raw [
 		return nil
 	}
 	for _, result := range results {
-		out, ok := result.Doc.(*mapping.Output)
-		if !ok {
-			c.fault(file, n, errors.New("the map makes no FHIR"))
-			continue
+		var err error
+		switch out := result.Doc.(type) {
+		case *mapping.Output:
+			err = c.write(base+"."+c.makes, append(out.Bundle().AppendIndent(nil, "  "), '\n'))
+		case *mapping.Message:
+			sum := sha256.Sum256(raw)
+			out.Stamp(hex.EncodeToString(sum[:10]), c.at)
+			err = c.write(base+"."+c.makes, out.Encode(nil))
 		}
-		bundle := append(out.Bundle().AppendIndent(nil, "  "), '\n')
-		if err := c.write(base+".json", bundle); err != nil {
-			return err
+		if explainer, ok := result.Doc.(transforms.Explainer); ok && c.provenance && err == nil {
+			err = c.write(base+".provenance.json", explained(explainer))
 		}
-		if !c.provenance {
-			continue
-		}
-		if err := c.write(base+".provenance.json", explained(out)); err != nil {
+		if err != nil {
 			return err
 		}
 	}

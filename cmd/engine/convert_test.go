@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
 const (
@@ -48,6 +50,36 @@ func TestConvert(t *testing.T) {
 	}
 	one, two := file("one.hl7", convertADT), file("two.hl7", convertADT+convertOther+convertADT)
 	bad, other := file("bad.hl7", "not a message\r"), file("other.hl7", convertOther)
+	order := `{"resourceType":"ServiceRequest","id":"o-1","status":"active","intent":"order","code":{"text":"Glucose"},"subject":{"reference":"#p"},` +
+		`"contained":[{"resourceType":"Patient","id":"p","identifier":[{"value":"7"}],"name":[{"family":"Rowan"}]}]}`
+	out1, out2 := file("order.json", order), file("orders.ndjson", order+"\n"+strings.Replace(order, "o-1", "o-2", 1)+"\n")
+
+	t.Run("a map from FHIR gives a message that can be sent", func(t *testing.T) {
+		out := t.TempDir()
+		if code, errs := converted(t, "--map", "fhir-to-orm-o01", "--out", out, "--provenance", out1, out2); code != exitOK {
+			t.Fatalf("code %d: %s", code, errs)
+		}
+		for name, want := range map[string]string{"order.hl7": "\rORC|NW|o-1\r", "orders-1.hl7": "\rORC|NW|o-1\r", "orders-2.hl7": "\rORC|NW|o-2\r"} {
+			data, err := os.ReadFile(filepath.Join(out, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := hl7v2.New(hl7v2.Options{}).Scan(data, strings.NewReader("")); err != nil || !strings.Contains(string(data), want) {
+				t.Errorf("%s: %v in %q", name, err, data)
+			}
+		}
+		side, err := os.ReadFile(filepath.Join(out, "order.provenance.json"))
+		if err != nil || !strings.Contains(string(side), `"source": "patient.name[0].family"`) {
+			t.Errorf("provenance %v: %s", err, side)
+		}
+	})
+	t.Run("an order whose patient is not there is named", func(t *testing.T) {
+		lone := file("lone.json", strings.Replace(order, "#p", "Patient/7", 1))
+		code, errs := converted(t, "--map", "fhir-to-orm-o01", "--out", t.TempDir(), lone)
+		if code != exitSome || !strings.Contains(errs, "ServiceRequest.subject") {
+			t.Errorf("code %d: %s", code, errs)
+		}
+	})
 
 	t.Run("a file of one message gives its bundle and where it came from", func(t *testing.T) {
 		out := t.TempDir()

@@ -71,6 +71,14 @@ type Map struct {
 
 var _ transforms.Transform = (*Map)(nil)
 
+// Reads is the format of what the map takes: "hl7v2" or "fhir".
+func (m *Map) Reads() string {
+	if m.outbound != nil {
+		return "fhir"
+	}
+	return "hl7v2"
+}
+
 // New compiles a step, or says everything that is wrong with it. The files are
 // those read from the site's folder.
 func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {

@@ -190,7 +190,10 @@ func (m *Message) paths() map[*fhir.Node]string {
 		}
 		return r.prog.focus
 	}
-	for root, items := range r.roots {
+	// The resource itself last: what it contains has the name it was gathered by.
+	for n := range r.roots {
+		root := (n + 1) % len(r.roots)
+		items := r.roots[root]
 		for i := range items {
 			prefix := name(root)
 			if len(items) > 1 {
