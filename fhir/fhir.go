@@ -23,6 +23,9 @@ type Draft struct {
 	// the resource, only the message's own place: a repeat under another
 	// control id doubles it.
 	Fallback bool
+	// Existing is true when the message only tells of a resource that is there
+	// already: where the store holds none, none is made.
+	Existing bool
 	// Tree is the resource without id.
 	Tree *Node
 	// Deletes are the elements the message asks to clear (HL7 v2 "").

@@ -184,7 +184,7 @@ type Event struct {
 
 // A WorkItem is something people must look at.
 type WorkItem struct {
-	Kind  string // "unmapped", "ambiguous", "clash", "conversion"
+	Kind  string // "unmapped", "ambiguous", "clash", "conversion", "unmatched", "refused"
 	Where string
 	Table string
 	// Code is the code a table lacks; it is shown on the work list only.

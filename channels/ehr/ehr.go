@@ -60,9 +60,12 @@ type one struct {
 	base    *fhir.Node // the current content, nil when new
 	keys    []string   // those this resource may claim
 	unowned bool       // one of keys is nobody's yet
+	own     bool       // an order that was written here, not by a message
 	tree    *fhir.Node
 	skip    string // why nothing is written
 	into    *one   // an earlier draft of this message that is the same resource
+	number  int    // of the draft in the message
+	gone    bool   // a patient that only lent his numbers to another
 }
 
 // Prepare matches drafts with the store. A *message.Failure of kind Malformed
@@ -80,16 +83,17 @@ func (m *Matcher) Prepare(ctx context.Context, drafts []fhir.Draft, from Origin)
 	}
 	for _, o := range set {
 		resolve(o.draft.Tree, places)
-		if err := settle(o, from); err != nil {
+		if err := m.settle(ctx, o, from, plan); err != nil {
 			return nil, err
 		}
+		refused(o, plan)
 	}
 	index := m.Index
 	if index == nil {
 		index = search.Index
 	}
 	for _, o := range set {
-		if o.into != nil {
+		if o.into != nil || o.gone {
 			continue
 		}
 		place := o.draft.Type + "/" + o.id
@@ -113,12 +117,9 @@ func (m *Matcher) identify(ctx context.Context, drafts []fhir.Draft, from Origin
 			asked = append(asked, store.Identity{Type: drafts[i].Type, Key: k})
 		}
 	}
-	owners := map[store.Identity]store.Resource{}
-	if len(asked) > 0 {
-		var err error
-		if owners, err = m.Records.Identify(ctx, asked); err != nil {
-			return nil, fmt.Errorf("identify: %w", err)
-		}
+	owners, err := m.owners(ctx, asked)
+	if err != nil {
+		return nil, err
 	}
 	set := make([]*one, 0, len(drafts))
 	byPlace := make(map[string]*one, len(drafts))
@@ -127,35 +128,54 @@ func (m *Matcher) identify(ctx context.Context, drafts []fhir.Draft, from Origin
 		if d.Type == "MessageHeader" {
 			continue // of the message, not of the record: the journal has it
 		}
-		o := &one{draft: d, tree: d.Tree}
+		o := &one{draft: d, tree: d.Tree, number: i}
 		if err := m.choose(o, owners, plan); err != nil {
 			return nil, err
 		}
-		if o.id == "" {
-			seed := from.Message + "|" + strconv.Itoa(i)
-			if len(d.Keys) > 0 {
-				seed = d.Keys[0]
-			}
-			o.id = m.newID(d.Type, seed)
-			if from.Again {
-				if err := m.lookAgain(ctx, o); err != nil {
-					return nil, err
-				}
-			}
+		set = append(set, o)
+	}
+	for _, o := range set {
+		if err := m.name(ctx, o, from); err != nil {
+			return nil, err
 		}
-		place := d.Type + "/" + o.id
+	}
+	if err := m.orders(ctx, set, plan); err != nil {
+		return nil, err
+	}
+	mergePatients(set)
+	for _, o := range set {
+		if o.gone {
+			continue
+		}
+		place := o.draft.Type + "/" + o.id
 		if first := byPlace[place]; first != nil {
 			o.into = first
 		} else {
 			byPlace[place] = o
 		}
-		set = append(set, o)
 	}
 	return set, nil
 }
 
+// name gives a draft that nobody owns the id of a new resource.
+func (m *Matcher) name(ctx context.Context, o *one, from Origin) error {
+	d := o.draft
+	if o.id != "" {
+		return nil
+	}
+	seed := from.Message + "|" + strconv.Itoa(o.number)
+	if len(d.Keys) > 0 {
+		seed = d.Keys[0]
+	}
+	o.id = m.newID(d.Type, seed)
+	if !from.Again {
+		return nil
+	}
+	return m.lookAgain(ctx, o)
+}
+
 // choose decides which of the owners of a draft's keys it is.
-func (m *Matcher) choose(o *one, owners map[store.Identity]store.Resource, plan *Plan) error {
+func (m *Matcher) choose(o *one, owners map[store.Identity]owner, plan *Plan) error {
 	d := o.draft
 	var first store.Resource
 	firstKey := -1
@@ -166,10 +186,10 @@ func (m *Matcher) choose(o *one, owners map[store.Identity]store.Resource, plan 
 		case !owned:
 			o.keys, o.unowned = append(o.keys, k), true
 		case firstKey < 0:
-			first, firstKey = owner, i
-			o.keys = append(o.keys, k)
+			first, firstKey = owner.Resource, i
+			o.keys = owner.claim(o.keys, k)
 		case owner.ID == first.ID:
-			o.keys = append(o.keys, k)
+			o.keys = owner.claim(o.keys, k)
 		default:
 			foreign++
 		}
@@ -238,7 +258,26 @@ func resolve(n *fhir.Node, places map[string]string) {
 
 // settle decides what becomes of one draft: its new content, or why the store
 // keeps what it has.
-func settle(o *one, from Origin) error {
+func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) error {
+	if o.gone {
+		return nil
+	}
+	if o.draft.Existing && (!o.found || o.current.Deleted) {
+		o.skip = "it tells of a resource that is not here"
+		plan.Worklist = append(plan.Worklist, store.WorkItem{
+			Kind: "unmatched", Where: o.draft.Name,
+			Text: "the message tells of a " + o.draft.Type + " that is not here; nothing was made of it",
+		})
+		return nil
+	}
+	if o.into != nil && o.into.own {
+		o.into.tree = ownOrder(o.draft, o.into.tree)
+		o.into.keys = append(o.into.keys, o.keys...)
+		if o.into.skip == nothingNew && !same(o.into.tree, o.into.base) {
+			o.into.skip = ""
+		}
+		return nil
+	}
 	if o.into != nil {
 		o.into.tree = merge(o.into.tree, o.draft.Tree, nil, nil)
 		o.into.keys = append(o.into.keys, o.keys...)
@@ -253,6 +292,11 @@ func settle(o *one, from Origin) error {
 		return fmt.Errorf("content of %s/%s: %w", o.draft.Type, o.id, err)
 	}
 	o.base = base
+	if o.draft.Type == "ServiceRequest" {
+		if o.own, err = m.writtenHere(ctx, &o.current); err != nil {
+			return err
+		}
+	}
 	if older(o) {
 		o.skip = "the record holds a newer state"
 		return nil
@@ -261,12 +305,24 @@ func settle(o *one, from Origin) error {
 		o.skip = why
 		return nil
 	}
-	o.tree = combine(o.draft, base, from)
+	if o.own {
+		o.tree = ownOrder(o.draft, base)
+		for _, n := range numbersOf(o.tree) {
+			if n.system != "" {
+				o.keys = append(o.keys, plainKey(n).Key)
+			}
+		}
+	} else {
+		o.tree = combine(o.draft, base, from)
+	}
 	if same(o.tree, base) && !o.unowned {
-		o.skip = "nothing in it is new"
+		o.skip = nothingNew
 	}
 	return nil
 }
+
+// nothingNew is why a draft that says what the store holds is not written.
+const nothingNew = "nothing in it is new"
 
 // older reports whether the message tells of a time before the record's.
 func older(o *one) bool {

@@ -18,6 +18,7 @@ var merged = map[string]bool{
 // does not name it.
 var united = map[string]map[string]bool{
 	"":                 {"identifier": true},
+	"Patient":          {"link": true},
 	"DiagnosticReport": {"result": true, "specimen": true, "basedOn": true},
 }
 

@@ -172,7 +172,7 @@ func (c *compiler) makingOf(m *making) *cmaking {
 		return nil
 	}
 	out := &cmaking{
-		number: c.making[m.name], name: m.name, resource: m.resource, each: m.each, decl: m.segments,
+		number: c.making[m.name], name: m.name, resource: m.resource, each: m.each, existing: m.existing, decl: m.segments,
 		row: c.rowNumber(m.at, m.file, m.resource+" from "+strings.Join(m.segments, ", ")),
 	}
 	c.declared = map[string]int{}
@@ -206,7 +206,9 @@ func (c *compiler) makingOf(m *making) *cmaking {
 		c.wrong(m.at, "%s: there is no map %q%s", m.name, missing[0], near(missing[0], c.lib.names()))
 		return nil
 	}
-	c.checkRequired(m, out)
+	if !m.existing {
+		c.checkRequired(m, out)
+	}
 	c.declared = nil
 	return out
 }

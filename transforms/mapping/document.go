@@ -60,7 +60,7 @@ func (o *Output) draft() {
 		tree := b.build(&r.arena, r.prog.names, in.root, in.resource)
 		d := fhir.Draft{
 			Name: in.name, Type: in.resource, URN: in.urn, Keys: in.keys, Fallback: in.fallback, Tree: tree,
-			SourceAt: r.sourceAt(in, sent),
+			SourceAt: r.sourceAt(in, sent), Existing: in.making != nil && in.making.existing,
 		}
 		for _, path := range in.deletes {
 			if !r.has(in.root, r.memberOf(path)) {

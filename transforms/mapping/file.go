@@ -67,6 +67,7 @@ type making struct {
 	name, resource string
 	at             place
 	each           bool
+	existing       bool // only one that the store holds already is changed
 	segments       []string
 	all            []bool // which of them add to the one resource as often as they stand
 	when           string
@@ -423,7 +424,8 @@ func readMaking(m *member, d *definition, probs *problems) *making {
 		probs.add(m.tree.at, "%s%s: write TYPE from SEGMENT, SEGMENT", d.prefix(), m.key)
 		return nil
 	}
-	out.resource = strings.TrimSpace(resource)
+	out.resource, out.existing = strings.CutPrefix(strings.TrimSpace(resource), "existing ")
+	out.resource = strings.TrimSpace(out.resource)
 	for i, s := range strings.Split(from, ",") {
 		segment, each := strings.CutPrefix(strings.TrimSpace(s), wordEach+" ")
 		if each && i == 0 {

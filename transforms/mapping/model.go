@@ -140,6 +140,7 @@ func extensions() map[string]extensionDef {
 		"iso21090-ADXP-streetName":     {hl7 + "iso21090-ADXP-streetName", "string"},
 		"identifier-checkDigit":        {hl7 + "identifier-checkDigit", "string"},
 		"iso21090-ADXP-censusTract":    {hl7 + "iso21090-ADXP-censusTract", "string"},
+		"request-statusReason":         {hl7 + "request-statusReason", "CodeableConcept"},
 		"originalText":                 {originalText, "string"},
 		"data-absent-reason":           {hl7 + "data-absent-reason", "code"},
 		"us-core-race":                 {usCore + "us-core-race", ""},

@@ -43,6 +43,7 @@ type cmaking struct {
 	resource string
 	row      int32
 	each     bool
+	existing bool
 	decl     []string // the segments named
 	anchors  []bool   // which of them make the resource when they are there
 	when     cond
