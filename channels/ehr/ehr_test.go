@@ -178,7 +178,7 @@ func TestAnAnswerFollowsTheOrderThatWasWrittenHere(t *testing.T) {
 		"accepted late, after it was cancelled here": {"revoked", []string{msh("ORR^O02^ORR_O02", "B1"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"},
 			[]string{`"status":"revoked"`, `"value":"F-9"`}, ""},
 		"accepted while on hold": {"on-hold", []string{msh("ORR^O02^ORR_O02", "B2"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"}, []string{`"status":"on-hold"`}, ""},
-		"the number alone": {"active", []string{msh("ORR^O02^ORR_O02", "B3"), "MSA|AA|C1", "ORC|OK|P-200|F-9"}, []string{`"value":"F-9"`}, ""},
+		"the number alone":       {"active", []string{msh("ORR^O02^ORR_O02", "B3"), "MSA|AA|C1", "ORC|OK|P-200|F-9"}, []string{`"value":"F-9"`}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)

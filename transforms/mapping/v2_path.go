@@ -60,6 +60,9 @@ func (it *v2Item) String() string {
 // is reports whether the value names want: a code among its codings, a system,
 // an identifier.
 func (it *v2Item) is(want, uri string) bool {
+	if want == "" {
+		return it.String() == ""
+	}
 	if it.node != nil {
 		if codings := it.node.Get("coding"); codings != nil {
 			for _, c := range codings.Items {

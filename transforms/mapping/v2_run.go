@@ -196,7 +196,9 @@ func (t *v2Target) run(r *v2Run, f *v2Frame, base v2Pos) {
 	default:
 		at = base.child(t)
 	}
-	if t.single() && !t.segments() && r.present(at) {
+	// What . makes adds to what stands there: its own parts look for themselves.
+	whole := t.place < 0 && t.comp == 0
+	if t.single() && !t.segments() && !whole && r.present(at) {
 		return
 	}
 	for _, row := range t.rows {
