@@ -143,7 +143,9 @@ func TestAnOrderComesBackAsItWentOut(t *testing.T) {
 				lost := lostFrom(nil, "", want, got)
 				allowed := losses[filepath.Base(file)]
 				for _, a := range allowed {
-					if !slices.ContainsFunc(lost, func(path string) bool { return path == a || strings.HasPrefix(path, a+".") || strings.HasPrefix(path, a+"[") }) {
+					if !slices.ContainsFunc(lost, func(path string) bool {
+						return path == a || strings.HasPrefix(path, a+".") || strings.HasPrefix(path, a+"[")
+					}) {
 						t.Errorf("%s comes back: it is listed among the losses", a)
 					}
 				}

@@ -88,7 +88,7 @@ func New(o Options, s transforms.Step) (*Map, []string, []transforms.Problem) {
 	if d := b.outbound(lib); d != nil {
 		return b.newOutbound(lib, d)
 	}
-	if s.Format != "" && s.Format != "hl7v2" {
+	if s.Format != "" && s.Format != "hl7v2" && !probs.unreadable {
 		probs.list = append(probs.list, transforms.Problem{Field: "use", Text: "the map reads hl7v2, but the channel parses " + s.Format})
 	}
 	if len(s.Set) > 0 {

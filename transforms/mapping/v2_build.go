@@ -68,9 +68,12 @@ func (b *v2RowBuilder) segments() *v2Row {
 	c.lastPlace = b.t.place
 	if b.t.group {
 		span := c.groupAt[b.t.path[strings.LastIndexByte(b.t.path, '/')+1:len(b.t.path)-len(suffixNew(b.t))]]
+		c.span = span
 		for i := span[0]; i <= span[1]; i++ {
 			delete(c.placeUsed, c.places[i].name)
 		}
+	} else if around := c.places[b.t.place].groups; len(around) > 0 {
+		c.span = c.groupAt[around[len(around)-1]]
 	}
 	if b.out.get != nil {
 		c.handed, c.relTypes = true, b.types

@@ -119,6 +119,8 @@ type v2Context struct {
 	// depth is what a relative target divides: 0 a repetition, 1 a component,
 	// 2 a subcomponent; -1 where targets name segments.
 	depth int
+	// span is the first and last place that targets may stand at.
+	span [2]int
 }
 
 func (lib *library) v2Compiler(d *definition, probs *problems) *v2Compiler {
@@ -156,6 +158,7 @@ func (c *v2Compiler) message(d *definition, set map[string]string) {
 	for i := range c.places {
 		c.out.segments = append(c.out.segments, c.places[i].name)
 	}
+	c.span = [2]int{0, len(c.places) - 1}
 	c.roots[focus], c.rootTypes, c.rooted = 0, [][]v2Type{{{name: focus}}}, true
 	c.gathers(d.gathers)
 	fixed := c.parameters(d, set)

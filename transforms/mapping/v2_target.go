@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -152,8 +153,9 @@ func (c *v2Compiler) namedTarget(out *v2Target, t *target) bool {
 }
 
 // placeTarget finds where in the structure the segment or group stands. Of a
-// segment that stands at several places it is the one that rows wrote before,
-// else the next in order, unless a group in front says which.
+// segment that stands at several places it is, unless a group in front says
+// which, the one that rows wrote before, else that in the group of the row
+// above, else the first.
 func (c *v2Compiler) placeTarget(out *v2Target, t *target, name string, groups []string, field bool) bool {
 	if !segmentName(name) {
 		span, known := c.groupAt[name]
@@ -162,12 +164,12 @@ func (c *v2Compiler) placeTarget(out *v2Target, t *target, name string, groups [
 			return false
 		}
 		out.place, out.group = span[0], true
-		c.lastPlace = max(c.lastPlace, span[0])
+		c.lastPlace = span[0]
 		return true
 	}
 	var found []int
 	for i := range c.places {
-		if c.places[i].name == name && around(groups, c.places[i].groups) {
+		if c.places[i].name == name && i >= c.span[0] && i <= c.span[1] && around(groups, c.places[i].groups) {
 			found = append(found, i)
 		}
 	}
@@ -175,6 +177,8 @@ func (c *v2Compiler) placeTarget(out *v2Target, t *target, name string, groups [
 		where := c.out.structure
 		if len(groups) > 0 {
 			where = groups[len(groups)-1]
+		} else if around := c.places[c.span[0]].groups; c.span[0] > 0 && len(around) > 0 {
+			where = around[len(around)-1]
 		}
 		if name[0] == 'Z' && len(groups) == 0 {
 			c.wrong(t.at, "%s: segment %s is not declared; write segments: { %s: { after: …, fields: … } }", t.path, name, name)
@@ -188,7 +192,7 @@ func (c *v2Compiler) placeTarget(out *v2Target, t *target, name string, groups [
 		out.place = used
 	} else {
 		for _, p := range found {
-			if p >= c.lastPlace {
+			if slices.Equal(c.places[p].groups, c.places[c.lastPlace].groups) {
 				out.place = p
 				break
 			}
