@@ -15,6 +15,7 @@ import (
 	"github.com/plexus-health/plexus/tables"
 	"github.com/plexus-health/plexus/transforms"
 	"github.com/plexus-health/plexus/transforms/mapping"
+	"github.com/plexus-health/plexus/transforms/transformtest"
 )
 
 // shelf is a store of a few resources.
@@ -257,4 +258,21 @@ func BenchmarkBack(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestAMapToHL7IsATransform(t *testing.T) {
+	step := back(t, "fhir-to-orm-o01", usual(t), nil)
+	raw := strings.Replace(sample(t), "Fasting since midnight", transformtest.Canary, 1)
+	parse := func(t *testing.T, raw []byte) message.Document {
+		doc, err := (&fhirdoc.Parser{}).Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	transformtest.Run(t, step, parse, []transformtest.Case{
+		{Name: "an order", Raw: []byte(raw)},
+		{Name: "without its patient", Raw: []byte(strings.Replace(raw, "Patient/pat-1", "Patient/"+transformtest.Canary, 1)), Fails: true},
+		{Name: "no order", Raw: []byte(`{"resourceType":"Patient","id":"x","name":[{"family":"` + transformtest.Canary + `"}]}`), Fails: true},
+	})
 }
