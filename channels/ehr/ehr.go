@@ -259,31 +259,20 @@ func resolve(n *fhir.Node, places map[string]string) {
 // settle decides what becomes of one draft: its new content, or why the store
 // keeps what it has.
 func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) error {
-	if o.gone {
+	switch {
+	case o.gone:
 		return nil
-	}
-	if o.draft.Existing && (!o.found || o.current.Deleted) {
+	case o.draft.Existing && (!o.found || o.current.Deleted):
 		o.skip = "it tells of a resource that is not here"
 		plan.Worklist = append(plan.Worklist, store.WorkItem{
 			Kind: "unmatched", Where: o.draft.Name,
 			Text: "the message tells of a " + o.draft.Type + " that is not here; nothing was made of it",
 		})
 		return nil
-	}
-	if o.into != nil && o.into.own {
-		o.into.tree = ownOrder(o.draft, o.into.tree)
-		o.into.keys = append(o.into.keys, o.keys...)
-		if o.into.skip == nothingNew && !same(o.into.tree, o.into.base) {
-			o.into.skip = ""
-		}
+	case o.into != nil:
+		o.join()
 		return nil
-	}
-	if o.into != nil {
-		o.into.tree = merge(o.into.tree, o.draft.Tree, nil, nil)
-		o.into.keys = append(o.into.keys, o.keys...)
-		return nil
-	}
-	if !o.found || o.current.Deleted {
+	case !o.found || o.current.Deleted:
 		o.tree = o.draft.Tree
 		return nil
 	}
@@ -307,11 +296,6 @@ func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) e
 	}
 	if o.own {
 		o.tree = ownOrder(o.draft, base)
-		for _, n := range numbersOf(o.tree) {
-			if n.system != "" {
-				o.keys = append(o.keys, plainKey(n).Key)
-			}
-		}
 	} else {
 		o.tree = combine(o.draft, base, from)
 	}
@@ -319,6 +303,20 @@ func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) e
 		o.skip = nothingNew
 	}
 	return nil
+}
+
+// join adds a draft to an earlier one of the same resource.
+func (o *one) join() {
+	first := o.into
+	first.keys = append(first.keys, o.keys...)
+	if !first.own {
+		first.tree = merge(first.tree, o.draft.Tree, nil, nil)
+		return
+	}
+	first.tree = ownOrder(o.draft, first.tree)
+	if first.skip == nothingNew && (o.unowned || !same(first.tree, first.base)) {
+		first.skip = ""
+	}
 }
 
 // nothingNew is why a draft that says what the store holds is not written.

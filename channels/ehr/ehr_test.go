@@ -63,7 +63,7 @@ func (s *site) post(text string) {
 	w := store.Write{Type: typ, ID: id, Content: []byte(text), Hash: sha256.Sum256([]byte(text)), Index: search.Index(typ, tree)}
 	if list := tree.Get("identifier"); list != nil {
 		for _, i := range list.Items {
-			if system := i.Get("system"); system != nil {
+			if system := i.Get("system"); system != nil && !strings.Contains(string(i.AppendJSON(nil)), `"FILL"`) {
 				w.Keys = append(w.Keys, fhir.IdentityKey(typ, system.Text, i.Get("value").Text))
 			}
 		}
@@ -160,23 +160,51 @@ func TestAnAnswerFollowsTheOrderThatWasWrittenHere(t *testing.T) {
 		want     []string
 		worklist string
 	}{
-		"accepted by ORR": {"active", []string{msh("ORR^O02^ORR_O02", "A1"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB||IP"},
-			[]string{`"status":"active"`, `"value":"F-9"`, `"code":"FILL"`, `"text":"as written"`, `"priority":"stat"`, `"Patient/pat-1"`}, ""},
-		"accepted by ORL, under its LOINC code": {"active", []string{msh("ORL^O22^ORL_O22", "A2"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "ORC|OK|P-200^^2.999.1^ISO|F-9^^2.999.5^ISO", "OBR|1|P-200^^2.999.1^ISO|F-9^^2.999.5^ISO|2345-7^Glucose^LN"},
-			[]string{`"status":"active"`, `"system":"urn:oid:2.999.5"`, `"text":"as written"`}, ""},
-		"by specimen, ORL^O34": {"active", []string{msh("ORL^O34^ORL_O34", "A3"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "SPM|1||| BLD", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"},
-			[]string{`"value":"F-9"`}, ""},
+		"accepted by ORR": {
+			"active",
+			[]string{msh("ORR^O02^ORR_O02", "A1"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB||IP"},
+			[]string{`"status":"active"`, `"value":"F-9"`, `"code":"FILL"`, `"text":"as written"`, `"priority":"stat"`, `"Patient/pat-1"`},
+			"",
+		},
+		"accepted by ORL, under its LOINC code": {
+			"active",
+			[]string{msh("ORL^O22^ORL_O22", "A2"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "ORC|OK|P-200^^2.999.1^ISO|F-9^^2.999.5^ISO", "OBR|1|P-200^^2.999.1^ISO|F-9^^2.999.5^ISO|2345-7^Glucose^LN"},
+			[]string{`"status":"active"`, `"system":"urn:oid:2.999.5"`, `"text":"as written"`},
+			"",
+		},
+		"by specimen, ORL^O34": {
+			"active",
+			[]string{msh("ORL^O34^ORL_O34", "A3"), "MSA|AA|C1", "PID|1||OTHER^^^LAB", "SPM|1||| BLD", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"},
+			[]string{`"value":"F-9"`},
+			"",
+		},
 		"completed": {"active", []string{msh("ORR^O02^ORR_O02", "A4"), "MSA|AA|C1", "ORC|SC|P-200^^2.999.1^ISO|F-9^LAB||CM"}, []string{`"status":"completed"`}, ""},
-		"cancelled by the laboratory": {"active", []string{msh("ORM^O01^ORM_O01", "A5"), pid, "ORC|OC|P-200^^2.999.1^ISO|F-9^LAB", "OBR|1|P-200^^2.999.1^ISO|F-9^LAB|2345-7^Glucose^LN"},
-			[]string{`"status":"revoked"`, `"text":"as written"`}, ""},
+		"cancelled by the laboratory": {
+			"active",
+			[]string{msh("ORM^O01^ORM_O01", "A5"), pid, "ORC|OC|P-200^^2.999.1^ISO|F-9^LAB", "OBR|1|P-200^^2.999.1^ISO|F-9^LAB|2345-7^Glucose^LN"},
+			[]string{`"status":"revoked"`, `"text":"as written"`},
+			"",
+		},
 		"cancelled as asked": {"revoked", []string{msh("ORR^O02^ORR_O02", "A6"), "MSA|AA|C1", "ORC|CR|P-200^^2.999.1^ISO"}, []string{`"status":"revoked"`}, ""},
-		"unable to accept": {"active", []string{msh("ORR^O02^ORR_O02", "A7"), "MSA|AA|C1", "ORC|UA|P-200^^2.999.1^ISO||||||||||||||X^no such test"},
-			[]string{`"status":"revoked"`, `"code":"UA"`, `"no such test"`}, "refused"},
-		"unable to cancel": {"revoked", []string{msh("ORR^O02^ORR_O02", "A8"), "MSA|AA|C1", "ORC|UC|P-200^^2.999.1^ISO|F-9^LAB||IP"},
-			[]string{`"status":"revoked"`, `"code":"UC"`}, "refused"},
+		"unable to accept": {
+			"active",
+			[]string{msh("ORR^O02^ORR_O02", "A7"), "MSA|AA|C1", "ORC|UA|P-200^^2.999.1^ISO||||||||||||||X^no such test"},
+			[]string{`"status":"revoked"`, `"code":"UA"`, `"no such test"`},
+			"refused",
+		},
+		"unable to cancel": {
+			"revoked",
+			[]string{msh("ORR^O02^ORR_O02", "A8"), "MSA|AA|C1", "ORC|UC|P-200^^2.999.1^ISO|F-9^LAB||IP"},
+			[]string{`"status":"revoked"`, `"code":"UC"`},
+			"refused",
+		},
 		"data errors": {"active", []string{msh("ORR^O02^ORR_O02", "A9"), "MSA|AE|C1", "ORC|DE|P-200^^2.999.1^ISO"}, []string{`"status":"active"`, `"code":"DE"`}, "refused"},
-		"accepted late, after it was cancelled here": {"revoked", []string{msh("ORR^O02^ORR_O02", "B1"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"},
-			[]string{`"status":"revoked"`, `"value":"F-9"`}, ""},
+		"accepted late, after it was cancelled here": {
+			"revoked",
+			[]string{msh("ORR^O02^ORR_O02", "B1"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"},
+			[]string{`"status":"revoked"`, `"value":"F-9"`},
+			"",
+		},
 		"accepted while on hold": {"on-hold", []string{msh("ORR^O02^ORR_O02", "B2"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"}, []string{`"status":"on-hold"`}, ""},
 		"the number alone":       {"active", []string{msh("ORR^O02^ORR_O02", "B3"), "MSA|AA|C1", "ORC|OK|P-200|F-9"}, []string{`"value":"F-9"`}, ""},
 	} {
@@ -250,6 +278,45 @@ func TestResultsFindTheOrderByTheNumberOfAnAnswer(t *testing.T) {
 		t.Errorf("%d orders", n)
 	}
 	s.holds("DiagnosticReport", s.all("DiagnosticReport")[0].ID, `"basedOn":[{"reference":"ServiceRequest/order-1"}]`)
+}
+
+// A laboratory may give one number to all tests of a specimen: each answer and
+// result goes to the order of its code.
+func TestOneFillerNumberOfTwoOrders(t *testing.T) {
+	s := newSite(t)
+	s.post(patient)
+	s.post(order)
+	s.post(strings.NewReplacer("order-1", "order-2", "P-200", "P-201", "2345-7", "718-7").Replace(order))
+	s.take(msh("ORR^O02^ORR_O02", "A1"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^^2.999.5^ISO", "ORC|OK|P-201^^2.999.1^ISO|F-9^^2.999.5^ISO")
+	s.holds("ServiceRequest", "order-1", `"value":"F-9"`)
+	s.holds("ServiceRequest", "order-2", `"value":"F-9"`)
+	second := results("R1", "ORC|RE||F-9^^2.999.5^ISO", "OBR|1||F-9^^2.999.5^ISO", "F")
+	second[3] = strings.Replace(second[3], "2345-7^Glucose", "718-7^Hemoglobin", 1)
+	s.take(second...)
+	s.holds("ServiceRequest", "order-1", `"status":"active"`)
+	s.holds("ServiceRequest", "order-2", `"status":"completed"`)
+	if n := len(s.all("ServiceRequest")); n != 2 {
+		t.Errorf("%d orders", n)
+	}
+	s.post(s.read("ServiceRequest", "order-2")) // the API may write it again
+}
+
+// Two results of one message under one placer number are one order.
+func TestTwoResultsOfOneOrder(t *testing.T) {
+	s := newSite(t)
+	s.post(patient)
+	s.post(order)
+	segments := results("R1", "ORC|RE|P-200^^2.999.1^ISO|F-1^LAB", "OBR|1|P-200^^2.999.1^ISO|F-1^LAB", "F")
+	more := results("R1", "ORC|RE|P-200^^2.999.1^ISO|F-2^LAB", "OBR|2|P-200^^2.999.1^ISO|F-2^LAB", "F")
+	more[3] = strings.Replace(more[3], "2345-7^Glucose", "9999-9^Reflex", 1)
+	s.take(append(segments, more[2:]...)...)
+	s.holds("ServiceRequest", "order-1", `"value":"F-1"`, `"value":"F-2"`, `"text":"as written"`, "!9999-9")
+	for _, r := range s.all("DiagnosticReport") {
+		s.holds("DiagnosticReport", r.ID, `"ServiceRequest/order-1"`)
+	}
+	if n, orders := len(s.all("DiagnosticReport")), len(s.all("ServiceRequest")); n != 2 || orders != 1 {
+		t.Errorf("%d reports, %d orders", n, orders)
+	}
 }
 
 func TestNumbersOfOthersAreNotTakenForOurs(t *testing.T) {

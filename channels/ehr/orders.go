@@ -74,7 +74,7 @@ func (m *Matcher) plainOwners(ctx context.Context, open []*one) (map[store.Ident
 	var asked []store.Identity
 	for _, o := range open {
 		for _, n := range numbersOf(o.draft.Tree) {
-			if n.system != "" {
+			if n.system != "" && n.placer {
 				asked = append(asked, plainKey(n))
 			}
 		}
@@ -99,7 +99,7 @@ func (m *Matcher) orderOf(ctx context.Context, o *one, set []*one, owners map[st
 	numbers := numbersOf(o.draft.Tree)
 	patient := patientOf(o.draft.Tree, set)
 	for _, n := range numbers {
-		if owner, ok := owners[plainKey(n)]; ok && n.system != "" {
+		if owner, ok := owners[plainKey(n)]; ok && n.placer {
 			fits, err := m.fits(ctx, &owner, o, patient, false)
 			if fits || err != nil {
 				return &owner, err
@@ -125,26 +125,32 @@ func (m *Matcher) orderOf(ctx context.Context, o *one, set []*one, owners map[st
 			return &current, err
 		}
 	}
-	return m.byBareNumber(ctx, o, numbers, patient, plan)
+	return m.byNumber(ctx, o, numbers, patient, plan)
 }
 
-// byBareNumber finds the one order of a number that came without its system.
-func (m *Matcher) byBareNumber(ctx context.Context, o *one, numbers []number, patient string, plan *Plan) (*store.Resource, error) {
+// byNumber finds the one order of a number that does not name one by itself: a
+// placer's that came without its system, a filler's, who may give several
+// orders the same.
+func (m *Matcher) byNumber(ctx context.Context, o *one, numbers []number, patient string, plan *Plan) (*store.Resource, error) {
 	param, ok := definitions.FindParam("ServiceRequest", "identifier")
 	if !ok {
 		return nil, nil
 	}
-	var any []store.Match
+	var wanted []store.Match
 	for i := range numbers {
-		if numbers[i].system == "" {
-			any = append(any, store.Match{Value: &numbers[i].value})
+		n := &numbers[i]
+		switch {
+		case n.system == "":
+			wanted = append(wanted, store.Match{Value: &n.value})
+		case !n.placer:
+			wanted = append(wanted, store.Match{System: &n.system, Value: &n.value})
 		}
 	}
-	if len(any) == 0 {
+	if len(wanted) == 0 {
 		return nil, nil
 	}
 	page, err := m.Records.Search(ctx, store.Query{
-		Type: "ServiceRequest", Limit: sameNumber, Where: []store.Clause{{Param: param.Row, Shape: store.ShapeToken, Any: any}},
+		Type: "ServiceRequest", Limit: sameNumber, Where: []store.Clause{{Param: param.Row, Shape: store.ShapeToken, Any: wanted}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)

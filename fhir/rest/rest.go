@@ -245,11 +245,27 @@ func identities(typ string, n *fhir.Node) []string {
 	var keys []string
 	for _, i := range list.Items {
 		system, value := text(i, "system"), text(i, "value")
-		if system != "" && value != "" && text(i, "use") != "old" {
+		if system != "" && value != "" && text(i, "use") != "old" && !(typ == "ServiceRequest" && shared(i)) {
 			keys = append(keys, fhir.IdentityKey(typ, system, value))
 		}
 	}
 	return keys
+}
+
+// shared reports whether several orders may carry an identifier: the number of
+// a group, or a filler's, who may give one to all tests of a specimen.
+func shared(identifier *fhir.Node) bool {
+	codings := identifier.Get("type").Get("coding")
+	if codings == nil {
+		return false
+	}
+	for _, c := range codings.Items {
+		switch text(c, "code") {
+		case "FILL", "PGN", "FGN", "ACSN":
+			return true
+		}
+	}
+	return false
 }
 
 // commit writes; conflicts are told apart by what the caller expected.

@@ -304,6 +304,24 @@ func TestConditional(t *testing.T) {
 	})
 }
 
+// A placer's number names one order; a filler's and a group's may be those of
+// several.
+func TestNumbersThatOrdersShare(t *testing.T) {
+	a := newAPI(t)
+	order := func(id, kind string) string {
+		return `{"resourceType":"ServiceRequest","id":"` + id + `","status":"active","intent":"order","subject":{"display":"x"},` +
+			`"identifier":[{"type":{"coding":[{"code":"` + kind + `"}]},"system":"urn:oid:2.999.5","value":"` + kind + `-1"}]}`
+	}
+	for _, kind := range []string{"FILL", "PGN"} {
+		a.want(http.StatusCreated, http.MethodPut, "/ServiceRequest/a", order("a", kind))
+		a.want(http.StatusCreated, http.MethodPut, "/ServiceRequest/b", order("b", kind))
+		a.want(http.StatusNoContent, http.MethodDelete, "/ServiceRequest/a", "")
+		a.want(http.StatusNoContent, http.MethodDelete, "/ServiceRequest/b", "")
+	}
+	a.want(http.StatusCreated, http.MethodPut, "/ServiceRequest/c", order("c", "PLAC"))
+	a.want(http.StatusConflict, http.MethodPut, "/ServiceRequest/d", order("d", "PLAC"))
+}
+
 func TestTransaction(t *testing.T) {
 	a := newAPI(t)
 	bundle := func(kind string, entries ...string) string {

@@ -59,7 +59,7 @@ func (c *v2Compiler) gathers(defs []gatherDef) {
 		}
 		g := &v2Gather{name: def.name, root: len(c.rootTypes)}
 		first, rest, _ := strings.Cut(strings.TrimPrefix(def.text, wordEach+" "), " ")
-		ok := false
+		var ok bool
 		if conds, found := strings.CutPrefix(strings.TrimSpace(rest), "where "); found {
 			ok = c.gatherWhere(g, &def, first, conds)
 		} else {

@@ -324,7 +324,7 @@ func (row *v2Row) make(r *v2Run, f *v2Frame, t *v2Target, at v2Pos, it *v2Item) 
 // a value holds something of it; one that was not holds what the rows say.
 func (row *v2Row) segment(r *v2Run, f *v2Frame, t *v2Target, it *v2Item) bool {
 	inner := *f
-	segs, scoped, real := len(r.segs), len(f.scope.segs), r.real
+	segs, scoped, before := len(r.segs), len(f.scope.segs), r.real
 	if it != nil {
 		inner.cur = *it
 	}
@@ -345,7 +345,7 @@ func (row *v2Row) segment(r *v2Run, f *v2Frame, t *v2Target, it *v2Item) bool {
 	for _, below := range row.set {
 		below.run(r, &inner, v2Pos{scope: inner.scope})
 	}
-	if it != nil && r.real == real || it == nil && r.empty(segs) {
+	if it != nil && r.real == before || it == nil && r.empty(segs) {
 		r.segs, f.scope.segs = r.segs[:segs], f.scope.segs[:scoped]
 		return false
 	}

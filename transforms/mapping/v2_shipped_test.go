@@ -205,7 +205,7 @@ func TestTextsCannotBreakOut(t *testing.T) {
 func TestWrongMapsBack(t *testing.T) {
 	shipped, _ := tables.Shipped()
 	for name, c := range map[string]struct{ rows, want string }{
-		"element":       {"  PID-3: patient.identifer as CX", `patient.identifer: "identifer" is not an element of Patient; did you mean "identifier"?`},
+		"element":       {"  PID-3: patient.identifierr as CX", `patient.identifierr: "identifierr" is not an element of Patient; did you mean "identifier"?`},
 		"below":         {"  PID-3: patient.identifier.valu", `"valu" is not an element of Identifier; did you mean "value"?`},
 		"name":          {"  PID-3: patiant.identifier", `"patiant.identifier" begins with no name of this map; did you mean "patient"?`},
 		"relative":      {"  PID-3: .identifier", `".identifier" is relative: nothing was handed over here`},

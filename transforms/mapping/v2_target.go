@@ -226,7 +226,7 @@ func (c *v2Compiler) fieldTarget(out *v2Target, t *target, segment, text string)
 	if end < 0 {
 		end = len(text)
 	}
-	n, err := strconv.Atoi(text[:end])
+	n, err := strconv.ParseInt(text[:end], 10, 16)
 	if err != nil || n < 1 || n > 1000 {
 		c.wrong(t.at, "%s: a field is a number from 1", t.path)
 		return false
@@ -234,7 +234,7 @@ func (c *v2Compiler) fieldTarget(out *v2Target, t *target, segment, text string)
 	out.field, text = int16(n), text[end:]
 	if strings.HasPrefix(text, "[") {
 		inside, rest, closed := strings.Cut(text[1:], "]")
-		rep, err := strconv.Atoi(inside)
+		rep, err := strconv.ParseInt(inside, 10, 16)
 		switch {
 		case !closed:
 			c.wrong(t.at, "%s: a bracket is open", t.path)

@@ -151,15 +151,23 @@ func TestSegmentsAndGroups(t *testing.T) {
 		want []string
 	}{
 		"rows in any order": {"OBR-1: = 1\nPID-1: = 1\nORC-2: = x", []string{"PID|1", "ORC|NW|x", "OBR|1"}},
-		"a segment for each": {"OBSERVATION_REQUEST/NTE[+]: { each: ServiceRequest.note, set: { NTE-1: ordinal, NTE-3: .text as FT } }\nOBR-1: = 1",
-			[]string{"ORC|NW", "OBR|1", `NTE|1||one\.br\two`, "NTE|2||three"}},
+		"a segment for each": {
+			"OBSERVATION_REQUEST/NTE[+]: { each: ServiceRequest.note, set: { NTE-1: ordinal, NTE-3: .text as FT } }\nOBR-1: = 1",
+			[]string{"ORC|NW", "OBR|1", `NTE|1||one\.br\two`, "NTE|2||three"},
+		},
 		"where the rows above are": {"PID-1: = 1\nNTE[+]: { set: { NTE-1: = 9 } }\nOBR-1: = 1", []string{"PID|1", "NTE|9", "ORC|NW", "OBR|1"}},
-		"none when nothing of it came": {"OBSERVATION_REQUEST/NTE[+]: { each: ServiceRequest.note, when: .text == \"four\", set: { NTE-1: ordinal } }\nNTE[+]: { each: ServiceRequest.note, set: { NTE-1: ordinal, NTE-3: .authorString } }",
-			[]string{"ORC|NW"}},
-		"segments below a segment": {"SPM[+]: { each: ServiceRequest.identifier, set: { SPM-1: ordinal, SPM-2.1: . as EI, \"OBX[+]\": { set: { OBX-1: = 1, OBX-5: SPM-1 } } } }",
-			[]string{"ORC|NW", "SPM|1|X", "OBX|1||||1", `SPM|2|P\F\1&&2.999.1&ISO`, "OBX|1||||2"}},
-		"a group for each": {"SPECIMEN[+]: { each: ServiceRequest.identifier, set: { SPM-1: ordinal, CONTAINER/OBX-3: .value } }",
-			[]string{"ORC|NW", "SPM|1", "OBX|||X", "SPM|2", `OBX|||P\F\1`}},
+		"none when nothing of it came": {
+			"OBSERVATION_REQUEST/NTE[+]: { each: ServiceRequest.note, when: .text == \"four\", set: { NTE-1: ordinal } }\nNTE[+]: { each: ServiceRequest.note, set: { NTE-1: ordinal, NTE-3: .authorString } }",
+			[]string{"ORC|NW"},
+		},
+		"segments below a segment": {
+			"SPM[+]: { each: ServiceRequest.identifier, set: { SPM-1: ordinal, SPM-2.1: . as EI, \"OBX[+]\": { set: { OBX-1: = 1, OBX-5: SPM-1 } } } }",
+			[]string{"ORC|NW", "SPM|1|X", "OBX|1||||1", `SPM|2|P\F\1&&2.999.1&ISO`, "OBX|1||||2"},
+		},
+		"a group for each": {
+			"SPECIMEN[+]: { each: ServiceRequest.identifier, set: { SPM-1: ordinal, CONTAINER/OBX-3: .value } }",
+			[]string{"ORC|NW", "SPM|1", "OBX|||X", "SPM|2", `OBX|||P\F\1`},
+		},
 		"nobody's deletion": {"ORC-2: '= \"\"\"\"'", []string{"ORC|NW"}},
 	} {
 		t.Run(name, func(t *testing.T) {

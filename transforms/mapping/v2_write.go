@@ -207,7 +207,7 @@ func repeat(dst []byte, c byte, n int) []byte {
 // escape writes a text with its delimiters escaped (HL7 v2.5.1, 2.7); a line
 // end is the formatting command for one.
 func escape(dst []byte, text string) []byte {
-	if strings.IndexAny(text, "|^~\\&\n") < 0 {
+	if !strings.ContainsAny(text, "|^~\\&\n") {
 		return append(dst, text...)
 	}
 	for i := range len(text) {
