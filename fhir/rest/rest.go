@@ -245,7 +245,7 @@ func identities(typ string, n *fhir.Node) []string {
 	var keys []string
 	for _, i := range list.Items {
 		system, value := text(i, "system"), text(i, "value")
-		if system != "" && value != "" && text(i, "use") != "old" && !(typ == "ServiceRequest" && shared(i)) {
+		if system != "" && value != "" && text(i, "use") != "old" && (typ != "ServiceRequest" || !shared(i)) {
 			keys = append(keys, fhir.IdentityKey(typ, system, value))
 		}
 	}
