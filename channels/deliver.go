@@ -37,14 +37,14 @@ func (d *dispatch) deliver(ctx context.Context, item schedule.Item) {
 func (d *dispatch) chain(ctx context.Context, item schedule.Item, taken message.Delivery) (schedule.Item, bool) {
 	for {
 		a := d.send(ctx, item, &taken)
-		next, some, kept := d.settle(item, &a)
+		next, some, kept, follower := d.settle(item, &a)
 		claimed, err := d.answer(ctx, a, next.Seq)
 		if err != nil {
 			d.lost(item, err)
 			return item, false
 		}
 		killpoint.Hit("after_answer")
-		d.committed(item, a, kept)
+		d.committed(item, a, kept, follower)
 		switch {
 		case !some:
 			return item, false
@@ -66,7 +66,7 @@ func (d *dispatch) send(ctx context.Context, item schedule.Item, del *message.De
 		r.log.Error("the payload cannot be read, trying again", "delivery", del.ID, "error", err.Error())
 		return store.Answer{
 			N: del.N, Message: del.Message, Run: del.Run, State: message.Waiting, Class: message.Unavailable,
-			Reason: "its payload could not be read", MaybeSent: del.MaybeSent, Due: r.c.line.options.Now().Add(time.Second),
+			Reason: "its payload could not be read", MaybeSent: del.MaybeSent, Unsent: true, Due: r.c.line.options.Now().Add(time.Second),
 		}
 	}
 	defer free()

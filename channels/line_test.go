@@ -41,6 +41,7 @@ type hall struct {
 	log     *strings.Builder
 	stopped chan struct{}
 	cancel  context.CancelFunc
+	wrap    func(store.Store) store.Store // puts something between store and line
 
 	mu       sync.Mutex
 	handlers map[string]connectors.Handler // by name of the source
@@ -235,8 +236,12 @@ func (h *hall) start(text string) {
 		h.t.Fatal(err)
 	}
 	h.log = &strings.Builder{}
+	between := h.store
+	if h.wrap != nil {
+		between = h.wrap(h.store)
+	}
 	h.line = New(Options{
-		Store: h.store, Queue: &memory.Queue{}, Log: slog.New(slog.NewTextHandler(lockedWriter{&h.mu, h.log}, nil)),
+		Store: between, Queue: &memory.Queue{}, Log: slog.New(slog.NewTextHandler(lockedWriter{&h.mu, h.log}, nil)),
 		Metrics: NewMetrics(prometheus.NewRegistry()), Folder: h.folder,
 	})
 	if err := h.line.Prepare(context.Background(), config); err != nil {

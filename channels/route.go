@@ -133,7 +133,7 @@ type dispatch struct {
 	mu      sync.Mutex
 	sched   *schedule.Schedule
 	dues    map[int64]time.Time // items that may not start before
-	later   map[int64]time.Time // items in hand, put off until then
+	later   *postponed          // items in hand that were put off
 	senders int
 	// stopping: nothing new is started; lost: it is not known what is being
 	// sent; fenced: the unit is another engine's; held: an operator or a stop.
@@ -143,6 +143,7 @@ type dispatch struct {
 	scan      bool
 	looked    time.Time
 	pos, n    int64 // the rows are read on from here
+	pass      pass
 	barrier   barrier
 	unfetched bool // there are rows beyond what was read
 }
@@ -174,7 +175,8 @@ func (r *route) work(ctx context.Context) time.Time {
 	defer cancel()
 	d := &dispatch{
 		r: r, lease: lease, ctx: sending, events: make(chan struct{}, 1), sched: schedule.New(deliveryWindow, perKey),
-		dues: map[int64]time.Time{}, later: map[int64]time.Time{}, scan: true,
+		dues: map[int64]time.Time{}, later: newPostponed(), scan: true,
+		pass: pass{began: time.Now()},
 	}
 	d.raise(0)
 	return d.run(ctx, cancel)
@@ -218,7 +220,7 @@ func (d *dispatch) wantsLook() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	free := d.barrier.behind && d.sched.Len() == 0 && d.senders == 0
-	return d.more() || (d.scan && !d.unfetched) || len(d.sched.Lacking()) > 0 || free
+	return d.more() || (d.scan && !d.unfetched) || d.lacks() || free
 }
 
 // more reports whether rows that were not read yet are wanted: little of what
@@ -226,6 +228,10 @@ func (d *dispatch) wantsLook() bool {
 func (d *dispatch) more() bool {
 	return d.unfetched && d.sched.Ready() < deliveryPage/2 && d.sched.Room()
 }
+
+// lacks reports whether a key is free of which deliveries were left out, and
+// there is room for them.
+func (d *dispatch) lacks() bool { return d.sched.Lacks() && d.sched.Room() }
 
 func (d *dispatch) stop() {
 	d.mu.Lock()
@@ -248,7 +254,7 @@ func (d *dispatch) mayStart() bool {
 
 // free is mayStart under the lock.
 func (d *dispatch) free() bool {
-	return !d.stopping && !d.isLost && !d.fenced && !d.held && d.lease.Valid() && (!d.r.config.Strict || len(d.later) == 0)
+	return !d.stopping && !d.isLost && !d.fenced && !d.held && d.lease.Valid() && (!d.r.config.Strict || len(d.later.until) == 0)
 }
 
 // over reports whether the dispatch has ended, and when the unit has to be
@@ -268,157 +274,10 @@ func (d *dispatch) over(closed time.Time) (time.Time, bool) {
 		return now.Add(pollEach / 4), true
 	case !closed.IsZero() && d.r.breaker.count() > 3:
 		return closed, true // the queue holds the time of the next probe
-	case d.sched.Len() == 0 && !d.scan && !d.unfetched && !d.barrier.behind && len(d.sched.Lacking()) == 0 && time.Since(d.looked) >= linger:
+	case d.sched.Len() == 0 && !d.scan && !d.unfetched && !d.barrier.behind && !d.sched.Lacks() && time.Since(d.looked) >= linger:
 		return time.Time{}, true
 	}
 	return time.Time{}, false
-}
-
-// look reads waiting deliveries into the schedule, on from where it has come
-// to. What may still come to be known below that is read again: rows are
-// written by T2 of messages at or above the floor.
-func (d *dispatch) look(ctx context.Context) {
-	d.scan, d.looked, d.unfetched = false, time.Now(), false
-	if d.r.anew.Swap(false) {
-		d.pos, d.n = 0, 0
-	}
-	if err := d.lift(ctx); err != nil {
-		d.unread(ctx, err)
-		return
-	}
-	s := d.r.c.line.options.Store
-	for _, m := range d.r.takeMerged() {
-		d.mu.Lock()
-		d.sched.Fold(m[0], m[1])
-		d.mu.Unlock()
-	}
-	floor, err := s.Floor(ctx, d.r.c.id, d.r.config.Strict || d.r.c.config.OnError == routes.OnErrorStop)
-	if err != nil {
-		d.unread(ctx, err)
-		return
-	}
-	for page := 0; ; page++ {
-		if page == deliveryPages || d.plenty() {
-			d.unfetched = true
-			break
-		}
-		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
-		var kept []message.Delivery
-		if err == nil {
-			kept, err = d.before(ctx, rows)
-		}
-		if err != nil {
-			d.unread(ctx, err)
-			return
-		}
-		if !d.offer(kept) {
-			d.unfetched = true
-			break
-		}
-		if len(rows) > 0 {
-			d.pos, d.n = rows[len(rows)-1].Pos, rows[len(rows)-1].N
-		}
-		if len(rows) < deliveryPage {
-			break
-		}
-	}
-	d.raise(floor)
-	if d.pos >= floor-1 {
-		// What an operator puts to the end stands at the largest seq there is.
-		d.pos, d.n = floor-2, 1<<62
-	}
-	d.bringBack(ctx)
-}
-
-// raise lets deliveries start up to the floor, after everything below it that
-// was to be read is known.
-func (d *dispatch) raise(floor int64) {
-	if !d.r.floored {
-		return
-	}
-	if d.unfetched {
-		floor = min(floor, d.pos+1)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sched.Floor = max(floor, 1)
-}
-
-// plenty reports whether more may start than will be for a while.
-func (d *dispatch) plenty() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.sched.Ready() >= deliveryPage
-}
-
-func (d *dispatch) unread(ctx context.Context, err error) {
-	if ctx.Err() == nil {
-		d.r.log.Error("waiting deliveries cannot be read, trying again", "error", err.Error())
-	}
-	d.scan = true
-}
-
-// offer takes rows into the schedule; false when there was no room for all.
-func (d *dispatch) offer(rows []message.Delivery) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := range rows {
-		row := &rows[i]
-		if !d.sched.Room() && !d.sched.Has(row.N) {
-			return false
-		}
-		d.add(row)
-		d.pos, d.n = row.Pos, row.N
-	}
-	return true
-}
-
-func (d *dispatch) add(row *message.Delivery) bool {
-	if d.sched.Has(row.N) {
-		if at, put := d.later[row.N]; put && row.Due.Before(at) {
-			d.later[row.N] = row.Due // an operator does not want to wait
-		}
-		return true
-	}
-	if !row.Due.IsZero() {
-		d.dues[row.N] = row.Due
-	}
-	taken := d.sched.Add(schedule.Item{Seq: row.N, Pos: row.Pos, Key: row.Key, Key2: row.Key2})
-	if !taken {
-		delete(d.dues, row.N)
-	}
-	return taken
-}
-
-// bringBack reads the deliveries of keys of which some were left out and none
-// is held any more.
-func (d *dispatch) bringBack(ctx context.Context) {
-	d.mu.Lock()
-	keys := d.sched.Lacking()
-	d.mu.Unlock()
-	for _, key := range keys {
-		rows, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, key, perKey+1)
-		if err == nil {
-			rows, err = d.before(ctx, rows)
-		}
-		if err != nil {
-			d.unread(ctx, err)
-			return
-		}
-		d.mu.Lock()
-		if !d.sched.Room() {
-			d.mu.Unlock()
-			return
-		}
-		d.sched.Return(key)
-		for i := range rows[:min(len(rows), perKey)] {
-			d.add(&rows[i])
-		}
-		if len(rows) > perKey {
-			d.sched.LeaveOut(key)
-		}
-		d.mu.Unlock()
-	}
 }
 
 // startSenders starts a sender for each connection that is free and has
@@ -468,7 +327,7 @@ func (d *dispatch) next() (schedule.Item, bool) {
 func (d *dispatch) isDue(item schedule.Item) bool {
 	due, some := d.dues[item.Seq]
 	if some && due.After(d.r.c.line.options.Now()) {
-		d.later[item.Seq] = due
+		d.later.put(item.Seq, due)
 		return false
 	}
 	delete(d.dues, item.Seq)
@@ -477,37 +336,44 @@ func (d *dispatch) isDue(item schedule.Item) bool {
 
 // settle notes in memory what became of an item, before that is written, and
 // picks what the same connection sends next. kept: the item's keys stay held
-// until the answer is committed.
-func (d *dispatch) settle(item schedule.Item, a *store.Answer) (next schedule.Item, some, kept bool) {
+// until the answer is committed; follower, if it is not 0, has taken them over
+// and may not start before that.
+func (d *dispatch) settle(item schedule.Item, a *store.Answer) (next schedule.Item, some, kept bool, follower int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a.Hold != "" {
 		d.held = true
 	}
 	if a.State == message.Waiting {
-		d.later[item.Seq] = a.Due
+		d.later.hold(item.Seq, a.Due)
 	}
 	allowed, _ := d.r.breaker.allowed(d.r.c.line.options.Now(), d.r.limits.Connections)
 	if !d.free() || d.senders > allowed || !d.open() || d.ctx.Err() != nil {
-		return next, false, true
+		return next, false, true, 0
 	}
 	if a.State == message.Waiting {
 		next, some = d.next()
-		return next, some, true
+		return next, some, true, 0
 	}
 	next, some, kept = d.sched.Handover(item.Seq)
 	if some && !d.isDue(next) {
+		if !kept {
+			follower = next.Seq
+			d.later.hold(follower, d.later.until[follower])
+		}
 		next, some = d.next()
 	}
-	return next, some, kept
+	return next, some, kept, follower
 }
 
 // committed frees the keys of an item whose end is durable.
-func (d *dispatch) committed(item schedule.Item, a store.Answer, kept bool) {
+func (d *dispatch) committed(item schedule.Item, a store.Answer, kept bool, follower int64) {
 	d.mu.Lock()
 	if a.State != message.Waiting && kept {
 		d.sched.Done(item.Seq)
 	}
+	d.later.written(item.Seq)
+	d.later.written(follower)
 	d.mu.Unlock()
 	d.changed()
 	l := d.r.c.line
@@ -515,6 +381,9 @@ func (d *dispatch) committed(item schedule.Item, a store.Answer, kept bool) {
 		l.progress.tell(a.Message)
 	}
 	if a.Next != nil {
+		if next := l.findRoute(a.Next.Unit); next != nil {
+			next.anew.Store(true) // it stands at its own place, perhaps before what was read
+		}
 		l.pokeUnit(d.ctx, a.Next.Unit)
 	}
 }

@@ -45,13 +45,13 @@ func (d *dispatch) wakeAt(closed time.Time) (at time.Time, some bool) {
 			at, some = t, true
 		}
 	}
-	for _, due := range d.later {
-		earlier(due)
+	if back, put := d.later.first(); put {
+		earlier(back)
 	}
 	if !closed.IsZero() {
 		earlier(closed)
 	}
-	if (d.scan && !d.unfetched) || d.more() || (d.sched.Len() == 0 && d.senders == 0) {
+	if (d.scan && !d.unfetched) || d.more() || d.lacks() || (d.sched.Len() == 0 && d.senders == 0) {
 		earlier(d.looked.Add(max(lookGap, min(linger, time.Since(d.looked)+lookGap))))
 	}
 	return at, some
@@ -62,11 +62,9 @@ func (d *dispatch) resume() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.r.c.line.options.Now()
-	for n, due := range d.later {
-		if !due.After(now) {
-			delete(d.later, n)
-			delete(d.dues, n)
-			d.sched.Again(n)
-		}
+	for n, back := d.later.back(now); back; n, back = d.later.back(now) {
+		delete(d.dues, n)
+		delete(d.pass.suspects, n)
+		d.sched.Again(n)
 	}
 }

@@ -76,6 +76,9 @@ func (s *Schedule) Lacking() []string {
 	return keys
 }
 
+// Lacks reports whether Lacking lists any.
+func (s *Schedule) Lacks() bool { return len(s.lacking) > 0 }
+
 // Return says that the items of a key that were left out are offered now, from
 // the oldest open one on.
 func (s *Schedule) Return(key string) {

@@ -1,0 +1,164 @@
+package channels
+
+import (
+	"context"
+	"time"
+
+	"github.com/plexus-health/plexus/channels/schedule"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/routes"
+)
+
+// look reads waiting deliveries into the schedule, on from where it has come
+// to. What may still come to be known below that is read again: rows are
+// written by T2 of messages at or above the floor.
+func (d *dispatch) look(ctx context.Context) {
+	d.scan, d.looked, d.unfetched = false, time.Now(), false
+	if err := d.lift(ctx); err != nil {
+		d.unread(ctx, err)
+		return
+	}
+	if d.r.anew.Swap(false) || d.pass.isOver(d.looked) {
+		d.pos, d.n = 0, 0
+		d.begin()
+	}
+	s := d.r.c.line.options.Store
+	for _, m := range d.r.takeMerged() {
+		d.mu.Lock()
+		d.sched.Fold(m[0], m[1])
+		d.mu.Unlock()
+	}
+	floor, err := s.Floor(ctx, d.r.c.id, d.r.config.Strict || d.r.c.config.OnError == routes.OnErrorStop)
+	if err != nil {
+		d.unread(ctx, err)
+		return
+	}
+	for page := 0; ; page++ {
+		if page == deliveryPages || d.plenty() {
+			d.unfetched = true
+			break
+		}
+		rows, err := s.Open(ctx, d.r.unit, d.pos, d.n, deliveryPage)
+		var kept []message.Delivery
+		if err == nil {
+			d.pass.saw(rows)
+			kept, err = d.before(ctx, rows)
+		}
+		if err != nil {
+			d.unread(ctx, err)
+			return
+		}
+		if !d.offer(kept) {
+			d.unfetched = true
+			break
+		}
+		if len(rows) > 0 {
+			d.pos, d.n = rows[len(rows)-1].Pos, rows[len(rows)-1].N
+		}
+		if len(rows) < deliveryPage {
+			break
+		}
+	}
+	d.raise(floor)
+	if !d.unfetched {
+		d.end()
+	}
+	if d.pos >= floor-1 {
+		// What an operator puts to the end stands at the largest seq there is.
+		d.pos, d.n = floor-2, 1<<62
+	}
+	d.bringBack(ctx)
+}
+
+// raise lets deliveries start up to the floor, after everything below it that
+// was to be read is known.
+func (d *dispatch) raise(floor int64) {
+	if !d.r.floored {
+		return
+	}
+	if d.unfetched {
+		floor = min(floor, d.pos+1)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sched.Floor = max(floor, 1)
+}
+
+// plenty reports whether more may start than will be for a while.
+func (d *dispatch) plenty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sched.Ready() >= deliveryPage
+}
+
+func (d *dispatch) unread(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		d.r.log.Error("waiting deliveries cannot be read, trying again", "error", err.Error())
+	}
+	d.scan = true
+}
+
+// offer takes rows into the schedule; false when there was no room for all.
+func (d *dispatch) offer(rows []message.Delivery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range rows {
+		row := &rows[i]
+		if !d.sched.Room() && !d.sched.Has(row.N) {
+			return false
+		}
+		d.add(row)
+		d.pos, d.n = row.Pos, row.N
+	}
+	return true
+}
+
+func (d *dispatch) add(row *message.Delivery) bool {
+	if d.sched.Has(row.N) {
+		d.later.sooner(row.N, row.Due) // an operator does not want to wait
+		if at, some := d.dues[row.N]; some && row.Due.Before(at) {
+			d.dues[row.N] = row.Due
+		}
+		return true
+	}
+	if !row.Due.IsZero() {
+		d.dues[row.N] = row.Due
+	}
+	taken := d.sched.Add(schedule.Item{Seq: row.N, Pos: row.Pos, Key: row.Key, Key2: row.Key2})
+	if !taken {
+		delete(d.dues, row.N)
+	}
+	return taken
+}
+
+// bringBack reads the deliveries of keys of which some were left out and none
+// is held any more.
+func (d *dispatch) bringBack(ctx context.Context) {
+	d.mu.Lock()
+	keys := d.sched.Lacking()
+	d.mu.Unlock()
+	for _, key := range keys {
+		rows, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, key, perKey+1)
+		if err == nil {
+			rows, err = d.before(ctx, rows)
+		}
+		if err != nil {
+			d.unread(ctx, err)
+			return
+		}
+		d.mu.Lock()
+		if !d.sched.Room() {
+			d.mu.Unlock()
+			return
+		}
+		d.sched.Return(key)
+		for i := range rows[:min(len(rows), perKey)] {
+			d.add(&rows[i])
+		}
+		if len(rows) > perKey {
+			d.sched.LeaveOut(key)
+		}
+		d.mu.Unlock()
+	}
+}
+
