@@ -161,4 +161,3 @@ func (d *dispatch) bringBack(ctx context.Context) {
 		d.mu.Unlock()
 	}
 }
-

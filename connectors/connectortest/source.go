@@ -47,6 +47,9 @@ type SourceCase struct {
 	Message func(n int) []byte
 	// Reply is what a handler answers m.
 	Reply func(m *message.Message, code message.AnswerCode) message.Reply
+	// Filler is what may follow a message without making it another, and what
+	// large ones are filled with: one or more bytes; empty: any bytes.
+	Filler string
 	// OneByOne says that such a source hands over one message after the
 	// other, whoever sent it, and tries by itself again what a handler failed
 	// to take: a folder.
@@ -221,7 +224,11 @@ func contentUntouched(r *sourceRun) {
 		return r.Reply(m, message.Accepted), nil
 	})
 	p := r.dial()
-	want := [][]byte{r.Message(1), append(r.Message(2), "\rNTE|1||\xff\x00\xe4 \n\r"...)}
+	odd := "\rNTE|1||\xff\x00\xe4 \n\r"
+	if r.Filler != "" {
+		odd = r.Filler
+	}
+	want := [][]byte{r.Message(1), append(r.Message(2), odd...)}
 	for _, raw := range want {
 		r.mustSend(p, raw)
 	}
@@ -470,11 +477,15 @@ func largeOnes(r *sourceRun) {
 		sizes = append(sizes, fmt.Sprint("stream ", content.Len()))
 		return r.Reply(m, message.Accepted), nil
 	})
+	filler := []byte("x")
+	if r.Filler != "" {
+		filler = []byte(r.Filler[:1])
+	}
 	p := r.dial()
 	var want []string
 	for _, size := range []int{100 << 10, 1 << 20, 1<<20 + 1, 4 << 20} {
 		raw := r.Message(1)
-		raw = append(raw, bytes.Repeat([]byte("x"), size-len(raw))...)
+		raw = append(raw, bytes.Repeat(filler, size-len(raw))...)
 		r.mustSend(p, raw)
 		kind := "whole "
 		if size > 1<<20 {

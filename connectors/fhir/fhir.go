@@ -1,11 +1,13 @@
-// Package fhir speaks with FHIR servers: a source that takes resources and
-// Bundles by REST call as messages of a channel, and a destination that writes
-// to another server.
+// Package fhir carries FHIR R4 resources and Bundles over the RESTful API: a
+// server that takes what is posted to it and keeps nothing itself, and a client
+// that creates, updates and posts transactions on the server of a partner.
 package fhir
 
 import (
 	"fmt"
-	"regexp"
+	"net"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,22 +21,36 @@ func Kind() connectors.Kind {
 	return connectors.Kind{Name: "fhir", Source: DefaultSource, Destination: DefaultDestination}
 }
 
-// SourceOptions are the options of a source that takes FHIR by REST call.
+// SourceOptions are the options of a listener for FHIR requests.
 type SourceOptions struct {
-	// Address to listen on, host and port. Default 127.0.0.1:8091. An address
-	// that other machines reach needs tls, and login or tls.ca.
+	// Address to listen on, host and port. Default 127.0.0.1:8091. An
+	// address that other machines reach needs tls, or insecure, and auth or
+	// tls.ca.
 	Listen string `yaml:"listen"`
-	// Path of the service base. Default /fhir.
+	// Path below which the API stands. Default /fhir.
 	Base string `yaml:"base"`
-	// Resource types that are taken, Bundle among them. Default: all.
+	// Resource types that are taken, such as ServiceRequest; Bundle for what
+	// is posted to the base itself, whatever is in it. Default: all.
 	Types []string `yaml:"types"`
-	// How long a request may take to arrive. Default 1m.
-	Read time.Duration `yaml:"read"`
-	// How callers show who they are. Default: nobody is asked.
-	Login *web.Login `yaml:"login"`
-	// Encryption of the connections. With ca callers need a certificate.
+	// How senders prove who they are. Default: not at all.
+	Auth *web.AuthOptions `yaml:"auth"`
+	// How long a connection may be silent between two requests before it is
+	// closed. Default 2m.
+	Idle time.Duration `yaml:"idle"`
+	// How long the headers of a request may take, and then its content. What
+	// takes longer is not taken and the connection is closed. Default 30s.
+	Request time.Duration `yaml:"request"`
+	// How long the sender may take to read an answer. Default 30s.
+	Write time.Duration `yaml:"write"`
+	// Addresses or networks that may connect, such as 192.0.2.17 or
+	// 10.1.0.0/16. Default: all.
+	Peers []string `yaml:"peers"`
+	// Most connections of one address at a time. Default 0: as many as
+	// limits.connections of the channel allows.
+	PeerConnections int `yaml:"peer_connections"`
+	// Encryption of the connections; with ca senders must show a certificate.
 	// Default: none.
-	TLS *web.TLS `yaml:"tls"`
+	TLS *web.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
 	// machines reach: anyone on the way can then read and change messages.
 	Insecure string `yaml:"insecure"`
@@ -44,34 +60,91 @@ var _ connectors.SourceOptions = (*SourceOptions)(nil)
 
 // DefaultSource returns the options that hold where routes.yaml is silent.
 func DefaultSource() connectors.SourceOptions {
-	return &SourceOptions{Listen: "127.0.0.1:8091", Base: "/fhir", Read: time.Minute}
+	return &SourceOptions{
+		Listen: "127.0.0.1:8091", Base: "/fhir", Idle: 2 * time.Minute, Request: 30 * time.Second, Write: 30 * time.Second,
+	}
 }
 
-var basePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+func (o *SourceOptions) server() web.ServerOptions {
+	return web.ServerOptions{
+		Listen: o.Listen, Idle: o.Idle, Request: o.Request, Write: o.Write, Peers: o.Peers,
+		PeerConnections: o.PeerConnections, Auth: o.Auth, TLS: o.TLS, Insecure: o.Insecure,
+	}
+}
 
-// Validate checks words only.
+// Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	p := web.ValidateListen(o.Listen, o.TLS, o.Login, o.Insecure)
-	if !basePath.MatchString(o.Base) {
-		p = append(p, connectors.Problem{Field: "base", Text: fmt.Sprintf("%q is no path such as /fhir", o.Base)})
+	server := o.server()
+	p := server.Validate()
+	if o.Base != "" && (!strings.HasPrefix(o.Base, "/") || strings.HasSuffix(o.Base, "/") || strings.ContainsAny(o.Base, "?# ")) {
+		p.Add("base", "%q is not a path that begins with a slash and ends with none, such as /fhir", o.Base)
 	}
-	for i, t := range o.Types {
-		if definitions.Number(t) == 0 {
-			p = append(p, connectors.Problem{Field: fmt.Sprintf("types[%d]", i), Text: fmt.Sprintf("%q is no resource type of FHIR R4", t)})
+	for i, typ := range o.Types {
+		if _, ok := definitions.Resource(typ); !ok {
+			p.Add(fmt.Sprintf("types[%d]", i), "%q is no resource type of R4, such as ServiceRequest or Bundle", typ)
 		}
-	}
-	if o.Read <= 0 {
-		p = append(p, connectors.Problem{Field: "read", Text: "must be longer than 0s"})
 	}
 	return p
 }
 
-// Open makes the source. It holds no port before Run.
+// Open makes the listener. It holds no port before Run.
 func (o *SourceOptions) Open(env connectors.Environment) (connectors.Source, error) {
-	return &Source{options: *o, env: env, grace: 5 * time.Second}, nil
+	// One request is one message, also where the format has files of several.
+	env.Split = nil
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	return &Source{options: *o, env: env, listened: func(net.Addr) {}}, nil
 }
 
-// The interactions of a destination.
+// DestinationOptions are the options of a destination that sends to a FHIR
+// server.
+type DestinationOptions struct {
+	// Base of the server, such as https://ehr.example.org/fhir.
+	Base string `yaml:"base"`
+	// What is done with a resource: create, update (it has an id),
+	// conditional-create or conditional-update (by match), transaction (a
+	// Bundle, posted to the base), or auto (the default): a Bundle of type
+	// transaction or batch is posted to the base, a resource with an id is
+	// updated, one without is created.
+	Interaction string `yaml:"interaction"`
+	// Search that finds the resource on the server for the conditional
+	// interactions. {identifier} stands for system and value of the first
+	// identifier, {identifier:SYSTEM} for the one of that system,
+	// {identifier.value}, {identifier.system} and {id} for themselves.
+	// Default identifier={identifier}.
+	Match string `yaml:"match"`
+	// How we prove who we are. Default: not at all.
+	Credential *web.CredentialOptions `yaml:"credential"`
+	// Number of requests at once, each on a connection of its own. Messages
+	// of one key never overtake each other. Default 4.
+	Connections int `yaml:"connections"`
+	// How long making a connection may take. Default 10s.
+	Connect time.Duration `yaml:"connect"`
+	// How long the server may take to read a request and answer it. Then the
+	// connection is closed and the message is sent again. Default 30s.
+	Timeout time.Duration `yaml:"timeout"`
+	// How long a connection may be silent between two requests before we
+	// close it. 0: never. Default 1m.
+	Idle time.Duration `yaml:"idle"`
+	// Largest content of an answer that is read. A larger one counts as
+	// unreadable. Default 4MB.
+	Answer int64 `yaml:"answer" unit:"size"`
+	// Encryption of the connections where the base begins with https.
+	// Default: the authorities of the system, no certificate of ours.
+	TLS *web.TLSOptions `yaml:"tls"`
+	// Proxy to go through, such as http://proxy.example.org:3128; only to
+	// addresses that begin with https. Variables of the environment are not
+	// looked at. Default: none.
+	Proxy string `yaml:"proxy"`
+	// Say i-understand to send without encryption to another machine: anyone
+	// on the way can then read and change messages.
+	Insecure string `yaml:"insecure"`
+}
+
+var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
+
+// Words of interaction.
 const (
 	auto              = "auto"
 	create            = "create"
@@ -83,90 +156,56 @@ const (
 
 var interactions = []string{auto, create, update, conditionalCreate, conditionalUpdate, transaction}
 
-// DestinationOptions are the options of a destination that writes to a FHIR
-// server.
-type DestinationOptions struct {
-	// Service base of the server: https://host/fhir. http only to this machine.
-	Base string `yaml:"base"`
-	// What is done with a resource: auto (the default) sends a Bundle to the
-	// base, a resource with an id by update and one without by create; create,
-	// update, conditional-create, conditional-update and transaction do only that.
-	Interaction string `yaml:"interaction"`
-	// What finds the resource of a conditional interaction: the search after
-	// the question mark, {identifier} being the first identifier as
-	// system|value. Default identifier={identifier}.
-	Match string `yaml:"match"`
-	// How this side shows who it is. Default: not at all.
-	Login *web.Login `yaml:"login"`
-	// Encryption. Default: the authorities of the system, no certificate of ours.
-	TLS *web.TLS `yaml:"tls"`
-	// How many requests are under way at once. Default 1.
-	Connections int `yaml:"connections"`
-	// How long making a connection may take. Default 10s.
-	Connect time.Duration `yaml:"connect"`
-	// How long the answer may take. Default 30s.
-	Timeout time.Duration `yaml:"timeout"`
-	// The largest answer that is read. Default 8MB.
-	Answer int64 `yaml:"answer" unit:"size"`
-	// Say i-understand to send without encryption to another machine.
-	Insecure string `yaml:"insecure"`
-}
-
-var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
-
 // DefaultDestination returns the options that hold where routes.yaml is silent.
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
-		Interaction: auto, Match: "identifier={identifier}", Connections: 1,
-		Connect: 10 * time.Second, Timeout: 30 * time.Second, Answer: 8 << 20,
+		Interaction: auto, Match: "identifier={identifier}", Connections: 4,
+		Connect: 10 * time.Second, Timeout: 30 * time.Second, Idle: time.Minute, Answer: 4 << 20,
 	}
 }
 
-// Validate checks words only.
+func (o *DestinationOptions) client() web.ClientOptions {
+	return web.ClientOptions{
+		URL: o.Base, URLField: "base", Connections: o.Connections, Connect: o.Connect, Timeout: o.Timeout, Idle: o.Idle,
+		Answer: o.Answer, Credential: o.Credential, TLS: o.TLS, Proxy: o.Proxy, Insecure: o.Insecure,
+	}
+}
+
+// Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
-	p := web.ValidateURL("base", o.Base, o.TLS, o.Login, o.Insecure)
-	known := false
-	for _, i := range interactions {
-		known = known || o.Interaction == i
+	client := o.client()
+	p := client.Validate()
+	if u, err := url.Parse(o.Base); err == nil && u.RawQuery != "" {
+		p.Add("base", "has a part after ?, which does not belong to the base of a server")
 	}
-	if !known {
-		p = append(p, connectors.Problem{Field: "interaction", Text: fmt.Sprintf("%q is not known; known: %s", o.Interaction, strings.Join(interactions, ", "))})
+	if !slices.Contains(interactions, o.Interaction) {
+		p.Add("interaction", "%q is not known; known: %s", o.Interaction, strings.Join(interactions, ", "))
 	}
-	if !strings.Contains(o.Match, "{identifier}") || strings.ContainsAny(o.Match, " ?#") {
-		p = append(p, connectors.Problem{Field: "match", Text: fmt.Sprintf("%q is no search with {identifier} in it, such as identifier={identifier}", o.Match)})
-	}
-	if strings.ContainsAny(o.Base, "?#") {
-		p = append(p, connectors.Problem{Field: "base", Text: "is a service base, without ? or #"})
-	}
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{{"connect", o.Connect}, {"timeout", o.Timeout}} {
-		if d.value <= 0 {
-			p = append(p, connectors.Problem{Field: d.field, Text: "must be longer than 0s"})
-		}
-	}
-	if o.Connections < 1 || o.Connections > 1000 {
-		p = append(p, connectors.Problem{Field: "connections", Text: fmt.Sprintf("%d is not between 1 and 1000", o.Connections)})
-	}
-	if o.Answer < 1 {
-		p = append(p, connectors.Problem{Field: "answer", Text: "must be larger than nothing"})
+	if _, err := parseMatch(o.Match); err != nil {
+		p.Add("match", "%q: %s", o.Match, err)
 	}
 	return p
 }
 
-// Limits bound its sends.
-func (o *DestinationOptions) Limits() connectors.SendLimits {
-	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Connect + o.Timeout}
-}
-
 // Open makes the destination. It connects when it is first used.
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
-	client, err := web.NewClient(web.ClientOptions{
-		TLS: o.TLS, Folder: env.Folder, Login: o.Login, Connections: o.Connections, Connect: o.Connect, Answer: o.Answer, Now: env.Now,
-	})
+	client, err := web.NewClient(o.client(), env)
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{options: *o, client: client}, nil
+	match, err := parseMatch(o.Match)
+	if err != nil {
+		return nil, fmt.Errorf("match: %w", err)
+	}
+	d := &Destination{options: *o, client: client, match: match, now: env.Now}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	return d, nil
+}
+
+// Limits bound the sends.
+func (o *DestinationOptions) Limits() connectors.SendLimits {
+	client := o.client()
+	return client.Limits()
 }

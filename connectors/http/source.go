@@ -2,101 +2,80 @@ package http
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"mime"
+	"encoding/json"
 	"net"
-	"net/http"
+	nethttp "net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/web"
 	"github.com/plexus-health/plexus/message"
 )
 
-// A Source takes each request as a message.
+// A Source takes the content of requests to one path.
 type Source struct {
-	options   SourceOptions
-	env       connectors.Environment
-	grace     time.Duration
-	listening func(net.Addr) // told the address, for tests
+	options SourceOptions
+	env     connectors.Environment
+
+	listened func(net.Addr) // for tests: the port taken
 }
 
 var _ connectors.Source = (*Source)(nil)
 
-// Run receives until ctx ends.
+// Run listens until ctx ends. Then it takes no request any more; a handler at
+// work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
-	server := &web.Server{
-		Listen: s.options.Listen, TLS: s.options.TLS, Login: s.options.Login, Read: s.options.Read, Grace: s.grace,
-		Environment: s.env, Listening: s.listening,
-	}
-	return server.Run(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, handle) }))
+	server := web.Server{Options: s.options.server(), Env: s.env, Listened: s.listened}
+	return server.Run(ctx, func(x *web.Exchange) { s.serve(x, handle) })
 }
 
-// serve takes one request.
-func (s *Source) serve(w http.ResponseWriter, r *http.Request, handle connectors.Handler) {
+// serve takes one request and answers it.
+func (s *Source) serve(x *web.Exchange, handle connectors.Handler) {
+	media := x.Media()
 	switch {
-	case r.URL.Path != s.options.Path:
-		web.Refuse(w, "nothing is taken here", http.StatusNotFound)
-		return
-	case !slices.Contains(s.options.Methods, r.Method):
-		w.Header().Set("Allow", strings.Join(s.options.Methods, ", "))
-		web.Refuse(w, "messages come by "+strings.Join(s.options.Methods, " or "), http.StatusMethodNotAllowed)
-		return
-	case !s.takes(r.Header.Get("Content-Type")):
-		s.env.Count("content-type", 1)
-		web.Refuse(w, "the content type is none of "+strings.Join(s.options.Content, ", "), http.StatusUnsupportedMediaType)
-		return
-	}
-	replies, err := web.Take(r.Context(), s.env, r, handle)
-	switch {
-	case errors.Is(err, web.ErrCut):
-		s.env.Count("cut", 1)
-		web.Refuse(w, err.Error(), http.StatusBadRequest)
-	case errors.Is(err, web.ErrLarge):
-		web.Refuse(w, fmt.Sprintf("larger than %d bytes", s.env.Size), http.StatusRequestEntityTooLarge)
-	case err != nil:
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "not available now, send again later", http.StatusServiceUnavailable)
+	case x.Request.URL.Path != s.options.Path:
+		s.refuse(x, "path-unknown", nethttp.StatusNotFound, "there is nothing at this path")
+	case !slices.Contains(s.options.Methods, x.Request.Method):
+		x.Header().Set("Allow", strings.Join(s.options.Methods, ", "))
+		s.refuse(x, "method-refused", nethttp.StatusMethodNotAllowed, "this method is not taken here")
+	case len(s.options.Content) > 0 && !s.takes(media):
+		s.refuse(x, "content-refused", nethttp.StatusUnsupportedMediaType, "this type of content is not taken here")
 	default:
-		answer(w, r, replies)
+		s.answer(x, media, x.Take(handle, nil))
 	}
 }
 
-// takes reports whether a content type is one of those wanted.
-func (s *Source) takes(header string) bool {
-	if len(s.options.Content) == 0 {
-		return true
-	}
-	typ, _, err := mime.ParseMediaType(header)
-	return err == nil && slices.ContainsFunc(s.options.Content, func(c string) bool { return strings.EqualFold(c, typ) })
+func (s *Source) takes(media string) bool {
+	return slices.ContainsFunc(s.options.Content, func(c string) bool { return strings.EqualFold(c, media) })
 }
 
-// answer writes the replies under the status of the worst.
-func answer(w http.ResponseWriter, r *http.Request, replies []message.Reply) {
-	status := web.Status(replies)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
+// refuse answers a request whose content was not looked at.
+func (s *Source) refuse(x *web.Exchange, event string, status int, text string) {
+	x.Count(event)
+	x.Unread()
+	s.answer(x, "", web.Outcome{Status: status, Problems: []message.Problem{{Text: text}}})
+}
+
+// answer writes the channel's own answer, or the problems.
+func (s *Source) answer(x *web.Exchange, media string, out web.Outcome) {
+	if len(out.Raw) > 0 {
+		reply := s.options.Reply
+		switch {
+		case reply != "":
+		case s.takes(media):
+			reply = media
+		default:
+			reply = "application/octet-stream"
+		}
+		x.Answer(out.Status, reply, out.Raw)
+		return
 	}
-	var body []byte
-	for i := range replies {
-		body = append(body, replies[i].Raw...)
-	}
-	typ := r.Header.Get("Content-Type")
-	if len(body) == 0 { // the format has no answers of its own
-		typ = "text/plain; charset=utf-8"
-		for i := range replies {
-			for _, p := range replies[i].Answer.Problems {
-				body = fmt.Appendf(body, "%s\n", strings.TrimPrefix(p.Where+": "+p.Text, ": "))
-			}
+	if len(out.Problems) > 0 && x.Request.Header.Get("Accept") != "" && !x.Accepts("text/plain") && x.Accepts("application/json") {
+		if text, err := json.Marshal(map[string]any{"problems": out.Problems}); err == nil {
+			x.Answer(out.Status, "application/json", text)
+			return
 		}
 	}
-	if typ == "" {
-		typ = "application/octet-stream"
-	}
-	w.Header().Set("Content-Type", typ)
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a caller that went away asks again and is answered as before
+	x.Answer(out.Status, "text/plain; charset=utf-8", out.Text())
 }

@@ -1,312 +1,396 @@
 package web
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
-	"github.com/plexus-health/plexus/message"
 )
 
-// A Server receives requests until its end.
-type Server struct {
-	// Listen is host:port; TLS is nil for none, Login where everybody may call.
-	Listen string
-	TLS    *TLS
-	Login  *Login
-	// Read is how long a request may take to arrive, Grace how long those
-	// under way have at the end.
-	Read, Grace time.Duration
-	Environment connectors.Environment
-	// Listening, if it is not nil, is told the address.
-	Listening func(net.Addr)
+// ServerOptions are the options of a listener. They stand in routes.yaml as
+// options of the connectors, under the names that Validate gives.
+type ServerOptions struct {
+	Listen          string
+	Idle            time.Duration // silence between two requests
+	Request         time.Duration // from the first byte of a request to its last
+	Write           time.Duration // for the peer to read an answer
+	Peers           []string
+	PeerConnections int // of one address; 0: as many as there are
+	Auth            *AuthOptions
+	TLS             *TLSOptions
+	Insecure        string
 }
 
-// Run serves until ctx ends, and returns when every request has been answered
-// or its time has run out. The context of requests does not end with ctx, nor
-// with the connection: what was received whole is taken.
-func (s *Server) Run(ctx context.Context, handler http.Handler) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-	if err != nil {
+// Validate checks the words of the options.
+func (o *ServerOptions) Validate() Problems {
+	var p Problems
+	host, text := splitAddress(o.Listen)
+	near := loopback(host)
+	switch {
+	case text != "":
+		p.Add("listen", "%s", text)
+	case o.Insecure != "" && o.Insecure != Understood:
+		p.Add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
+	case o.TLS == nil && o.Insecure == "" && !near:
+		p.Add("listen", "%q is reachable from other machines and messages would travel unencrypted: "+
+			"add tls, or say insecure: i-understand", o.Listen)
+	case o.Auth == nil && !near && (o.TLS == nil || o.TLS.CA == ""):
+		p.Add("auth", "is missing: whoever connects could send messages. "+
+			"Give auth or tls.ca, or say auth: { none: i-understand }")
+	}
+	p.Time("idle", o.Idle)
+	p.Time("request", o.Request)
+	p.Time("write", o.Write)
+	if o.PeerConnections < 0 {
+		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)
+	}
+	for i, peer := range o.Peers {
+		if _, err := parsePeer(peer); err != nil {
+			p.Add(fmt.Sprintf("peers[%d]", i), "%s", err)
+		}
+	}
+	if o.Auth != nil {
+		o.Auth.validate(&p)
+	}
+	if o.TLS != nil {
+		o.TLS.validate(true, &p)
+	}
+	return p
+}
+
+// A Server receives requests: as many connections as it is allowed, one request
+// at a time on each, HTTP/1.1.
+type Server struct {
+	Options ServerOptions
+	Env     connectors.Environment
+	// Listened is told the address that was bound; nil when nobody asks.
+	Listened func(net.Addr)
+	// Deny answers a request without the right credential; nil: in plain text.
+	Deny func(*Exchange)
+
+	grace time.Duration // for tests: how long a handler may go on when Run is to end
+}
+
+// handlerGrace is how long a handler may go on when Run is to end.
+const handlerGrace = 5 * time.Second
+
+// maxHeader bounds the headers of a request and of an answer, in bytes.
+const maxHeader = 64 << 10
+
+// A run is one call of Run.
+type run struct {
+	*Server
+	ctx    context.Context //nolint:containedctx // the life of one Run
+	work   context.Context //nolint:containedctx // of handlers: ends a grace after ctx
+	serve  func(*Exchange)
+	server *http.Server
+}
+
+// Run listens until ctx ends, and passes every request that proves who sent it
+// to serve. Then it takes no connection and no request any more; a request that
+// has come whole has a few seconds to be served and is answered.
+func (s *Server) Run(ctx context.Context, serve func(*Exchange)) error {
+	s.Env = withDefaults(s.Env)
+	r := &run{Server: s, serve: serve}
+	d := &door{run: r, ready: make(chan net.Conn), links: map[*link]struct{}{}, each: map[netip.Addr]int{}}
+	if err := d.open(ctx); err != nil {
 		return err
 	}
-	address := listener.Addr()
-	config := s.TLS
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	server := &http.Server{
-		Handler: s.allowed(life, handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: s.Read, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10,
-		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // it may quote what a peer sent
+	r.server = &http.Server{
+		Handler: r, ReadHeaderTimeout: s.Options.Request, IdleTimeout: s.Options.Idle, MaxHeaderBytes: maxHeader,
+		ErrorLog: log.New(&faults{s.Env.Log, s.Env.Count}, "", 0), Protocols: new(http.Protocols),
+		DisableGeneralOptionsHandler: true,
 	}
-	listener = &limited{Listener: listener, room: make(chan struct{}, max(s.Environment.Connections, 1)), closed: make(chan struct{})}
-	serve := func() error { return server.Serve(listener) }
-	if config != nil {
-		if server.TLSConfig, err = config.config(s.Environment.Folder, true); err != nil {
-			return errors.Join(err, listener.Close())
-		}
-		server.TLSNextProto = nil
-		serve = func() error { return server.ServeTLS(listener, "", "") }
+	r.server.Protocols.SetHTTP1(true)
+	s.Env.Log.Info("listening", "address", d.listener.Addr().String(), "tls", d.tls != nil)
+	if s.Env.Receiving != nil {
+		s.Env.Receiving()
 	}
-	if s.Listening != nil {
-		s.Listening(address)
+	if s.Listened != nil {
+		s.Listened(d.listener.Addr())
 	}
-	s.Environment.Log.Info("listening", "address", address.String(), "tls", config != nil)
-	if s.Environment.Receiving != nil {
-		s.Environment.Receiving()
+	err := d.run.until(ctx, d)
+	if ctx.Err() != nil {
+		return nil
 	}
-	var serving sync.WaitGroup
-	failed := make(chan error, 1)
-	serving.Go(func() {
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
-			failed <- err
-		}
-	})
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	ending, done := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
-	defer done()
-	if server.Shutdown(ending) != nil {
-		end() // those who wait for an outcome wait no longer
-		last, over := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		if server.Shutdown(last) != nil {
-			_ = server.Close() // they have had their time
-		}
-		over()
-	}
-	serving.Wait()
 	return err
 }
 
-// limited takes no more connections than there is room for.
-type limited struct {
-	net.Listener
-	room   chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-// Accept waits for room, then for a connection.
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.room <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+// until serves until ctx ends, and waits for all connections to end.
+func (r *run) until(ctx context.Context, d *door) error {
+	var cancel, giveUp context.CancelFunc
+	r.ctx, cancel = context.WithCancel(ctx)
+	defer cancel()
+	r.work, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	grace := r.grace
+	if grace == 0 {
+		grace = handlerGrace
 	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.room
-		return nil, err
+	unhook := context.AfterFunc(r.ctx, func() {
+		r.server.SetKeepAlivesEnabled(false)
+		d.end()
+		time.AfterFunc(grace, giveUp)
+	})
+	defer unhook()
+	d.conns.Go(d.accept)
+	err := r.server.Serve(d)
+	cancel()
+	d.end()
+	d.conns.Wait()
+	return err
+}
+
+// ServeHTTP admits a request before anything of its body is read.
+func (r *run) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	x := &Exchange{Request: request, run: r, w: w, control: http.NewResponseController(w)}
+	defer func() {
+		if fault := recover(); fault == http.ErrAbortHandler { //nolint:errorlint // net/http compares so, too
+			panic(fault)
+		} else if fault != nil {
+			// What it says may hold something of the message.
+			r.Env.Count("panic", 1)
+			r.Env.Log.Error("internal fault while a request was served", "peer", request.RemoteAddr)
+			panic(http.ErrAbortHandler) // the connection ends without an answer
+		}
+	}()
+	if err := x.control.SetReadDeadline(time.Now().Add(r.Options.Request)); err != nil {
+		r.Env.Log.Info("connection lost", "peer", request.RemoteAddr, "error", err.Error())
+		panic(http.ErrAbortHandler)
 	}
-	return &roomConn{Conn: conn, leave: sync.OnceFunc(func() { <-l.room })}, nil
-}
-
-// Close ends the listening.
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type roomConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close gives the room back.
-func (c *roomConn) Close() error {
-	c.leave()
-	return c.Conn.Close()
-}
-
-// allowed asks who calls before anything of the body is read. Requests get the
-// life of the server as their context.
-func (s *Server) allowed(life context.Context, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if s.Login != nil && !s.Login.shown(r) {
-			s.Environment.Count("not-allowed", 1)
-			scheme := "Bearer"
-			if s.Login.User != "" {
-				scheme = `Basic realm="plexus"`
-			}
-			w.Header().Set("WWW-Authenticate", scheme)
-			Refuse(w, "who are you?", http.StatusUnauthorized)
+	if !r.Options.Auth.admits(request) {
+		r.Env.Count("auth-failed", 1)
+		r.Env.Log.Warn("request without the right credential refused", "peer", request.RemoteAddr)
+		r.Options.Auth.challenge(w.Header())
+		x.Unread()
+		if r.Deny != nil {
+			r.Deny(x)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(life))
+		x.Answer(http.StatusUnauthorized, "text/plain; charset=utf-8", []byte("a credential is needed\n"))
+		return
+	}
+	r.serve(x)
+}
+
+// faults logs what net/http says of connections, its first line only.
+type faults struct {
+	log   *slog.Logger
+	count func(string, int)
+}
+
+// Write logs one text.
+func (f *faults) Write(text []byte) (int, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	f.count("http-fault", 1)
+	f.log.Warn("fault of a connection", "error", string(line))
+	return len(text), nil
+}
+
+// A door lets connections in: a listener whose connections have had their
+// handshake and are not too many.
+type door struct {
+	*run
+	listener net.Listener
+	peers    []netip.Prefix
+	tls      *tls.Config
+	ready    chan net.Conn
+	conns    sync.WaitGroup // of links and of accept
+
+	mu    sync.Mutex
+	links map[*link]struct{}
+	each  map[netip.Addr]int
+}
+
+var _ net.Listener = (*door)(nil)
+
+// open binds the address.
+func (d *door) open(ctx context.Context) error {
+	for _, peer := range d.Options.Peers {
+		p, err := parsePeer(peer)
+		if err != nil {
+			return fmt.Errorf("peers: %w", err)
+		}
+		d.peers = append(d.peers, p)
+	}
+	if o := d.Options.TLS; o != nil {
+		certificates := &certificates{options: *o, folder: d.Env.Folder, log: d.Env.Log, listening: true}
+		first, err := certificates.current()
+		if err != nil {
+			return err
+		}
+		d.tls = first.Clone()
+		d.tls.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return certificates.current() }
+	}
+	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 20 * time.Second, Count: 3}}
+	var err error
+	d.listener, err = config.Listen(ctx, "tcp", d.Options.Listen)
+	return err
+}
+
+// Accept returns the next connection that is ready for requests.
+func (d *door) Accept() (net.Conn, error) {
+	select {
+	case conn := <-d.ready:
+		return conn, nil
+	case <-d.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends the listener.
+func (d *door) Close() error { return d.listener.Close() }
+
+// Addr is the address that was bound.
+func (d *door) Addr() net.Addr { return d.listener.Addr() }
+
+// end takes no connection any more and ends the reads of those there are.
+func (d *door) end() {
+	_ = d.listener.Close() // ends accept; there is nobody to tell more
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for l := range d.links {
+		_ = l.SetReadDeadline(longAgo) // fails only when closed
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// accept takes connections until the listener is closed. That the machine has
+// no file descriptor left, or a peer that gave up, does not end it.
+func (d *door) accept() {
+	pause := time.Duration(0)
+	for {
+		conn, err := d.listener.Accept()
+		switch {
+		case d.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			if err == nil {
+				_ = conn.Close() // nothing was read from it
+			}
+			return
+		case err != nil:
+			d.Env.Count("accept-error", 1)
+			if pause == 0 {
+				d.Env.Log.Warn("connections cannot be accepted for now", "error", err.Error())
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-d.ctx.Done():
+			}
+			continue
+		}
+		pause = 0
+		d.admit(conn)
+	}
+}
+
+// admit starts a connection if its peer is allowed and there is room.
+func (d *door) admit(conn net.Conn) {
+	l := &link{Conn: conn, door: d, peer: addressOf(conn.RemoteAddr())}
+	refuse := func(event, text string) {
+		d.Env.Count(event, 1)
+		d.Env.Log.Warn(text, "peer", conn.RemoteAddr().String())
+		_ = conn.Close() // nothing was read from it
+	}
+	if !allowed(d.peers, l.peer) {
+		refuse("peer-refused", "peer is not in peers, connection closed")
+		return
+	}
+	d.mu.Lock()
+	all, own := len(d.links), d.each[l.peer]
+	full := all >= d.Env.Connections || (d.Options.PeerConnections > 0 && own >= d.Options.PeerConnections)
+	if !full {
+		d.links[l] = struct{}{}
+		d.each[l.peer]++
+		d.conns.Add(1)
+	}
+	d.mu.Unlock()
+	if full {
+		refuse("connection-refused", "all connections are taken, connection closed")
+		return
+	}
+	d.conns.Go(func() { d.greet(l) })
+}
+
+// greet has the handshake, and hands the connection over.
+func (d *door) greet(l *link) {
+	var conn net.Conn = l
+	if d.tls != nil {
+		secure := tls.Server(l, d.tls)
+		ctx, done := context.WithTimeout(d.ctx, d.Options.Request)
+		err := secure.HandshakeContext(ctx)
+		done()
+		if err != nil {
+			if d.ctx.Err() == nil {
+				d.Env.Count("tls-failed", 1)
+				d.Env.Log.Warn("no encrypted connection", "peer", l.RemoteAddr().String(), "error", err.Error())
+			}
+			_ = l.Close() // nothing was read from it
+			return
+		}
+		conn = secure
+	}
+	select {
+	case d.ready <- conn:
+	case <-d.ctx.Done():
+		_ = l.Close() // nothing was read from it
+	}
+}
+
+// A link is a connection whose reads end with the run.
+type link struct {
+	net.Conn
+	door *door
+	peer netip.Addr
+	once sync.Once
+}
+
+// SetReadDeadline bounds the reads that follow; when the run is to end they end
+// at once.
+func (l *link) SetReadDeadline(t time.Time) error {
+	err := l.Conn.SetReadDeadline(t)
+	if l.door.ctx.Err() != nil {
+		return l.Conn.SetReadDeadline(longAgo)
+	}
+	return err
+}
+
+// SetDeadline bounds reads and writes.
+func (l *link) SetDeadline(t time.Time) error {
+	return errors.Join(l.SetReadDeadline(t), l.SetWriteDeadline(t))
+}
+
+// CloseWrite tells the peer that nothing more comes.
+func (l *link) CloseWrite() error {
+	if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close ends the connection and makes room for another.
+func (l *link) Close() error {
+	err := l.Conn.Close()
+	l.once.Do(func() {
+		d := l.door
+		d.mu.Lock()
+		delete(d.links, l)
+		if d.each[l.peer]--; d.each[l.peer] == 0 {
+			delete(d.each, l.peer)
+		}
+		d.mu.Unlock()
+		d.conns.Done()
 	})
-}
-
-// Refuse answers a request whose body is not wanted, without waiting for it.
-func Refuse(w http.ResponseWriter, text string, status int) {
-	_ = http.NewResponseController(w).EnableFullDuplex() // else the answer waits for the body
-	w.Header().Set("Connection", "close")
-	http.Error(w, text, status)
-}
-
-// shown reports whether a request shows the login. How long it takes says
-// nothing of what is right.
-func (l *Login) shown(r *http.Request) bool {
-	same := func(a, b string) bool {
-		x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-		return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-	}
-	if l.User != "" {
-		user, password, ok := r.BasicAuth()
-		right := same(user, l.User)
-		return same(password, l.Password.Reveal()) && right && ok
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return same(token, l.Token.Reveal()) && strings.EqualFold(scheme, "Bearer")
-}
-
-// Errors of bodies.
-var (
-	// ErrCut says that a body did not arrive whole.
-	ErrCut = errors.New("the body did not arrive whole")
-	// ErrLarge says that a body is larger than the channel takes.
-	ErrLarge = errors.New("the body is larger than this channel takes")
-)
-
-// Take hands the body of a request over to handle: as one message, or one after
-// the other where the channel's format may hold several in a file. It returns
-// the replies. ErrCut: nothing whole came. ErrLarge: it was refused and is in
-// the journal as such. Any other error: nothing may be claimed.
-func Take(ctx context.Context, env connectors.Environment, r *http.Request, handle connectors.Handler) ([]message.Reply, error) {
-	hand := func(m *message.Message) (message.Reply, error) {
-		m.Peer, m.Received = r.RemoteAddr, env.Now()
-		return handle(ctx, m)
-	}
-	body := &body{in: r.Body, left: env.Size}
-	head := make([]byte, min(env.Whole, env.Size)+1)
-	n, err := io.ReadFull(body, head)
-	head = head[:n]
-	switch {
-	case errors.Is(err, ErrLarge):
-		return tooLarge(env, head, hand)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		if env.Split == nil {
-			reply, err := hand(&message.Message{Raw: head})
-			return []message.Reply{reply}, err
-		}
-		return split(env, strings.NewReader(string(head)), hand)
-	case err != nil:
-		return nil, ErrCut
-	}
-	rest := io.MultiReader(strings.NewReader(string(head)), body)
-	if env.Split != nil {
-		return split(env, rest, hand)
-	}
-	reply, err := hand(&message.Message{Stream: rest})
-	switch {
-	case errors.Is(body.err, ErrLarge):
-		return tooLarge(env, head, hand)
-	case body.err != nil && !errors.Is(body.err, io.EOF):
-		return nil, ErrCut
-	}
-	return []message.Reply{reply}, err
-}
-
-// body reads a request up to the size that is taken.
-type body struct {
-	in   io.Reader
-	left int64
-	err  error
-}
-
-// Read fails with ErrLarge beyond the size.
-func (b *body) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
-	n, err := b.in.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		n += int(b.left)
-		err = ErrLarge
-	}
-	b.err = err
-	return max(n, 0), err
-}
-
-// tooLarge journals the beginning of what is refused.
-func tooLarge(env connectors.Environment, head []byte, hand func(*message.Message) (message.Reply, error)) ([]message.Reply, error) {
-	env.Count("too-large", 1)
-	m := &message.Message{Raw: head[:min(len(head), 4096)], Damage: &message.Failure{
-		Kind: message.Malformed, Offset: int(env.Size) + 1, Code: 102, Err: fmt.Errorf("larger than %d bytes", env.Size),
-	}}
-	reply, err := hand(m)
-	if err != nil {
-		return nil, err
-	}
-	return []message.Reply{reply}, ErrLarge
-}
-
-// split hands over the messages of a body one after the other.
-func split(env connectors.Environment, r io.Reader, hand func(*message.Message) (message.Reply, error)) ([]message.Reply, error) {
-	var replies []message.Reply
-	err := env.Split(r, func(raw []byte) error {
-		m := &message.Message{Raw: raw}
-		if int64(len(raw)) > env.Whole {
-			m = &message.Message{Stream: strings.NewReader(string(raw))}
-		}
-		reply, err := hand(m)
-		replies = append(replies, reply)
-		return err
-	})
-	switch {
-	case err == nil && len(replies) == 0: // it holds none: the parser says what is wrong with it
-		reply, err := hand(&message.Message{Raw: []byte{}})
-		return []message.Reply{reply}, err
-	case message.KindOf(err) == message.Malformed && err != nil:
-		reply, err := hand(&message.Message{Raw: []byte{}, Damage: asFailure(err)})
-		return append(replies, reply), err
-	case errors.Is(err, ErrLarge):
-		_, err := tooLarge(env, nil, hand)
-		return replies, err
-	}
-	return replies, err
-}
-
-func asFailure(err error) *message.Failure {
-	f, _ := errors.AsType[*message.Failure](err)
-	return f
-}
-
-// Status is the status that says what the replies say: the worst of them.
-func Status(replies []message.Reply) int {
-	status := http.StatusOK
-	for i := range replies {
-		if s := statusOf(&replies[i].Answer); s > status {
-			status = s
-		}
-	}
-	return status
-}
-
-func statusOf(a *message.Answer) int {
-	switch a.Code {
-	case message.Accepted:
-		return http.StatusOK
-	case message.Rejected:
-		return http.StatusBadRequest
-	}
-	for _, p := range a.Problems {
-		if p.Code == 206 || p.Code == 207 {
-			return http.StatusServiceUnavailable
-		}
-	}
-	return http.StatusUnprocessableEntity
+	return err
 }

@@ -1,0 +1,154 @@
+package web
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// TLSOptions are the encryption of connections.
+type TLSOptions struct {
+	// File of the certificate of this side, PEM, with its chain; needed where
+	// we listen, and where we connect if the peer wants one. It is read again
+	// when it changes.
+	Cert string `yaml:"cert"`
+	// File of the certificate's private key, PEM.
+	Key string `yaml:"key"`
+	// File of the authorities that certificates of peers must come from, PEM.
+	// Default: where we listen peers need no certificate, where we connect the
+	// authorities of the system are trusted.
+	CA string `yaml:"ca"`
+	// Lowest version of TLS that is spoken: 1.2 (the default) or 1.3.
+	Min string `yaml:"min"`
+	// Name that the certificate of the peer must bear, where we connect.
+	// Default: the host of the address.
+	ServerName string `yaml:"server_name"`
+}
+
+// validate checks the words; listening says that the peers connect to us.
+func (o *TLSOptions) validate(listening bool, p *Problems) {
+	if o.Cert == "" && (listening || o.Key != "") {
+		p.Add("tls.cert", "is missing: the file of the certificate")
+	}
+	if o.Key == "" && (listening || o.Cert != "") {
+		p.Add("tls.key", "is missing: the file of the certificate's private key")
+	}
+	if listening && o.ServerName != "" {
+		p.Add("tls.server_name", "names the peer we connect to; here the peers connect to us")
+	}
+	if _, ok := versionOf(o.Min); !ok {
+		p.Add("tls.min", "%q is not known; known: 1.2, 1.3", o.Min)
+	}
+}
+
+func versionOf(word string) (uint16, bool) {
+	switch word {
+	case "", "1.2":
+		return tls.VersionTLS12, true
+	case "1.3":
+		return tls.VersionTLS13, true
+	}
+	return 0, false
+}
+
+// read makes a configuration of the files, which are relative to folder.
+func (o *TLSOptions) read(folder string, listening bool) (*tls.Config, error) {
+	version, _ := versionOf(o.Min)
+	config := &tls.Config{MinVersion: version, ServerName: o.ServerName, NextProtos: []string{"http/1.1"}}
+	if o.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(fileIn(folder, o.Cert), fileIn(folder, o.Key))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	if o.CA == "" {
+		return config, nil
+	}
+	pool, err := readAuthorities(fileIn(folder, o.CA))
+	switch {
+	case err != nil:
+		return nil, err
+	case listening:
+		config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	default:
+		config.RootCAs = pool
+	}
+	return config, nil
+}
+
+var errNoAuthority = errors.New("no certificate in the file of authorities")
+
+func readAuthorities(file string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, errNoAuthority
+	}
+	return pool, nil
+}
+
+// certificates keeps the configuration made of files and makes it anew when one
+// of them has changed. A change that cannot be read leaves the old one in place.
+type certificates struct {
+	options   TLSOptions
+	folder    string
+	log       *slog.Logger
+	listening bool
+
+	mu     sync.Mutex
+	stamps [3]stamp
+	config *tls.Config
+}
+
+// A stamp tells whether a file has changed.
+type stamp struct {
+	time time.Time
+	size int64
+}
+
+// current returns the configuration for one handshake.
+func (c *certificates) current() (*tls.Config, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var now [3]stamp
+	for i, name := range []string{c.options.Cert, c.options.Key, c.options.CA} {
+		if name == "" {
+			continue
+		}
+		info, err := os.Stat(fileIn(c.folder, name))
+		if err != nil {
+			return c.keep(err)
+		}
+		now[i] = stamp{info.ModTime(), info.Size()}
+	}
+	if c.config != nil && now == c.stamps {
+		return c.config, nil
+	}
+	config, err := c.options.read(c.folder, c.listening)
+	if err != nil {
+		return c.keep(err)
+	}
+	if c.config != nil {
+		c.log.Info("certificates were read again")
+	}
+	c.config, c.stamps = config, now
+	return config, nil
+}
+
+// keep answers with the configuration in use when the files are not usable.
+func (c *certificates) keep(err error) (*tls.Config, error) {
+	if c.config == nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	c.log.Warn("changed certificates are not usable, the old ones stay", "error", err.Error())
+	return c.config, nil
+}
