@@ -102,6 +102,7 @@ func (t times) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 
 // Push and Pop serve container/heap.
 func (t *times) Push(x any) { *t = append(*t, x.(putOff)) } //nolint:forcetypeassert // only putOff is pushed
+
 func (t *times) Pop() any {
 	last := (*t)[len(*t)-1]
 	*t = (*t)[:len(*t)-1]

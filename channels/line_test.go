@@ -143,6 +143,7 @@ func (o *handTarget) Validate() []connectors.Problem { return nil }
 func (o *handTarget) Limits() connectors.SendLimits {
 	return connectors.SendLimits{Connections: o.Connections, Timeout: 30 * time.Second}
 }
+
 func (o *handTarget) Open(connectors.Environment) (connectors.Destination, error) {
 	return opened{o.hall.peer(o.Name)}, nil
 }

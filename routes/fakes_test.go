@@ -76,6 +76,7 @@ func (o *sendOptions) Validate() []connectors.Problem { return nil }
 func (o *sendOptions) Open(connectors.Environment) (connectors.Destination, error) {
 	return nil, nil
 }
+
 func (o *sendOptions) Limits() connectors.SendLimits { return connectors.SendLimits{Connections: 1} }
 
 // anyOptions stand for every source of the ten routes.
