@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -311,7 +312,7 @@ func TestCapability(t *testing.T) {
 		sender := webtest.Dial(t, s.run(), nil)
 		sender.Method, sender.Path = "GET", "/fhir/metadata"
 		response, content, err := sender.Post(nil)
-		if err != nil || response.StatusCode != 200 {
+		if err != nil || response.StatusCode != http.StatusOK {
 			t.Fatalf("answered %v, %v", response, err)
 		}
 		n, err := fhir.Parse([]byte(content))

@@ -288,7 +288,7 @@ func TestWordsUnasked(t *testing.T) {
 func TestAnEarlyRefusalIsRead(t *testing.T) {
 	for status, want := range map[int]message.Kind{413: message.RefusedSend, 503: message.Busy, 200: message.Unknown} {
 		r := webtest.NewReceiver(t)
-		r.Sip = 100
+		r.SIP = 100
 		r.Answer = func(*nethttp.Request, []byte) string { return webtest.Answer(status, "text/plain", "") }
 		r.Behave(connectortest.Accept)
 		d := openDestination(t, defaults(r.Address), connectors.Environment{})

@@ -88,7 +88,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 			address := s.run()
 			first, second := webtest.Dial(t, address, nil), webtest.Dial(t, address, nil)
 			for _, sender := range []*webtest.Sender{first, second} {
-				if response, _, err := sender.Post([]byte("x")); err != nil || response.StatusCode != 200 {
+				if response, _, err := sender.Post([]byte("x")); err != nil || response.StatusCode != nethttp.StatusOK {
 					t.Fatalf("a connection within the limit: %v", err)
 				}
 			}
@@ -172,7 +172,7 @@ func TestSourceTLS(t *testing.T) {
 			}
 			response, _, err := webtest.Dial(t, s.run(), test.client).Post([]byte("x"))
 			if test.taken {
-				if err != nil || response.StatusCode != 200 {
+				if err != nil || response.StatusCode != nethttp.StatusOK {
 					t.Errorf("not taken: %v", err)
 				}
 				return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/message"
 )
@@ -107,7 +108,7 @@ func (a *answer) condition(p message.Problem, coded []byte) {
 	parts := bytes.SplitN(coded, []byte{a.separator.component}, 7)
 	for at := 0; at < 6 && at < len(parts); at += 3 {
 		system := fieldOf(parts, at+2)
-		if system != "" && !bytes.HasSuffix([]byte(system), []byte("0357")) {
+		if system != "" && !strings.HasSuffix(system, "0357") {
 			continue
 		}
 		code := string(parts[at])

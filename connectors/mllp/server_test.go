@@ -196,7 +196,7 @@ func TestDestinationTLS(t *testing.T) {
 			switch kind := message.KindOf(err); {
 			case test.kind == "" && err != nil:
 				t.Errorf("Send = %v", err)
-			case test.kind != "" && (err == nil || kind != test.kind && !(test.after && kind == message.Down)):
+			case test.kind != "" && (err == nil || kind != test.kind && (!test.after || kind != message.Down)):
 				t.Errorf("Send = %v, kind %s; want %s", err, kind, test.kind)
 			case test.kind != "" && !strings.Contains(err.Error(), test.text):
 				t.Errorf("Send = %v, want that it says %q", err, test.text)

@@ -17,7 +17,10 @@ type Range struct{ From, To int }
 // ParseRange reads one status or two with a hyphen: 200, 200-299.
 func ParseRange(text string) (Range, error) {
 	from, to, some := strings.Cut(text, "-")
-	r, err := Range{}, error(nil)
+	var (
+		r   Range
+		err error
+	)
 	if r.From, err = strconv.Atoi(from); err == nil {
 		r.To = r.From
 		if some {

@@ -103,7 +103,7 @@ func (c *conn) exchange(ctx context.Context, request *http.Request, body []byte)
 		written <- err
 	}()
 	response, whole, err := c.answer(request)
-	sent := error(nil)
+	var sent error
 	select {
 	case sent = <-written:
 	default:
@@ -144,7 +144,7 @@ func (c *conn) answer(request *http.Request) (response *Response, whole bool, er
 		if interim > 5 {
 			return nil, false, errBabble
 		}
-		if head, err = http.ReadResponse(c.in, request); err != nil {
+		if head, err = http.ReadResponse(c.in, request); err != nil { //nolint:bodyclose // read to its end below, the connection is ours
 			return nil, false, err
 		}
 		if head.StatusCode == http.StatusSwitchingProtocols {
@@ -257,7 +257,7 @@ func tunnel(ctx context.Context, raw net.Conn, address string) error {
 		return err
 	}
 	in := bufio.NewReader(io.LimitReader(raw, maxHeader))
-	response, err := http.ReadResponse(in, request)
+	response, err := http.ReadResponse(in, request) //nolint:bodyclose // an answer to CONNECT has no content
 	switch {
 	case err != nil:
 		return reason(ctx, err)

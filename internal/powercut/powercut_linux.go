@@ -56,7 +56,7 @@ func Alone(t *testing.T) bool {
 	if end, ok := t.Deadline(); ok {
 		args = append(args, "-test.timeout="+time.Until(end).String())
 	}
-	cmd := exec.CommandContext(context.Background(), program, args...)
+	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // the test names its own program
 	cmd.Env = append(os.Environ(), inside+"=yes")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	out, in := io.Pipe()
@@ -136,7 +136,7 @@ func New(t testing.TB, megabytes int64) *Disk {
 	if err := errors.Join(f.Truncate(megabytes<<20), f.Close(), os.Mkdir(d.Path, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(context.Background(), "mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil { //nolint:gosec // an image of our own making
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
 	if err := d.mount(); err != nil {
@@ -158,7 +158,7 @@ func New(t testing.TB, megabytes int64) *Disk {
 }
 
 func (d *Disk) mount() error {
-	out, err := exec.CommandContext(context.Background(), "mount", "-t", "ext4", "-o", "loop", d.image, d.Path).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "mount", "-t", "ext4", "-o", "loop", d.image, d.Path).CombinedOutput() //nolint:gosec // as above
 	if err != nil {
 		return fmt.Errorf("mount: %w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -57,7 +57,8 @@ func packet(r io.Reader) ([]byte, error) {
 	if n == 0 || n > maxPacket {
 		return nil, io.ErrUnexpectedEOF
 	}
-	all := append(head, make([]byte, n)...)
+	all := make([]byte, len(head)+int(n))
+	copy(all, head)
 	_, err := io.ReadFull(r, all[4:])
 	return all, err
 }

@@ -286,7 +286,7 @@ func (s *Server) session(conn net.Conn, channel ssh.Channel, requests <-chan *ss
 				if err != nil {
 					return
 				}
-				defer root.Close()
+				defer func() { _ = root.Close() }() // as above
 				server := sftp.NewRequestServer(f.pipe(group), handlers(root))
 				_ = server.Serve() // ends with the connection
 				_ = server.Close()

@@ -31,7 +31,7 @@ func TestParser(t *testing.T) {
 		Wrong: []string{"Patiant.name", "Patient.nam", "Patient.name[x].family", "Patient..name", "patient.name", "Patient.name[0", "Patient.birthDate.year", "ServiceRequest.code.coding.cod"},
 		Refused: map[string]string{
 			"nothing": "", "xml": "<Patient xmlns=\"http://hl7.org/fhir\"/>", "no object": `["Patient"]`, "no type": `{"id":"1"}`, "unknown type": `{"resourceType":"Patiant"}`,
-			"half": `{"resourceType":"Patient","name":[{"fam`, "twice": `{"resourceType":"Patient","id":"1","id":"2"}`, "unknown element": `{"resourceType":"Patient","nmae":[]}`,
+			"half": `{"resourceType":"Patient","name":[{"fam`, "twice": `{"resourceType":"Patient","id":"1","id":"2"}`, "unknown element": `{"resourceType":"Patient","nameX":[]}`,
 			"not a list": `{"resourceType":"Patient","name":{"family":"x"}}`, "required": `{"resourceType":"ServiceRequest","status":"active","intent":"order"}`,
 			"deep": `{"resourceType":"Patient","contact":` + strings.Repeat("[", 100000),
 		},
@@ -195,8 +195,8 @@ func TestSplitReadsLines(t *testing.T) {
 }
 
 func TestWarnLeavesTheStructureToOthers(t *testing.T) {
-	doc, err := (&Parser{lenient: true}).Parse([]byte(`{"resourceType":"Patient","nmae":[{"family":"x"}]}`))
-	if err != nil || len(doc.Warnings()) == 0 || doc.Warnings()[0].Where != "Patient.nmae" {
+	doc, err := (&Parser{lenient: true}).Parse([]byte(`{"resourceType":"Patient","nameX":[{"family":"x"}]}`))
+	if err != nil || len(doc.Warnings()) == 0 || doc.Warnings()[0].Where != "Patient.nameX" {
 		t.Errorf("%v %v", doc, err)
 	}
 }

@@ -132,8 +132,8 @@ type Receiver struct {
 	Once bool
 	// Closed, if it is not nil, is called when a connection has ended.
 	Closed func()
-	// Sip is how much of a content is read before it is answered; 0: all.
-	Sip int64
+	// SIP is how much of a content is read before it is answered; 0: all.
+	SIP int64
 
 	t     testing.TB
 	group sync.WaitGroup
@@ -168,7 +168,7 @@ func (r *Receiver) Behave(b connectortest.Behaviour) {
 		r.listener = nil
 		r.hangUp()
 	case b != connectortest.Away && r.listener == nil:
-		listener, err := net.Listen("tcp", r.Address)
+		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", r.Address)
 		if err != nil {
 			r.t.Errorf("listen: %v", err)
 			return
@@ -262,8 +262,8 @@ func (r *Receiver) serve(conn net.Conn) {
 			return
 		}
 		content := io.Reader(request.Body)
-		if r.Sip > 0 {
-			content = io.LimitReader(content, r.Sip)
+		if r.SIP > 0 {
+			content = io.LimitReader(content, r.SIP)
 		}
 		body, err := io.ReadAll(content)
 		if err != nil {
@@ -277,7 +277,7 @@ func (r *Receiver) serve(conn net.Conn) {
 		if answer == "" && does != connectortest.StaySilent {
 			return
 		}
-		if _, err := io.WriteString(conn, answer); err != nil || r.Sip > 0 || r.Once || does == connectortest.Babble {
+		if _, err := io.WriteString(conn, answer); err != nil || r.SIP > 0 || r.Once || does == connectortest.Babble {
 			return
 		}
 	}
@@ -381,7 +381,7 @@ func Dial(t testing.TB, address string, config *tls.Config) *Sender {
 // Connect connects, and does so again until there is a listener.
 func Connect(address string, config *tls.Config) (*Sender, error) {
 	for deadline := time.Now().Add(Patience); ; {
-		conn, err := net.Dial("tcp", address)
+		conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", address)
 		if err != nil {
 			if time.Now().After(deadline) {
 				return nil, err
@@ -401,7 +401,7 @@ func Connect(address string, config *tls.Config) (*Sender, error) {
 // Post sends a content and returns the answer with its content.
 func (s *Sender) Post(body []byte) (*http.Response, string, error) {
 	var out bytes.Buffer
-	request, err := http.NewRequest(s.Method, "http://listener.test"+s.Path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), s.Method, "http://listener.test"+s.Path, bytes.NewReader(body))
 	if err != nil {
 		return nil, "", err
 	}
@@ -433,7 +433,7 @@ func (s *Sender) Read() (*http.Response, string, error) {
 // Send sends one message: a sender is a connectortest.Peer.
 func (s *Sender) Send(ctx context.Context, raw []byte) (bool, error) {
 	defer context.AfterFunc(ctx, func() { _ = s.Conn.SetDeadline(time.Unix(1, 0)) })()
-	response, _, err := s.Post(raw)
+	response, _, err := s.Post(raw) //nolint:bodyclose // Read has read it whole
 	return err == nil && response.StatusCode == http.StatusOK, err
 }
 
