@@ -56,7 +56,7 @@ func (l *archivePeer) frame(t *testing.T, n int) string {
 }
 
 // TestOrdersGoOut writes orders through the API: each leaves as a message with
-// what the store holds of its patient, again when it changes, and the maps read
+// what the store holds of its patient, again when it changes or is cancelled, and the maps read
 // the store after a reload too.
 func TestOrdersGoOut(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
@@ -94,9 +94,11 @@ func TestOrdersGoOut(t *testing.T) {
 			t.Errorf("both messages have the control id %s", a)
 		}
 
-		l.reload(config("fhir-to-oml-o21"), "configuration changed")
+		l.reload(strings.Replace(config("fhir-to-oml-o21"), "MSH-5: LAB", "MSH-5: LAB, changes: version", 1), "configuration changed")
 		s.put("ServiceRequest/o2", order("o2", "active", "p1"))
 		expect(2, "|OML^O21^OML_O21|", "|MRN-77^", "Payer One", "\rORC|NW|o2")
+		s.put("ServiceRequest/o2", strings.Replace(order("o2", "active", "p1"), `"order"`, `"order","priority":"stat"`, 1))
+		expect(3, "\rORC|XO|o2", "\rTQ1|1||||||||S")
 
 		// An order whose patient is not here is parked with the path that leads nowhere.
 		s.put("ServiceRequest/o3", order("o3", "active", "nobody"))
