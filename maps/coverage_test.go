@@ -102,7 +102,11 @@ func sentence(v any) string {
 			if set, ok := m.Value.(yaml.MapSlice); ok {
 				var inner []string
 				for _, s := range set {
-					inner = append(inner, fmt.Sprintf("`%v`: %s", s.Key, sentence(s.Value)))
+					key := fmt.Sprint(s.Key)
+					if strings.HasPrefix(key, "0.") { // YAML takes .1 for a number
+						key = key[1:]
+					}
+					inner = append(inner, fmt.Sprintf("`%s`: %s", key, sentence(s.Value)))
 				}
 				parts = append(parts, strings.Join(inner, ", "))
 				continue

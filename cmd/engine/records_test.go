@@ -1,21 +1,20 @@
 package main
 
 import (
-	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
-	"github.com/plexus-health/plexus/fhir"
-	"github.com/plexus-health/plexus/fhir/search"
-	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/access"
+	"github.com/plexus-health/plexus/fhir/rest"
 	"github.com/plexus-health/plexus/store/sqlite"
 )
 
-// Maps gather from the store as soon as it is open, and from nothing before.
+// Maps gather from the store as soon as it is open, as the API shows it; what
+// cannot be asked is a fault, never absence.
 func TestRecordsAreLentToMaps(t *testing.T) {
-	r := new(records)
-	if n, err := r.Resource(t.Context(), "Patient", "p1"); n != nil || err != nil {
-		t.Errorf("before the store is open: %v, %v", n, err)
-	}
 	opened, err := sqlite.Open(t.Context(), sqlite.Options{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -25,38 +24,56 @@ func TestRecordsAreLentToMaps(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	var writes []store.Write
-	for _, text := range []string{
-		`{"resourceType":"Patient","id":"p1","gender":"female"}`,
-		`{"resourceType":"Patient","id":"p2"}`,
-		`{"resourceType":"Coverage","id":"c1","beneficiary":{"reference":"Patient/p1"}}`,
-		`{"resourceType":"Coverage","id":"c2","beneficiary":{"reference":"Patient/p2"}}`,
-	} {
-		n, err := fhir.Parse([]byte(text))
-		if err != nil {
-			t.Fatal(err)
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir"})
+	write := func(method, place, body string) {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1/fhir/"+place, strings.NewReader(body))
+		r.RemoteAddr = "127.0.0.1:4000"
+		r.Header.Set("Content-Type", "application/fhir+json")
+		w := httptest.NewRecorder()
+		if api.ServeHTTP(w, r); w.Code >= 300 {
+			t.Fatalf("%s %s: %d %s", method, place, w.Code, w.Body)
 		}
-		typ := n.Get("resourceType").Text
-		writes = append(writes, store.Write{Type: typ, ID: n.Get("id").Text, Content: []byte(text), Hash: sha256.Sum256([]byte(text)), Index: search.Index(typ, n)})
 	}
-	if _, err := opened.Write(t.Context(), writes, store.Author{Actor: "test"}); err != nil {
-		t.Fatal(err)
+	r := &records{}
+	if n, err := r.Resource(t.Context(), "Patient", "p"); !errors.Is(err, errNotOpen) || n != nil {
+		t.Errorf("before the store is open: %v, %v", n, err)
 	}
-	if _, err := opened.Write(t.Context(), []store.Write{{Type: "Patient", ID: "p2", Expect: 1, Delete: true}}, store.Author{Actor: "test"}); err != nil {
-		t.Fatal(err)
+	if n, err := r.Referring(t.Context(), "Coverage", "beneficiary", "Patient/p"); !errors.Is(err, errNotOpen) || n != nil {
+		t.Errorf("before the store is open: %v, %v", n, err)
 	}
 	r.open(opened)
-	n, err := r.Resource(t.Context(), "Patient", "p1")
-	if err != nil || n.Get("gender") == nil {
-		t.Errorf("a patient: %v, %v", n, err)
+	write(http.MethodPut, "Patient/p", `{"resourceType":"Patient","id":"p","gender":"female"}`)
+	write(http.MethodPut, "Patient/p", `{"resourceType":"Patient","id":"p","gender":"male"}`)
+	write(http.MethodPut, "Patient/gone", `{"resourceType":"Patient","id":"gone"}`)
+	write(http.MethodDelete, "Patient/gone", "")
+	for _, id := range []string{"one", "two"} {
+		write(http.MethodPut, "Coverage/"+id, `{"resourceType":"Coverage","id":"`+id+`","status":"active","beneficiary":{"reference":"Patient/p"},"payor":[{"display":"Payer"}]}`)
 	}
-	for _, id := range []string{"p2", "p3"} {
-		if n, err := r.Resource(t.Context(), "Patient", id); n != nil || err != nil {
-			t.Errorf("%s, who is not there: %v, %v", id, n, err)
+	write(http.MethodPut, "Coverage/else", `{"resourceType":"Coverage","id":"else","status":"active","beneficiary":{"reference":"Patient/q"},"payor":[{"display":"Payer"}]}`)
+
+	n, err := r.Resource(t.Context(), "Patient", "p")
+	if err != nil || n.Get("gender").Text != "male" || n.Get("meta").Get("versionId").Text != "2" {
+		t.Errorf("the current version: %s, %v", n.AppendJSON(nil), err)
+	}
+	for _, place := range [][2]string{{"Patient", "gone"}, {"Patient", "never"}, {"Person", "p"}, {"Nothing", "p"}, {"Patient", ""}, {"Patient", "a/b"}} {
+		if n, err := r.Resource(t.Context(), place[0], place[1]); n != nil || err != nil {
+			t.Errorf("%v: %v, %v", place, n, err)
 		}
 	}
-	list, err := r.Referring(t.Context(), "Coverage", "beneficiary", "Patient/p1")
-	if err != nil || len(list) != 1 || list[0].Get("id").Text != "c1" {
-		t.Errorf("coverages of p1: %d, %v", len(list), err)
+	list, err := r.Referring(t.Context(), "Coverage", "beneficiary", "Patient/p")
+	if err != nil || len(list) != 2 || list[0].Get("id").Text != "two" || list[1].Get("id").Text != "one" {
+		t.Errorf("%d refer to the patient, %v", len(list), err)
+	}
+	if list, err := r.Referring(t.Context(), "Coverage", "patient", "Patient/p"); err != nil || len(list) != 2 {
+		t.Errorf("by the other name of the parameter: %d, %v", len(list), err)
+	}
+	for name, ask := range map[string][3]string{
+		"no parameter": {"Coverage", "nothing", "Patient/p"}, "no reference": {"Coverage", "status", "Patient/p"},
+		"no id": {"Coverage", "beneficiary", "Patient/"}, "no type": {"Coverage", "beneficiary", "p"},
+	} {
+		if list, err := r.Referring(t.Context(), ask[0], ask[1], ask[2]); err == nil || list != nil {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
 	}
 }

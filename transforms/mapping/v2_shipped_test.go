@@ -166,6 +166,28 @@ func TestOrderControl(t *testing.T) {
 	}
 }
 
+// A draft is no order, nor is one whose state nobody knows, whatever numbers it has.
+func TestWhatIsNoOrderIsParked(t *testing.T) {
+	for _, use := range []string{"fhir-to-orm-o01", "fhir-to-oml-o21"} {
+		step := back(t, use, usual(t), map[string]string{"changes": "version"})
+		for _, status := range []string{"draft", "unknown"} {
+			raw := strings.Replace(sample(t), `"status": "active"`, `"status": "`+status+`"`, 1)
+			raw = strings.Replace(raw, `"versionId": "1"`, `"versionId": "2"`, 1)
+			for _, text := range []string{raw, strings.Replace(raw, `"PLAC"`, `"FILL"`, 1)} {
+				out, err := step.Apply(t.Context(), &message.Message{Raw: []byte(text)})
+				f, _ := errors.AsType[*message.Failure](err)
+				if f == nil || f.Kind != message.Malformed || f.Code != 103 || !strings.HasPrefix(f.Where, "ORC-1") || len(out) > 0 {
+					t.Errorf("%s: %s gives %d messages and %v", use, status, len(out), err)
+				}
+			}
+		}
+		raw := strings.Replace(sample(t), `"versionId": "1"`, `"versionId": "2"`, 1)
+		if got, _ := made(t, step, raw); !strings.Contains(got, "\rORC|XO|") {
+			t.Errorf("%s: the second version of an active order: %s", use, strings.ReplaceAll(got, "\r", "\n"))
+		}
+	}
+}
+
 func TestWhatIsReferredTo(t *testing.T) {
 	raw := sample(t)
 	doc, err := (&fhirdoc.Parser{}).Parse([]byte(raw))
