@@ -1,7 +1,9 @@
 package channels
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/plexus-health/plexus/channels/schedule"
@@ -124,40 +126,76 @@ func (d *dispatch) add(row *message.Delivery) bool {
 	if !row.Due.IsZero() {
 		d.dues[row.N] = row.Due
 	}
-	taken := d.sched.Add(schedule.Item{Seq: row.N, Pos: row.Pos, Key: row.Key, Key2: row.Key2})
+	taken := d.sched.Add(item(row))
 	if !taken {
 		delete(d.dues, row.N)
 	}
 	return taken
 }
 
+// broughtAtOnce bounds the keys that one look brings back.
+const broughtAtOnce = 256
+
 // bringBack reads the deliveries of keys of which some were left out and none
-// is held any more.
+// is held any more, with those of the keys that share a delivery with them.
 func (d *dispatch) bringBack(ctx context.Context) {
 	d.mu.Lock()
 	keys := d.sched.Lacking()
 	d.mu.Unlock()
-	for _, key := range keys {
-		rows, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, key, perKey+1)
+	keys = keys[:min(len(keys), broughtAtOnce)]
+	var rows []message.Delivery
+	cut := map[string]message.Delivery{} // the first that is left out again
+	for i := 0; i < len(keys); i++ {
+		found, err := d.r.c.line.options.Store.OpenOf(ctx, d.r.unit, keys[i], perKey+1)
 		if err == nil {
-			rows, err = d.before(ctx, rows)
+			found, err = d.before(ctx, found)
 		}
 		if err != nil {
 			d.unread(ctx, err)
 			return
 		}
-		d.mu.Lock()
-		if !d.sched.Room() {
-			d.mu.Unlock()
-			return
+		if len(found) > perKey {
+			cut[keys[i]] = found[perKey]
+			found = found[:perKey]
 		}
-		d.sched.Return(key)
-		for i := range rows[:min(len(rows), perKey)] {
-			d.add(&rows[i])
-		}
-		if len(rows) > perKey {
-			d.sched.LeaveOut(key)
-		}
-		d.mu.Unlock()
+		rows = append(rows, found...)
+		keys = d.sharing(keys, found)
 	}
+	slices.SortFunc(rows, func(a, b message.Delivery) int { return cmp.Or(cmp.Compare(a.Pos, b.Pos), cmp.Compare(a.N, b.N)) })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.sched.Room() {
+		return
+	}
+	for _, key := range keys {
+		d.sched.Return(key)
+	}
+	for i := range rows {
+		d.add(&rows[i])
+	}
+	for key, row := range cut {
+		d.sched.LeaveOut(key, item(&row))
+	}
+	for _, key := range keys {
+		d.sched.Offered(key)
+	}
+}
+
+// sharing adds to keys the other keys of deliveries of which some were left out
+// and none is held: which of two such keys is older shows when both are read.
+func (d *dispatch) sharing(keys []string, rows []message.Delivery) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range rows {
+		for _, key := range []string{rows[i].Key, rows[i].Key2} {
+			if rows[i].Key2 != "" && d.sched.Wanting(key) && !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
+}
+
+func item(row *message.Delivery) schedule.Item {
+	return schedule.Item{Seq: row.N, Pos: row.Pos, Key: row.Key, Key2: row.Key2}
 }

@@ -30,8 +30,9 @@ type Schedule struct {
 	limit, perKey int
 	items         map[int64]*entry
 	keys          map[string][]*entry // of each key, in order
-	turned        map[string]struct{} // keys of which items were left out
+	turned        map[string]Item     // keys of which items were left out, and the oldest of those
 	lacking       map[string]struct{} // those among them of which none is held
+	behind        map[string][]string // keys whose oldest waits for another key, by that
 	ready         []*entry            // a heap by place of entries that may start
 }
 
@@ -45,7 +46,7 @@ type entry struct {
 // New returns a schedule that holds at most limit items, at most perKey of one
 // key: followers of a key that is held up must not fill it.
 func New(limit, perKey int) *Schedule {
-	return &Schedule{limit: limit, perKey: perKey, items: map[int64]*entry{}, keys: map[string][]*entry{}, turned: map[string]struct{}{}, lacking: map[string]struct{}{}}
+	return &Schedule{limit: limit, perKey: perKey, items: map[int64]*entry{}, keys: map[string][]*entry{}, turned: map[string]Item{}, lacking: map[string]struct{}{}, behind: map[string][]string{}}
 }
 
 // Len is the number of items held, running ones too.
@@ -63,35 +64,7 @@ func (s *Schedule) Ready() int { return len(s.ready) }
 func (s *Schedule) Begin() {
 	clear(s.turned)
 	clear(s.lacking)
-}
-
-// Lacking lists the keys of which items were left out and none is held any
-// more: the oldest of each are to be offered again, after Return.
-func (s *Schedule) Lacking() []string {
-	keys := make([]string, 0, len(s.lacking))
-	for k := range s.lacking {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// Lacks reports whether Lacking lists any.
-func (s *Schedule) Lacks() bool { return len(s.lacking) > 0 }
-
-// Return says that the items of a key that were left out are offered now, from
-// the oldest open one on.
-func (s *Schedule) Return(key string) {
-	delete(s.turned, key)
-	delete(s.lacking, key)
-}
-
-// LeaveOut says that there are items of a key that were not offered.
-func (s *Schedule) LeaveOut(key string) {
-	s.turned[key] = struct{}{}
-	if len(s.keys[key]) == 0 {
-		s.lacking[key] = struct{}{}
-	}
+	clear(s.behind)
 }
 
 // Has reports whether an item is held.
@@ -109,10 +82,11 @@ func (s *Schedule) Add(i Item) bool {
 		i.Pos = i.Seq
 	}
 	two := i.Key2 != "" && i.Key2 != i.Key
-	if len(s.items) >= s.limit || s.closed(i.Key, &i) || (two && s.closed(i.Key2, &i)) {
-		s.LeaveOut(i.Key)
+	closed, closed2 := s.closed(i.Key, &i), two && s.closed(i.Key2, &i)
+	if len(s.items) >= s.limit || closed || closed2 {
+		s.leaveOut(i.Key, i.Key2, closed2, i)
 		if two {
-			s.LeaveOut(i.Key2)
+			s.leaveOut(i.Key2, i.Key, closed, i)
 		}
 		return false
 	}
@@ -188,14 +162,14 @@ func (s *Schedule) Handover(seq int64) (next Item, ok, kept bool) {
 	var follower *entry
 	for _, key := range []string{e.Key, e.Key2} {
 		line := s.keys[key]
-		if len(line) > 1 && line[0] == e && s.freeAfter(line[1], e) && (follower == nil || line[1].before(follower)) {
+		if len(line) > 1 && line[0] == e && s.freeAfter(line[1], e) && (follower == nil || line[1].before(&follower.Item)) {
 			follower = line[1]
 		}
 	}
 	for len(s.ready) > 0 && (s.ready[0].gone || s.ready[0].running || !s.free(s.ready[0])) {
 		s.pop().queued = false
 	}
-	if follower == nil || (s.Floor > 0 && follower.Pos >= s.Floor) || (len(s.ready) > 0 && s.ready[0].before(follower)) {
+	if follower == nil || (s.Floor > 0 && follower.Pos >= s.Floor) || (len(s.ready) > 0 && s.ready[0].before(&follower.Item)) {
 		next, ok = s.Next()
 		return next, ok, true
 	}
@@ -229,34 +203,6 @@ func (s *Schedule) freeAfter(f, e *entry) bool {
 	return true
 }
 
-// Fold puts the items of a key that was merged into the line of the survivor.
-func (s *Schedule) Fold(old, survivor string) {
-	if old == survivor {
-		return
-	}
-	if _, turned := s.turned[old]; turned {
-		s.LeaveOut(survivor)
-		s.Return(old)
-	}
-	line := s.keys[old]
-	delete(s.keys, old)
-	for _, e := range line {
-		if e.Key == old {
-			e.Key = survivor
-		}
-		if e.Key2 == old {
-			e.Key2 = survivor
-		}
-		if !s.in(e, survivor) {
-			s.join(e, survivor)
-		}
-	}
-	if line := s.keys[survivor]; len(line) > 0 {
-		delete(s.lacking, survivor)
-		s.offer(line[0])
-	}
-}
-
 func (s *Schedule) in(e *entry, key string) bool {
 	return slices.Contains(s.keys[key], e)
 }
@@ -276,19 +222,19 @@ func (s *Schedule) Again(seq int64) {
 }
 
 // closed reports whether a key does not take an item: it has as many as it may,
-// or some were left out. What comes to be known late and is older than one that
-// is held is taken all the same: what was left out is younger than both.
+// or an older one was left out. What comes to be known late and is older than
+// one that is held is taken all the same.
 func (s *Schedule) closed(key string, i *Item) bool {
-	line := s.keys[key]
-	if _, turned := s.turned[key]; !turned && len(line) < s.perKey {
-		return false
+	if oldest, turned := s.turned[key]; turned {
+		return !i.before(&oldest)
 	}
-	return len(line) == 0 || !(&entry{Item: *i}).before(line[len(line)-1])
+	line := s.keys[key]
+	return len(line) >= s.perKey && !i.before(&line[len(line)-1].Item)
 }
 
-// before reports whether e comes before f in received order.
-func (e *entry) before(f *entry) bool {
-	return e.Pos < f.Pos || (e.Pos == f.Pos && e.Seq < f.Seq)
+// before reports whether i comes before j in received order.
+func (i *Item) before(j *Item) bool {
+	return i.Pos < j.Pos || (i.Pos == j.Pos && i.Seq < j.Seq)
 }
 
 // join puts e into the line of a key, in order.
@@ -296,7 +242,7 @@ func (s *Schedule) join(e *entry, key string) {
 	delete(s.lacking, key)
 	line := s.keys[key]
 	at := len(line)
-	for at > 0 && e.before(line[at-1]) {
+	for at > 0 && e.before(&line[at-1].Item) {
 		at--
 	}
 	line = append(line, nil)
@@ -319,6 +265,7 @@ func (s *Schedule) leave(e *entry, key string) {
 		if _, turned := s.turned[key]; turned {
 			s.lacking[key] = struct{}{}
 		}
+		s.freed(key)
 		return
 	}
 	s.keys[key] = line
@@ -355,7 +302,7 @@ func (s *Schedule) push(e *entry) {
 	s.ready = append(s.ready, e)
 	for i := len(s.ready) - 1; i > 0; {
 		parent := (i - 1) / 2
-		if !s.ready[i].before(s.ready[parent]) {
+		if !s.ready[i].before(&s.ready[parent].Item) {
 			break
 		}
 		s.ready[parent], s.ready[i] = s.ready[i], s.ready[parent]
@@ -374,10 +321,10 @@ func (s *Schedule) pop() *entry {
 		if child >= last {
 			break
 		}
-		if child+1 < last && s.ready[child+1].before(s.ready[child]) {
+		if child+1 < last && s.ready[child+1].before(&s.ready[child].Item) {
 			child++
 		}
-		if !s.ready[child].before(s.ready[i]) {
+		if !s.ready[child].before(&s.ready[i].Item) {
 			break
 		}
 		s.ready[i], s.ready[child] = s.ready[child], s.ready[i]
