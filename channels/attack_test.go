@@ -127,7 +127,8 @@ func TestTheFailureRouteFindsOlderOnes(t *testing.T) {
 // for a moment.
 type slowStore struct {
 	store.Store
-	gate func(a store.Answer)
+	gate     func(a store.Answer)
+	finished func(o store.Outcome) // after the commit; may be nil
 }
 
 func (s slowStore) TakeOver(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
@@ -135,16 +136,24 @@ func (s slowStore) TakeOver(ctx context.Context, unit string, grace time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	return slowLease{l, s.gate}, nil
+	return slowLease{l, s}, nil
 }
 
 type slowLease struct {
 	store.Lease
-	gate func(a store.Answer)
+	slow slowStore
+}
+
+func (l slowLease) Finish(ctx context.Context, o store.Outcome) error {
+	err := l.Lease.Finish(ctx, o)
+	if err == nil && l.slow.finished != nil {
+		l.slow.finished(o)
+	}
+	return err
 }
 
 func (l slowLease) Answer(ctx context.Context, a store.Answer, next int64) (message.Delivery, error) {
-	l.gate(a)
+	l.slow.gate(a)
 	return l.Lease.Answer(ctx, a, next)
 }
 
@@ -159,7 +168,7 @@ func TestAnAnswerThatIsWrittenLate(t *testing.T) {
 	t.Cleanup(open)
 	reached := make(chan struct{}, 1)
 	h.wrap = func(s store.Store) store.Store {
-		return slowStore{s, func(a store.Answer) {
+		return slowStore{Store: s, gate: func(a store.Answer) {
 			if a.State == message.Waiting {
 				select {
 				case reached <- struct{}{}:
@@ -204,4 +213,45 @@ func only(list []arrival, patient string) []string {
 		}
 	}
 	return out
+}
+
+// TestAMergeIsKnownWithItsDelivery lets a route read the delivery of a merge
+// before the channel has told that keys were merged.
+func TestAMergeIsKnownWithItsDelivery(t *testing.T) {
+	h := newHall(t)
+	var mu sync.Mutex
+	held := true
+	p := h.peer("out")
+	p.does(func(a arrival) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if held && a.patient == "OLD" {
+			return fails(message.Busy)
+		}
+		return nil
+	})
+	h.wrap = func(s store.Store) store.Store {
+		return slowStore{Store: s, gate: func(store.Answer) {}, finished: func(o store.Outcome) {
+			if o.Alias == "" {
+				return
+			}
+			h.line.Poke("lab/out")
+			h.give(order("M9", "OTHER")) // its arrival shows that the route has read
+			h.eventually("the route has read", func() bool { return slices.Contains(controls(p.list()), "M9") })
+		}}
+	}
+	h.start(lab(", retry: { busy: " + fast + " }"))
+	h.giveAll(2, "OLD")
+	h.eventually("both wait", func() bool { return h.queues()["lab/out"].Open() == 2 && len(p.list()) > 0 })
+	h.give(merge("X", "NEW", "OLD"))
+	h.eventually("the merge waits", func() bool { return h.queues()["lab/out"].Delivered >= 1 })
+	for _, a := range p.list() {
+		if a.patient == "NEW" {
+			t.Fatalf("the merge arrived before what waits for the old patient: %v", controls(p.list()))
+		}
+	}
+	mu.Lock()
+	held = false
+	mu.Unlock()
+	h.drained("lab/out", 4)
 }

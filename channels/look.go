@@ -123,6 +123,13 @@ func (d *dispatch) add(row *message.Delivery) bool {
 		}
 		return true
 	}
+	// Keys may have been merged since older rows were read, by another engine or
+	// a moment ago.
+	for _, merged := range [][2]string{{row.MadeKey, row.Key}, {row.MadeKey2, row.Key2}} {
+		if merged[0] != "" {
+			d.sched.Fold(merged[0], merged[1])
+		}
+	}
 	if !row.Due.IsZero() {
 		d.dues[row.N] = row.Due
 	}

@@ -106,7 +106,11 @@ type Delivery struct {
 	Pos     int64 // position in received order
 	Key     string
 	Key2    string
-	State   DeliveryState
+	// MadeKey and MadeKey2 are the keys it was made with, where those were
+	// merged since; else empty.
+	MadeKey, MadeKey2 string
+
+	State  DeliveryState
 	Reason  string
 	Class   Kind
 	Due     time.Time

@@ -90,9 +90,10 @@ func mergeKeys(ctx context.Context, tx Tx, old, survivor string, seq int64) erro
 // deliveryColumns are those of a delivery without payload and answer.
 const deliveryColumns = `n, id, message, run, unit, part, pos, key, key2, state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original`
 
-// resolvedColumns are the same with the keys of the survivors of merges.
+// resolvedColumns are the same with the keys of the survivors of merges, and at
+// the end those it was made with.
 const resolvedColumns = `n, id, message, run, unit, part, pos, COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key), key),
-COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key2), key2), state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original`
+COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key2), key2), state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original, key, key2`
 
 func scanDelivery(rows Rows, more ...any) (message.Delivery, error) {
 	var d message.Delivery

@@ -128,6 +128,25 @@ func rewrite(ctx context.Context, tx Tx, o store.Order, d, next *message.Deliver
 
 // deliveries reads what a query of deliveryColumns gives.
 func (w Work) deliveries(ctx context.Context, sql string, args ...any) ([]message.Delivery, error) {
+	return w.scanned(ctx, func(rows Rows) (message.Delivery, error) { return scanDelivery(rows) }, sql, args)
+}
+
+// resolved reads what a query of resolvedColumns gives.
+func (w Work) resolved(ctx context.Context, sql string, args ...any) ([]message.Delivery, error) {
+	return w.scanned(ctx, func(rows Rows) (message.Delivery, error) {
+		var key, key2 string
+		d, err := scanDelivery(rows, &key, &key2)
+		if key != d.Key {
+			d.MadeKey = key
+		}
+		if key2 != d.Key2 {
+			d.MadeKey2 = key2
+		}
+		return d, err
+	}, sql, args)
+}
+
+func (w Work) scanned(ctx context.Context, scan func(Rows) (message.Delivery, error), sql string, args []any) ([]message.Delivery, error) {
 	var out []message.Delivery
 	err := w.Lend(ctx, func(tx Tx) error {
 		rows, err := tx.Query(ctx, sql, args...)
@@ -135,7 +154,7 @@ func (w Work) deliveries(ctx context.Context, sql string, args ...any) ([]messag
 			return err
 		}
 		for rows.Next() {
-			d, err := scanDelivery(rows)
+			d, err := scan(rows)
 			if err != nil {
 				return errors.Join(err, rows.Close())
 			}
@@ -148,7 +167,7 @@ func (w Work) deliveries(ctx context.Context, sql string, args ...any) ([]messag
 
 // Open lists the waiting deliveries of a unit after a place, in order.
 func (w Work) Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error) {
-	return w.deliveries(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos > ? OR (pos = ? AND n > ?)) ORDER BY pos, n LIMIT ?`, unit, pos, pos, n, limit)
+	return w.resolved(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos > ? OR (pos = ? AND n > ?)) ORDER BY pos, n LIMIT ?`, unit, pos, pos, n, limit)
 }
 
 // OpenOf lists the waiting deliveries that carry a key or one that was merged
@@ -160,7 +179,7 @@ func (w Work) OpenOf(ctx context.Context, unit, key string, limit int) ([]messag
 	for _, where := range []string{
 		`key = ?`, `key IN (SELECT key FROM aliases WHERE survivor = ?)`, `key2 <> '' AND key2 = ?`, `key2 <> '' AND key2 IN (SELECT key FROM aliases WHERE survivor = ?)`,
 	} {
-		found, err := w.deliveries(ctx, part+where+` ORDER BY pos, n LIMIT ?`, unit, key, limit)
+		found, err := w.resolved(ctx, part+where+` ORDER BY pos, n LIMIT ?`, unit, key, limit)
 		if err != nil {
 			return nil, err
 		}
