@@ -21,7 +21,7 @@ import (
 func parserKinds() []parsers.Kind {
 	return []parsers.Kind{
 		hl7v2.Kind(),
-		fhir.Kind(),
+		fhir.Kind(systemURI),
 	}
 }
 
