@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync"
+
 	"github.com/plexus-health/plexus/connectors"
 	fhirserver "github.com/plexus-health/plexus/connectors/fhir"
 	"github.com/plexus-health/plexus/connectors/file"
@@ -25,6 +27,21 @@ func parserKinds() []parsers.Kind {
 	}
 }
 
+// systemURI is the uri of a code system under any of its names, "" when it is
+// not known.
+func systemURI(name string) string {
+	if system := shippedTables().Systems().V2(name); system != nil {
+		return system.URI
+	}
+	return ""
+}
+
+// shippedTables are those that come with the engine, read once.
+var shippedTables = sync.OnceValue(func() *tables.Set {
+	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
+	return shipped
+})
+
 // connectorKinds are the kinds of `source:` and `to:` that carry bytes.
 func connectorKinds() []connectors.Kind {
 	return []connectors.Kind{
@@ -45,7 +62,7 @@ func transformKinds(shipped *tables.Set) []transforms.Kind {
 
 // parts is the list of everything this engine is made of.
 func parts() routes.Parts {
-	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
+	shipped := shippedTables()
 	return routes.Parts{
 		Connectors: connectorKinds(),
 		Parsers:    parserKinds(),

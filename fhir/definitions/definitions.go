@@ -36,6 +36,7 @@ type Type struct {
 	// their path ("contact.name").
 	Elements []Element
 	index    map[string]int
+	children map[string][]*Element
 }
 
 // An Element is one element of a type.
@@ -115,6 +116,9 @@ func (m *model) loadTypes() {
 		e.Types, e.Targets = strings.Fields(fields[3]), strings.Fields(fields[4])
 		t.index[strings.TrimSuffix(e.Path, "[x]")] = len(t.Elements)
 		t.Elements = append(t.Elements, e)
+	}
+	for _, t := range m.types {
+		t.family()
 	}
 }
 
@@ -252,23 +256,21 @@ func (t *Type) Child(path, name string) (e *Element, typ string, ok bool) {
 	return nil, "", false
 }
 
-// Children lists the elements directly below path.
-func (t *Type) Children(path string) []*Element {
-	var out []*Element
+// Children lists the elements directly below path. The list is not to be
+// changed.
+func (t *Type) Children(path string) []*Element { return t.children[path] }
+
+// family notes which elements stand directly below which.
+func (t *Type) family() {
+	t.children = map[string][]*Element{}
 	for i := range t.Elements {
-		p := t.Elements[i].Path
-		if path != "" {
-			rest, below := strings.CutPrefix(p, path+".")
-			if !below {
-				continue
-			}
-			p = rest
+		e := &t.Elements[i]
+		above := ""
+		if dot := strings.LastIndexByte(e.Path, '.'); dot >= 0 {
+			above = e.Path[:dot]
 		}
-		if !strings.Contains(p, ".") {
-			out = append(out, &t.Elements[i])
-		}
+		t.children[above] = append(t.children[above], e)
 	}
-	return out
 }
 
 // Params lists the search parameters of a resource type, sorted by code.

@@ -238,7 +238,8 @@ func (s *step) resolve(at []context, owner string, before []step) (next []contex
 			// What a primitive has besides its value stands beside it.
 			names := before[len(before)-1].names
 			names[i%len(names)] = "_" + strings.TrimPrefix(names[i%len(names)], "_")
-			c = context{typ: element}
+			typ, _ := definitions.Lookup("Element")
+			c = context{typ: typ}
 		case c.primitive || c.typ == nil:
 			continue
 		case s.name == "resourceType" && c.path == "" && (c.resource || c.typ.Kind == "resource"):
@@ -254,9 +255,6 @@ func (s *step) resolve(at []context, owner string, before []step) (next []contex
 	}
 	return next, nil
 }
-
-// element is the type that every element is of.
-var element, _ = definitions.Lookup("Element")
 
 // element finds the element in one context.
 func (s *step) element(c context) (next []context) {
