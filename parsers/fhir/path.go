@@ -53,16 +53,20 @@ type filter struct {
 	steps  []step // to the value that is compared
 	value  string
 	suffix bool // the last part of a uri is enough
+	loose  bool // what stands there is not known: an object is compared by its code
 }
 
 // A context is what stands at a place: an object of a type below a path, a
-// primitive, or any resource.
+// primitive, or any resource. Without a type it is not known, and what stands
+// below it is not checked.
 type context struct {
 	typ       *definitions.Type
 	path      string
 	primitive bool
 	resource  bool
 }
+
+func (c context) unknown() bool { return c.typ == nil && !c.primitive }
 
 // kindOf is what stands at an element of t below path: one is its type, as
 // definitions.Child gives it.
@@ -240,7 +244,12 @@ func (s *step) resolve(at []context, owner string, before []step) (next []contex
 			names[i%len(names)] = "_" + strings.TrimPrefix(names[i%len(names)], "_")
 			typ, _ := definitions.Lookup("Element")
 			c = context{typ: typ}
-		case c.primitive || c.typ == nil:
+		case c.unknown():
+			s.add(s.name)
+			s.repeats = true
+			next = append(next, c)
+			continue
+		case c.primitive:
 			continue
 		case s.name == "resourceType" && c.path == "" && (c.resource || c.typ.Kind == "resource"):
 			s.add("resourceType")
@@ -378,6 +387,8 @@ func (g Grammar) bracket(s *step, inner string, at []context) (next []context, e
 		return at, nil
 	case len(at) == 1 && at[0].resource:
 		return at, g.ofType(s, inner, at)
+	case len(at) == 1 && at[0].unknown() && known(inner):
+		return at, g.ofType(s, inner, at)
 	}
 	return nil, fmt.Errorf("[%s] is not an index of %s: a number from 0, *, or [element=value]", inner, s.name)
 }
@@ -418,6 +429,10 @@ func (g Grammar) filter(s *step, name, value string, at []context) error {
 	for _, end := range ends {
 		if end.primitive {
 			uri = uri || strings.HasPrefix(end.typ.Name, "uri") || end.typ.Name == "url" || end.typ.Name == "canonical"
+			continue
+		}
+		if end.unknown() {
+			f.loose, uri = true, uri || steps[len(steps)-1].name == "system"
 			continue
 		}
 		below, ok := codes[nameOf(end.typ)]

@@ -232,7 +232,7 @@ func (s *step) each(n *fhir.Node, take func(*fhir.Node) bool) bool {
 func (s *step) fits(n *fhir.Node) bool {
 	for i := range s.filters {
 		f := &s.filters[i]
-		none := walk(n, f.steps, func(v *fhir.Node) bool { return !f.matches(v.Text) })
+		none := walk(n, f.steps, func(v *fhir.Node) bool { return !f.matches(v.Text) && !(f.loose && f.coded(v)) })
 		if none {
 			return false
 		}
@@ -251,4 +251,19 @@ func (f *filter) matches(text string) bool {
 	}
 	before, ok := strings.CutSuffix(text, f.value)
 	return ok && before != "" && strings.IndexByte("/:#-", before[len(before)-1]) >= 0
+}
+
+// coded compares an object by its code, or by one of its codings.
+func (f *filter) coded(n *fhir.Node) bool {
+	if code := n.Get("code"); code != nil && f.matches(code.Text) {
+		return true
+	}
+	if codings := n.Get("coding"); codings != nil {
+		for _, coding := range codings.Items {
+			if code := coding.Get("code"); code != nil && f.matches(code.Text) {
+				return true
+			}
+		}
+	}
+	return false
 }
