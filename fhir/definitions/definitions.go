@@ -220,11 +220,18 @@ func Primitive(name string) bool {
 	return (t != nil && t.Kind == "primitive-type") || name == "string" || name == "xhtml"
 }
 
+// longest bounds the names that may be those of elements; the time that looking
+// for a choice takes grows with the square of their length.
+const longest = 64
+
 // Child finds an element by its name as JSON writes it below path of a type
 // ("" for the type itself). For a choice ("valueQuantity") it returns the
 // element "value[x]" and the type the name says; for another element typ is
 // its one type, or empty.
 func (t *Type) Child(path, name string) (e *Element, typ string, ok bool) {
+	if len(name) > longest {
+		return nil, "", false
+	}
 	full := name
 	if path != "" {
 		full = path + "." + name

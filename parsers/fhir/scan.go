@@ -81,7 +81,7 @@ func header(content []byte, whole bool) (message.Header, error) {
 // closed cuts a content behind its last member or item that is whole, and
 // closes what is open there.
 func closed(content []byte) []byte {
-	var open, at []byte // what is open, and what was open at the cut
+	var open []byte // the brackets that close what is open at the cut
 	cut := 0
 	for i := 0; i < len(content); {
 		switch c := content[i]; c {
@@ -90,24 +90,23 @@ func closed(content []byte) []byte {
 			continue
 		case '{', '[':
 			open = append(open, c+2) // } or ]
-			at, cut = append(at[:0], open...), i+1
+			cut = i + 1
 		case '}', ']':
 			if len(open) == 0 || open[len(open)-1] != c {
 				return content // Parse says what is wrong
 			}
 			open = open[:len(open)-1]
-			at, cut = append(at[:0], open...), i+1
-			if len(open) == 0 {
+			if cut = i + 1; len(open) == 0 {
 				return content[:cut]
 			}
 		case ',':
-			at, cut = append(at[:0], open...), i
+			cut = i
 		}
 		i++
 	}
-	out := append(make([]byte, 0, cut+len(at)), content[:cut]...)
-	for i := len(at) - 1; i >= 0; i-- {
-		out = append(out, at[i])
+	out := append(make([]byte, 0, cut+len(open)), content[:cut]...)
+	for i := len(open) - 1; i >= 0; i-- {
+		out = append(out, open[i])
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,6 +117,44 @@ func TestLarge(t *testing.T) {
 	if _, err := p.Scan(raw[:enough], io.MultiReader(strings.NewReader("x"), failing{broken})); !errors.Is(err, broken) {
 		t.Errorf("the fault of the stream is %v", err)
 	}
+}
+
+// TestHostile: what is built to keep a reader busy is refused, or read, in the
+// time its length takes.
+func TestHostile(t *testing.T) {
+	p := &Parser{}
+	for name, raw := range map[string]string{
+		"brackets":      `{"resourceType":"Patient","x":` + strings.Repeat("[", 1<<20),
+		"objects":       strings.Repeat(`{"a":`, 1<<18),
+		"a long name":   `{"resourceType":"Patient","` + strings.Repeat("A", 1<<20) + `":1}`,
+		"many names":    `{"resourceType":"Patient"` + names(1<<15) + "}",
+		"commas":        `{"resourceType":"Patient",` + strings.Repeat(",", 1<<20),
+		"escapes":       `{"resourceType":"Patient","id":"` + strings.Repeat(`\`, 1<<20),
+		"a long path":   `{"resourceType":"Bundle","entry":[` + strings.Repeat(`{"resource":{"resourceType":"Bundle","entry":[`, 20) + strings.Repeat("]}}", 20) + "]}",
+		"many entries":  `{"resourceType":"Bundle","entry":[` + strings.Repeat(`{"resource":{"resourceType":"Basic"}},`, 1<<14) + "{}]}",
+		"a late member": `{"x":"` + strings.Repeat("y", 1<<20) + `","resourceType":"Patient"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := p.Scan([]byte(raw), nil)
+			_, _ = p.Scan([]byte(raw[:len(raw)/2]), strings.NewReader(raw[len(raw)/2:]))
+			_, fault := p.Parse([]byte(raw))
+			if err != nil && fault == nil {
+				t.Errorf("Scan says %v", err)
+			}
+			if _, bad := lenient([]byte(raw)); (bad == nil) != (err == nil) {
+				t.Errorf("Scan says %v, Parse %v", err, bad)
+			}
+		})
+	}
+}
+
+// names are members of many names.
+func names(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`,"x` + strings.Repeat("y", i%30) + strconv.Itoa(i) + `":1`)
+	}
+	return b.String()
 }
 
 type failing struct{ err error }
