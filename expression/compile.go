@@ -53,7 +53,6 @@ type builder struct {
 
 // A hand is the place in hand of one predicate.
 type hand struct {
-	anchor   string       // "" when the collection is of texts
 	places   message.Path // the collection; nil when it is of texts
 	variable string       // what names it in predicates further inside
 	used     bool         // whether one of those needs it

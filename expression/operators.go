@@ -11,6 +11,11 @@ import (
 // binary checks the operands of an operator that are paths, for which expr's
 // own words would not help, and turns `in table("…")` into a look-up.
 func (b *builder) binary(n *ast.Node, v *ast.BinaryNode) {
+	b.coded(&v.Left)
+	b.coded(&v.Right)
+	if b.oneOf(n, v) {
+		return
+	}
 	switch v.Operator {
 	case "and", "or", "&&", "||":
 		b.condition(v.Left)
@@ -34,6 +39,28 @@ func (b *builder) binary(n *ast.Node, v *ast.BinaryNode) {
 	}
 	b.transform(&v.Left)
 	b.transform(&v.Right)
+}
+
+// oneOf takes == with a list that the place in hand has below it as has(…): a
+// concept in hand is equal to a code when one of its codings is.
+func (b *builder) oneOf(n *ast.Node, v *ast.BinaryNode) bool {
+	if v.Operator != "==" || b.isList(v.Left) == b.isList(v.Right) {
+		return false
+	}
+	list, other := v.Left, v.Right
+	if b.isList(other) {
+		list, other = other, list
+	}
+	p, _, ok := b.ref(list)
+	if _, nested := p.(message.Nested); !ok || !nested || !isText(other) {
+		return false
+	}
+	if _, h := b.within(p); h == nil {
+		return false
+	}
+	ast.Patch(n, &ast.CallNode{Callee: &ast.IdentifierNode{Value: "has"}, Arguments: []ast.Node{list, other}})
+	b.transform(n)
+	return true
 }
 
 // condition checks an operand of and, or, not.

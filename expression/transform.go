@@ -91,19 +91,29 @@ func (b *builder) identifier(n *ast.Node, v *ast.IdentifierNode) {
 // ref tells whether n is a path as the user wrote it, and which: as it reads
 // from the places in hand.
 func (b *builder) ref(n ast.Node) (p message.Path, text string, ok bool) {
-	if p, text, ok = b.asWritten(n); !ok {
-		return p, text, ok
+	if p, text, ok = b.asWritten(n); ok {
+		p, _ = b.within(p)
 	}
-	nested, _ := p.(message.Nested)
-	for i := len(b.hands) - 1; i >= 0 && nested != nil; i-- {
-		if b.hands[i].places == nil {
+	return p, text, ok
+}
+
+// within finds the place in hand that a path is read from, nil for none, and
+// what the path is from there.
+func (b *builder) within(p message.Path) (message.Path, *hand) {
+	for i := len(b.hands) - 1; i >= 0 && p.Anchor() != ""; i-- {
+		h := b.hands[i]
+		if h.places == nil {
 			continue
 		}
-		if below, through := nested.Below(b.hands[i].places); through {
-			return below, text, true
+		if nested, ok := p.(message.Nested); ok {
+			if below, through := nested.Below(h.places); through {
+				return below, h
+			}
+		} else if h.places.Anchor() == p.Anchor() {
+			return p, h
 		}
 	}
-	return p, text, true
+	return p, nil
 }
 
 // asWritten tells whether n is a path as the user wrote it, and which.
@@ -158,28 +168,22 @@ func (b *builder) written(v *ast.CallNode) (name, text string, ok bool) {
 	return callee.Value, s.Value, true
 }
 
-// read is the call that reads a path, from the place in hand if there is one
-// of its anchor.
+// read is the call that reads a path, from the place in hand where it is read
+// from one.
 func (b *builder) read(p message.Path) ast.Node { return b.readAs(p, readers[p.Kind()]) }
 
 func (b *builder) readAs(p message.Path, function string) ast.Node {
 	args := []ast.Node{environment(), &ast.IntegerNode{Value: len(b.program.reads)}}
-	inHand := false
-	for i := len(b.hands) - 1; i >= 0 && p.Anchor() != ""; i-- {
-		h := b.hands[i]
-		if h.anchor != p.Anchor() {
-			continue
-		}
-		inHand = true
-		if i == len(b.hands)-1 {
-			args = append(args, &ast.PointerNode{})
-		} else {
-			h.used = true
-			args = append(args, &ast.IdentifierNode{Value: h.variable})
-		}
-		break
+	p, h := b.within(p)
+	switch {
+	case h == nil:
+	case h == b.hands[len(b.hands)-1]:
+		args = append(args, &ast.PointerNode{})
+	default:
+		h.used = true
+		args = append(args, &ast.IdentifierNode{Value: h.variable})
 	}
-	b.program.reads = append(b.program.reads, read{path: p, inHand: inHand, kept: len(b.hands) > 0 && !inHand})
+	b.program.reads = append(b.program.reads, read{path: p, inHand: h != nil, kept: len(b.hands) > 0 && h == nil})
 	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: function}, Arguments: args}
 }
 
@@ -256,9 +260,6 @@ func (b *builder) predicate(v *ast.BuiltinNode, predicate *ast.PredicateNode, pl
 		return
 	}
 	h := &hand{places: places, variable: "$in" + strconv.Itoa(len(b.hands))}
-	if places != nil {
-		h.anchor = places.Anchor()
-	}
 	b.hands = append(b.hands, h)
 	b.condition(predicate.Node)
 	b.transform(&predicate.Node)
@@ -289,6 +290,22 @@ func (b *builder) places(n ast.Node) message.Path {
 		return b.places(v.Arguments[0])
 	}
 	return nil
+}
+
+// coded puts the code in the place of # where the places in hand are codes.
+func (b *builder) coded(n *ast.Node) {
+	pointer, ok := (*n).(*ast.PointerNode)
+	if !ok || pointer.Name != "" || len(b.hands) == 0 {
+		return
+	}
+	c, ok := b.hands[len(b.hands)-1].places.(message.Coded)
+	if !ok {
+		return
+	}
+	if p := c.Code(); p != nil {
+		ast.Patch(n, &ast.IdentifierNode{Value: "$" + strconv.Itoa(len(b.rewritten.paths))})
+		b.rewritten.paths = append(b.rewritten.paths, found{text: "#", path: p})
+	}
 }
 
 // words lists what an expression may name.

@@ -70,9 +70,17 @@ type Path interface {
 // formats where an element is named by the whole way to it: Claim.item.sequence
 // has several values, and one below the item in hand.
 type Nested interface {
-	// Below returns the path as it reads from one of the places of collection.
-	// It reports false when the path does not lead through them.
+	// Below returns the path as it reads from one of the places of collection:
+	// what the way to both has in common is the one in hand. It reports false
+	// when that is nothing.
 	Below(collection Path) (Path, bool)
+}
+
+// A Coded path leads to places that are codes: they stand for their code where
+// a text is wanted.
+type Coded interface {
+	// Code is the path of the code itself; nil when the places are no codes.
+	Code() Path
 }
 
 // A Grammar is the path syntax of one format. It is safe for use from several

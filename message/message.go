@@ -111,9 +111,9 @@ type Delivery struct {
 	MadeKey, MadeKey2 string
 
 	State  DeliveryState
-	Reason  string
-	Class   Kind
-	Due     time.Time
+	Reason string
+	Class  Kind
+	Due    time.Time
 	// Attempts counts sends begun.
 	Attempts int
 	Started  time.Time

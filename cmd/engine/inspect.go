@@ -84,10 +84,10 @@ func inspectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE...",
 		Short: "Read files of messages and say what is in them and what is wrong",
-		Long: "Read files of messages, batches or MLLP frames: one line for each file, with the type\n" +
-			"and control id of its first message. A file is ok when every message in it is readable\n" +
-			"with a complete header; warnings are findings with their places. Exit code 1 when one is\n" +
-			"not ok.",
+		Long: "Read files of messages, batches, MLLP frames, FHIR resources or NDJSON: one line for each\n" +
+			"file, with the type and control id of its first message. A file is ok when every message\n" +
+			"in it is readable with a complete header; warnings are findings with their places. Exit\n" +
+			"code 1 when one is not ok.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error { return i.run(files) },
 	}
@@ -142,8 +142,8 @@ func (i *inspector) open() error {
 			case err == nil:
 				r.path, found = p, true
 			}
-			if wrong == nil {
-				wrong = err // of the format that is asked for, or the first
+			if wrong == nil || err != nil && parser.Grammar().Scan(0, i.get) > 0 {
+				wrong = err // of the format that it looks like a path of, else the first
 			}
 		}
 		i.kinds = append(i.kinds, r)
@@ -183,7 +183,6 @@ func (i *inspector) file(name string) error {
 	i.choose(raw)
 	out.Format = i.kind.Name
 	docs, again := i.content(raw, &out)
-	out.Roundtrip = again != nil && bytes.Equal(again, raw)
 	slices.SortStableFunc(out.Warnings, func(a, b message.Warning) int { return a.Offset - b.Offset })
 	if i.emit != "" && again != nil {
 		if err := i.write(name, again); err != nil {
@@ -218,10 +217,14 @@ func readBounded(name string) ([]byte, error) {
 // frames. again is the file made again, nil where a part of it cannot be read.
 func (i *inspector) content(raw []byte, out *inspection) (docs []message.Document, again []byte) {
 	out.OK = true
-	c := &contents{inspector: i, out: out}
+	c := &contents{inspector: i, out: out, same: true}
 	again = make([]byte, 0, len(raw))
 	at, whole := 0, true
-	for _, f := range frames(raw, out) {
+	all := []frame{{end: len(raw)}}
+	if i.kind.Name == "hl7v2" {
+		all = frames(raw, out)
+	}
+	for _, f := range all {
 		again = append(again, raw[at:f.start]...) // start and end block, and what stands between
 		part, ok := c.part(raw[f.start:f.end], f.start)
 		again = append(again, part...)
@@ -236,6 +239,7 @@ func (i *inspector) content(raw []byte, out *inspection) (docs []message.Documen
 	if again = append(again, raw[at:]...); !whole {
 		again = nil
 	}
+	out.Roundtrip = again != nil && (c.same || bytes.Equal(again, raw))
 	return c.docs, again
 }
 
@@ -245,12 +249,36 @@ type contents struct {
 	out  *inspection
 	docs []message.Document // one for each message
 	seen int                // messages, readable or not
+	same bool               // each was found to say the same when it was made again
+}
+
+// comparer is a document that may be written in several ways.
+type comparer interface{ Same(message.Document) bool }
+
+// again makes a document again from its nodes.
+func (c *contents) again(doc message.Document, content []byte) (again []byte, ok bool) {
+	r, ok := doc.(rebuilder)
+	if !ok {
+		return nil, false
+	}
+	again = r.Rebuild(make([]byte, 0, len(content)))
+	by, ok := doc.(comparer)
+	if c.same = c.same && ok; c.same && !bytes.Equal(again, content) {
+		other, err := c.parser.Parse(again)
+		c.same = err == nil && by.Same(other)
+	}
+	return again, true
 }
 
 // part reads the content of one frame, or of a file without frames: a message
 // or a batch. It returns the content made again from the tree.
 func (c *contents) part(content []byte, offset int) (again []byte, ok bool) {
 	whole, err := c.parser.Parse(content)
+	if err != nil && c.kind.Name == "fhir" {
+		if spans := c.messages(content); len(spans) > 1 {
+			return c.lines(content, spans, offset)
+		}
+	}
 	if err != nil {
 		if keyer, ok := c.parser.(parsers.Keyer); ok && c.seen == 0 {
 			h, _ := keyer.Scan(content, nil) // what the header says all the same
@@ -264,10 +292,7 @@ func (c *contents) part(content []byte, offset int) (again []byte, ok bool) {
 		h := whole.Header()
 		c.out.Type, c.out.Control = h.Type, h.Control
 	}
-	r, ok := whole.(rebuilder)
-	if ok {
-		again = r.Rebuild(make([]byte, 0, len(content)))
-	}
+	again, ok = c.again(whole, content)
 	spans := c.messages(content)
 	if len(spans) < 2 {
 		c.seen++
@@ -292,6 +317,32 @@ func (c *contents) part(content []byte, offset int) (again []byte, ok bool) {
 		c.complete(one, c.seen)
 	}
 	return again, ok
+}
+
+// lines reads the messages of a file that is none as a whole: NDJSON.
+func (c *contents) lines(content []byte, spans [][2]int, offset int) (again []byte, whole bool) {
+	at, whole := 0, true
+	for _, s := range spans {
+		c.seen++
+		one := content[s[0]:s[1]]
+		again = append(again, content[at:s[0]]...)
+		at = s[1]
+		doc, err := c.parser.Parse(one)
+		if err != nil {
+			c.out.fault(c.seen, err)
+			whole = false
+			continue
+		}
+		if len(c.docs) == 0 {
+			h := doc.Header()
+			c.out.Type, c.out.Control = h.Type, h.Control
+		}
+		c.docs = append(c.docs, doc)
+		c.shifted(doc.Warnings(), offset+s[0])
+		part, ok := c.again(doc, one)
+		again, whole = append(again, part...), whole && ok
+	}
+	return append(again, content[at:]...), whole
 }
 
 // number is that of the message in hand, 0 where the file holds no more.

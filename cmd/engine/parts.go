@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync"
+
 	"github.com/plexus-health/plexus/connectors"
 	fhirserver "github.com/plexus-health/plexus/connectors/fhir"
 	"github.com/plexus-health/plexus/connectors/file"
@@ -21,9 +23,24 @@ import (
 func parserKinds() []parsers.Kind {
 	return []parsers.Kind{
 		hl7v2.Kind(),
-		fhir.Kind(),
+		fhir.Kind(systemURI),
 	}
 }
+
+// systemURI is the uri of a code system under any of its names, "" when it is
+// not known.
+func systemURI(name string) string {
+	if system := shippedTables().Systems().V2(name); system != nil {
+		return system.URI
+	}
+	return ""
+}
+
+// shippedTables are those that come with the engine, read once.
+var shippedTables = sync.OnceValue(func() *tables.Set {
+	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
+	return shipped
+})
 
 // connectorKinds are the kinds of `source:` and `to:` that carry bytes.
 func connectorKinds() []connectors.Kind {
@@ -46,7 +63,7 @@ func transformKinds(shipped *tables.Set, gathered transforms.Records) []transfor
 // parts is the list of everything this engine is made of; gathered is what maps
 // may look up beside a message.
 func parts(gathered transforms.Records) routes.Parts {
-	shipped, _ := tables.Shipped() // a test holds the shipped tables free of problems
+	shipped := shippedTables()
 	return routes.Parts{
 		Connectors: connectorKinds(),
 		Parsers:    parserKinds(),

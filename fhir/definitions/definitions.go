@@ -36,6 +36,7 @@ type Type struct {
 	// their path ("contact.name").
 	Elements []Element
 	index    map[string]int
+	children map[string][]*Element
 }
 
 // An Element is one element of a type.
@@ -115,6 +116,9 @@ func (m *model) loadTypes() {
 		e.Types, e.Targets = strings.Fields(fields[3]), strings.Fields(fields[4])
 		t.index[strings.TrimSuffix(e.Path, "[x]")] = len(t.Elements)
 		t.Elements = append(t.Elements, e)
+	}
+	for _, t := range m.types {
+		t.family()
 	}
 }
 
@@ -216,11 +220,18 @@ func Primitive(name string) bool {
 	return (t != nil && t.Kind == "primitive-type") || name == "string" || name == "xhtml"
 }
 
+// longest bounds the names that may be those of elements; the time that looking
+// for a choice takes grows with the square of their length.
+const longest = 64
+
 // Child finds an element by its name as JSON writes it below path of a type
 // ("" for the type itself). For a choice ("valueQuantity") it returns the
 // element "value[x]" and the type the name says; for another element typ is
 // its one type, or empty.
 func (t *Type) Child(path, name string) (e *Element, typ string, ok bool) {
+	if len(name) > longest {
+		return nil, "", false
+	}
 	full := name
 	if path != "" {
 		full = path + "." + name
@@ -252,23 +263,21 @@ func (t *Type) Child(path, name string) (e *Element, typ string, ok bool) {
 	return nil, "", false
 }
 
-// Children lists the elements directly below path.
-func (t *Type) Children(path string) []*Element {
-	var out []*Element
+// Children lists the elements directly below path. The list is not to be
+// changed.
+func (t *Type) Children(path string) []*Element { return t.children[path] }
+
+// family notes which elements stand directly below which.
+func (t *Type) family() {
+	t.children = map[string][]*Element{}
 	for i := range t.Elements {
-		p := t.Elements[i].Path
-		if path != "" {
-			rest, below := strings.CutPrefix(p, path+".")
-			if !below {
-				continue
-			}
-			p = rest
+		e := &t.Elements[i]
+		above := ""
+		if dot := strings.LastIndexByte(e.Path, '.'); dot >= 0 {
+			above = e.Path[:dot]
 		}
-		if !strings.Contains(p, ".") {
-			out = append(out, &t.Elements[i])
-		}
+		t.children[above] = append(t.children[above], e)
 	}
-	return out
 }
 
 // Params lists the search parameters of a resource type, sorted by code.

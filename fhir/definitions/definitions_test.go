@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -50,6 +51,24 @@ func TestTypes(t *testing.T) {
 	}
 	if e, _, _ := mustLookup(t, "Patient").Child("", "name"); !e.Repeats() {
 		t.Error("Patient.name does not repeat")
+	}
+}
+
+// TestLongNames: a name of a megabyte is none of an element, and every element
+// is shorter than what is looked for.
+func TestLongNames(t *testing.T) {
+	if _, _, ok := mustLookup(t, "Patient").Child("", strings.Repeat("A", 1<<20)); ok {
+		t.Error("a name of a megabyte is an element")
+	}
+	for name, typ := range load().types {
+		for _, e := range typ.Elements {
+			last := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
+			for _, one := range e.Types {
+				if len(last)+len(one) > longest && !strings.HasPrefix(one, "#") {
+					t.Errorf("%s.%s of %s is longer than %d", name, e.Path, one, longest)
+				}
+			}
+		}
 	}
 }
 

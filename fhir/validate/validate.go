@@ -91,7 +91,9 @@ func (k *checker) object(n *fhir.Node, t *definitions.Type, path, at string, dep
 		name, shadow := strings.CutPrefix(m.Name, "_")
 		e, one, ok := t.Child(path, name)
 		if !ok {
-			k.fault(at+"."+printable(m.Name, t.Children(path)), "structure", "is not an element of "+t.Name+pathOf(path))
+			if len(k.found) < most {
+				k.fault(at+"."+printable(m.Name, t.Children(path)), "structure", "is not an element of "+t.Name+pathOf(path))
+			}
 			continue
 		}
 		if shadow {
@@ -118,6 +120,9 @@ func lastOf(path string) string { return path[strings.LastIndexByte(path, '.')+1
 // printable is the name of a member as far as an error may show it: a word like
 // one of the elements there are. Others may be anything, a patient's data too.
 func printable(name string, elements []*definitions.Element) string {
+	if len(name) > 40 {
+		return "(a name)"
+	}
 	for i := range len(name) {
 		if c := name[i]; c != '_' && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return "(a name)"

@@ -23,11 +23,15 @@ type Options struct {
 	// Structure says what becomes of a resource with unknown elements, missing
 	// required ones or values of a wrong type: refuse, or warn. Default refuse.
 	Structure string `yaml:"structure"`
+
+	systems func(name string) string
 }
 
-// Kind is the parser as `parse:` names it.
-func Kind() parsers.Kind {
-	return parsers.Kind{Name: Format, Options: func() parsers.Options { return &Options{Structure: "refuse"} }}
+// Kind is the parser as `parse:` names it. systems gives the uri of a code
+// system that paths call by a short name, "" for one that is not known; it may
+// be nil.
+func Kind(systems func(name string) string) parsers.Kind {
+	return parsers.Kind{Name: Format, Options: func() parsers.Options { return &Options{Structure: "refuse", systems: systems} }}
 }
 
 // Validate checks words.
@@ -39,10 +43,15 @@ func (o *Options) Validate() []parsers.Problem {
 }
 
 // Open makes the parser.
-func (o *Options) Open() (parsers.Parser, error) { return &Parser{lenient: o.Structure == "warn"}, nil }
+func (o *Options) Open() (parsers.Parser, error) {
+	return &Parser{lenient: o.Structure == "warn", systems: o.systems}, nil
+}
 
-// A Parser reads FHIR JSON.
-type Parser struct{ lenient bool }
+// A Parser reads FHIR JSON. It is safe for use from several goroutines.
+type Parser struct {
+	lenient bool
+	systems func(name string) string
+}
 
 var (
 	_ parsers.Parser   = (*Parser)(nil)
@@ -52,60 +61,75 @@ var (
 )
 
 // Grammar is the path syntax.
-func (p *Parser) Grammar() message.Grammar { return Grammar{} }
+func (p *Parser) Grammar() message.Grammar { return Grammar{Systems: p.systems} }
 
-var byteOrderMark = []byte("\xef\xbb\xbf")
+// mark is the byte order mark of UTF-8.
+const mark = "\xef\xbb\xbf"
 
 // Parse reads a resource. What is no JSON, says no known resourceType or breaks
 // the structure of its type is malformed.
 func (p *Parser) Parse(raw []byte) (message.Document, error) {
 	d := &Document{raw: raw}
-	text := raw
-	if rest, marked := bytes.CutPrefix(raw, byteOrderMark); marked {
-		text = rest
+	if bytes.HasPrefix(raw, []byte(mark)) {
+		d.start = len(mark)
 		d.warnings = append(d.warnings, message.Warning{Code: "byte-order-mark", Text: "a byte order mark stands in front of the content"})
 	}
-	tree, err := read(text, len(raw)-len(text))
-	if err != nil {
+	var err error
+	if d.tree, err = read(raw[d.start:], d.start); err != nil {
 		return nil, err
 	}
-	if d.tree, d.typ = tree, tree.Get("resourceType").Text; d.typ == "Bundle" {
-		d.bundled = entries(tree)
+	if d.typ = d.tree.Get("resourceType").Text; d.typ == "Bundle" {
+		d.bundled = entries(d.tree)
 	}
-	for _, f := range validate.Structure(tree) {
+	for _, f := range validate.Structure(d.tree) {
+		at := d.locate(f.Where)
 		if !p.lenient {
-			return nil, malformed(f)
+			return nil, malformed(f, at)
 		}
-		d.warnings = append(d.warnings, message.Warning{Where: f.Where, Code: f.Code, Text: f.Text})
+		d.warnings = append(d.warnings, message.Warning{Where: f.Where, Offset: at, Code: f.Code, Text: f.Text})
 	}
 	return d, nil
 }
 
 // read parses the text of a resource and checks that it says which.
 func read(text []byte, offset int) (*fhir.Node, error) {
+	if err := notJSON(text, offset); err != nil {
+		return nil, err
+	}
 	tree, err := fhir.Parse(text)
 	if err != nil {
-		f := &message.Failure{Kind: message.Malformed, Offset: offset + 1, Err: errors.New("not readable as JSON")}
+		f := &message.Failure{Kind: message.Malformed, Offset: offset + 1, Code: 100, Err: errors.New("not readable as JSON")}
 		if wrong, ok := errors.AsType[*fhir.SyntaxError](err); ok {
 			f.Offset, f.Err = offset+wrong.Offset+1, errors.New(wrong.Text)
 		}
-		if xml := bytes.TrimLeft(text, " \t\r\n"); len(xml) > 0 && xml[0] == '<' {
-			f.Err = errors.New("this is XML; FHIR messages are taken as JSON")
-		}
 		return nil, f
 	}
-	if tree.Kind != fhir.Object {
-		return nil, &message.Failure{Kind: message.Malformed, Offset: offset + 1, Err: errors.New("no JSON object")}
-	}
 	if _, fault := validate.Type(tree); fault != nil {
-		return nil, malformed(*fault)
+		return nil, malformed(*fault, offset)
 	}
 	return tree, nil
 }
 
+// notJSON says what is in hand where it is not the object of a resource.
+func notJSON(text []byte, offset int) error {
+	first := bytes.TrimLeft(text, " \t\r\n")
+	f := &message.Failure{Kind: message.Malformed, Offset: offset + len(text) - len(first) + 1, Code: 100}
+	switch {
+	case len(first) == 0:
+		f.Err = errors.New("the content is empty")
+	case first[0] == '<':
+		f.Err = errors.New("this is XML; FHIR messages are taken as JSON (application/fhir+json)")
+	case first[0] != '{':
+		f.Err = errors.New("no JSON object")
+	default:
+		return nil
+	}
+	return f
+}
+
 // malformed is a fault of the structure as a failure of the message, with the
-// code of HL7 table 0357 that is nearest.
-func malformed(f validate.Fault) error {
+// code of HL7 table 0357 that is nearest. at is its byte, from 0.
+func malformed(f validate.Fault, at int) error {
 	where, code := f.Where, 102
 	if where == "" {
 		where, code = "resourceType", 200
@@ -113,61 +137,7 @@ func malformed(f validate.Fault) error {
 	if f.Code == "required" {
 		code = 101
 	}
-	return &message.Failure{Kind: message.Malformed, Where: where, Code: code, Err: errors.New(f.Text)}
-}
-
-// A Document is a resource or Bundle that was read.
-type Document struct {
-	raw      []byte
-	tree     *fhir.Node
-	typ      string
-	bundled  []*fhir.Node // resources of a Bundle, in order
-	warnings []message.Warning
-}
-
-var _ message.Document = (*Document)(nil)
-
-// Format is the word of `parse:`.
-func (d *Document) Format() string { return Format }
-
-// Tree is the whole as a tree; it is not to be modified.
-func (d *Document) Tree() *fhir.Node { return d.tree }
-
-// Resources are the entries of a Bundle, or the resource itself.
-func (d *Document) Resources() []*fhir.Node {
-	if d.typ == "Bundle" {
-		return d.bundled
-	}
-	return []*fhir.Node{d.tree}
-}
-
-// Encode appends the bytes as received.
-func (d *Document) Encode(dst []byte) []byte { return append(dst, d.raw...) }
-
-// Root is the resource itself.
-func (d *Document) Root() message.Node { return d }
-
-// Span is the whole.
-func (d *Document) Span() (start, end int) { return 0, len(d.raw) }
-
-// Warnings are what was odd.
-func (d *Document) Warnings() []message.Warning { return d.warnings }
-
-// Header is what the content says of itself.
-func (d *Document) Header() message.Header { return headerOf(d.tree) }
-
-func entries(bundle *fhir.Node) []*fhir.Node {
-	var out []*fhir.Node
-	list := bundle.Get("entry")
-	if list == nil {
-		return nil
-	}
-	for _, e := range list.Items {
-		if r := e.Get("resource"); r != nil && r.Kind == fhir.Object {
-			out = append(out, r)
-		}
-	}
-	return out
+	return &message.Failure{Kind: message.Malformed, Where: where, Offset: at + 1, Code: code, Err: errors.New(f.Text)}
 }
 
 // known reports whether a word is a resource type.

@@ -1,48 +1,11 @@
 package fhir
 
 import (
-	"crypto/sha256"
-	"io"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/message"
 )
-
-// Scan finds type, control id, keys and hash. Of a large content only the head
-// is looked at for what stands on its first level.
-func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
-	sum := sha256.New()
-	sum.Write(head)
-	if rest != nil {
-		n, err := io.Copy(sum, rest)
-		if err != nil {
-			return message.Header{Key: "sender:"}, err
-		}
-		if n > 0 {
-			h := headerOf(peek(head))
-			sum.Sum(h.Hash[:0])
-			if !known(h.Type) {
-				return h, &message.Failure{Kind: message.Malformed, Where: "resourceType", Code: 200, Err: errNoType}
-			}
-			return h, nil
-		}
-	}
-	tree, err := read(strip(head))
-	if err != nil {
-		tree = peek(head)
-	}
-	h := headerOf(tree)
-	sum.Sum(h.Hash[:0])
-	return h, err
-}
-
-func strip(raw []byte) (text []byte, offset int) {
-	if len(raw) >= 3 && string(raw[:3]) == string(byteOrderMark) {
-		return raw[3:], 3
-	}
-	return raw, 0
-}
 
 // headerOf is the header of a tree; of an empty one only the key.
 func headerOf(n *fhir.Node) message.Header {
@@ -56,6 +19,12 @@ func headerOf(n *fhir.Node) message.Header {
 		}
 	case id != "" && version != "":
 		h.Control = h.Type + "/" + id + "/_history/" + version
+	}
+	if about := first(n.Get("entry")).Get("resource"); h.Structure == "message" && str(about, "resourceType") == "MessageHeader" {
+		if said := str(about.Get("source"), "endpoint"); said != "" {
+			h.Sender = said
+		}
+		h.Receiver = str(first(about.Get("destination")), "endpoint")
 	}
 	h.Key, h.Key2, h.Merge = keysOf(n)
 	switch {
@@ -91,28 +60,56 @@ func keysOf(n *fhir.Node) (key, key2 string, merge bool) {
 		return patientKeys(n)
 	case "Bundle":
 		for _, r := range entries(n) {
-			if key, key2, merge = keysOf(r); strings.HasPrefix(key, "Patient/") {
-				return key, key2, merge
+			if key, key2, merge = keysOf(r); key != "" {
+				return bundled(n, key), key2, merge
 			}
 		}
 		return "", "", false
 	}
 	for _, name := range subjects {
-		if k := patientOf(n.Get(name)); k != "" {
+		if k := patientOf(first(n.Get(name))); k != "" {
 			return k, "", false
 		}
 	}
 	return "", "", false
 }
 
+// first is the first item of a list; another value itself.
+func first(n *fhir.Node) *fhir.Node {
+	if n == nil || n.Kind != fhir.Array {
+		return n
+	}
+	if len(n.Items) == 0 {
+		return nil
+	}
+	return n.Items[0]
+}
+
+// bundled is the key of the Patient in a Bundle that a reference leads to by
+// the address of its entry; the key itself where there is none.
+func bundled(bundle *fhir.Node, key string) string {
+	address, urn := strings.CutPrefix(key, "Patient/urn:")
+	if !urn {
+		return key
+	}
+	for _, entry := range bundle.Get("entry").Items {
+		if r := entry.Get("resource"); str(entry, "fullUrl") == "urn:"+address && str(r, "resourceType") == "Patient" {
+			if own, _, _ := patientKeys(r); own != "" {
+				return own
+			}
+		}
+	}
+	return key
+}
+
 // patientKeys are those of a Patient: itself, and the one it was merged into or
 // that was merged into it.
 func patientKeys(n *fhir.Node) (key, key2 string, merge bool) {
-	id := str(n, "id")
-	if id == "" {
+	if id := str(n, "id"); id != "" {
+		key = "Patient/" + id
+	} else if key = identified(first(n.Get("identifier"))); key == "" {
 		return "", "", false
 	}
-	key = "Patient/" + id
 	links := n.Get("link")
 	if links == nil {
 		return key, "", false
@@ -145,98 +142,13 @@ func patientOf(ref *fhir.Node) string {
 	if strings.HasPrefix(text, "urn:") {
 		return "Patient/" + text
 	}
-	if id := ref.Get("identifier"); id != nil && str(id, "value") != "" {
-		return "Patient/" + str(id, "system") + "|" + str(id, "value")
+	return identified(ref.Get("identifier"))
+}
+
+// identified is the key of a patient by one of his identifiers.
+func identified(identifier *fhir.Node) string {
+	if value := str(identifier, "value"); value != "" {
+		return "Patient/" + str(identifier, "system") + "|" + value
 	}
 	return ""
-}
-
-// peek reads what stands on the first level of the beginning of an object, as
-// far as it is whole.
-func peek(head []byte) *fhir.Node {
-	out := fhir.NewObject()
-	at := skip(head, 0)
-	if at >= len(head) || head[at] != '{' {
-		return out
-	}
-	at++
-	for len(out.Members) < 1000 {
-		name, next, ok := member(head, at)
-		if !ok {
-			return out
-		}
-		from := skip(head, next)
-		to := valueEnd(head, from)
-		if to < 0 {
-			return out
-		}
-		if value, err := fhir.Parse(head[from:to]); err == nil && out.Get(name) == nil {
-			out.Members = append(out.Members, fhir.Member{Name: name, Value: value})
-		}
-		if at = skip(head, to); at >= len(head) || head[at] != ',' {
-			return out
-		}
-		at++
-	}
-	return out
-}
-
-func skip(b []byte, at int) int {
-	for at < len(b) && (b[at] == ' ' || b[at] == '\t' || b[at] == '\r' || b[at] == '\n' || b[at] == 0xef || b[at] == 0xbb || b[at] == 0xbf) {
-		at++
-	}
-	return at
-}
-
-// member reads a name and its colon.
-func member(b []byte, at int) (name string, next int, ok bool) {
-	at = skip(b, at)
-	end := valueEnd(b, at)
-	if end < 0 || b[at] != '"' {
-		return "", 0, false
-	}
-	n, err := fhir.Parse(b[at:end])
-	if err != nil {
-		return "", 0, false
-	}
-	if next = skip(b, end); next >= len(b) || b[next] != ':' {
-		return "", 0, false
-	}
-	return n.Text, next + 1, true
-}
-
-// valueEnd is where a JSON value ends that begins at a place; below 0 when it
-// does not end in b.
-func valueEnd(b []byte, at int) int {
-	depth := 0
-	for i := at; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			for i++; i < len(b) && b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-			if i >= len(b) {
-				return -1
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return -1
 }

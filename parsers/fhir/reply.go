@@ -1,23 +1,17 @@
 package fhir
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
 )
 
-var errNoType = errors.New("resourceType is missing or no resource type of R4")
-
 // Reply answers with an OperationOutcome (http.html#outcomes). An
 // OperationOutcome is not answered.
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
-	if str(peek(head), "resourceType") == "OperationOutcome" {
+	if isOutcome(head) {
 		return nil
 	}
 	out := fhir.NewObject()
@@ -35,6 +29,19 @@ func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) [
 	}
 	out.Set("issue", issues)
 	return out.AppendJSON(nil)
+}
+
+// isOutcome reports whether the content is itself an answer.
+func isOutcome(head []byte) bool {
+	found := false
+	c := cursor{data: bytes.TrimPrefix(head, []byte(mark))}
+	c.members(func(name string) bool {
+		from := c.at
+		c.value()
+		found = name == "resourceType" && string(c.data[from:min(c.at, len(c.data))]) == `"OperationOutcome"`
+		return name != "resourceType"
+	})
+	return found
 }
 
 // idOf makes a logical id of a control id.
@@ -85,50 +92,4 @@ func codeOf(code int) string {
 		return "transient"
 	}
 	return "processing"
-}
-
-// Split yields the resources of a file: one JSON object, or one on each line
-// (application/fhir+ndjson). Empty lines are skipped.
-func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	var one []byte
-	depth, quoted, escaped, begun := 0, false, false, false
-	for {
-		c, err := in.ReadByte()
-		if errors.Is(err, io.EOF) {
-			if len(bytes.TrimSpace(one)) > 0 {
-				return take(one) // not whole: the parser says so
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if !begun && (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-			continue
-		}
-		begun = true
-		if one = append(one, c); int64(len(one)) > limit {
-			return &message.Failure{Kind: message.Malformed, Offset: len(one), Code: 102, Err: fmt.Errorf("a resource is larger than %d bytes", limit)}
-		}
-		switch {
-		case escaped:
-			escaped = false
-		case quoted && c == '\\':
-			escaped = true
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
-		}
-		if (depth == 0 && !quoted && (c == '}' || c == ']')) || (depth <= 0 && !quoted && c == '\n') {
-			if err := take(one); err != nil {
-				return err
-			}
-			one, begun, depth = nil, false, 0
-		}
-	}
 }

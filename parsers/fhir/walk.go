@@ -1,7 +1,6 @@
 package fhir
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -21,64 +20,46 @@ type Walk struct {
 
 // Below compiles the rest of a path (".name[0].family", or nothing) that begins
 // at a value of one of the types; with none of them nothing is checked.
-func Below(types []string, text string) (*Walk, error) {
-	w := &Walk{Types: types}
-	at := position{complex: true}
+func (g Grammar) Below(types []string, text string) (*Walk, error) {
+	if text == "" {
+		return &Walk{Types: types}, nil
+	}
+	var at []context
 	for _, name := range types {
-		t, ok := definitions.Lookup(name)
-		switch {
-		case !ok:
-		case at.t == nil:
-			at.t = t
-		default:
-			at.more = append(at.more, t)
+		if t, ok := definitions.Lookup(name); ok {
+			at = append(at, context{typ: t, primitive: t.Kind == "primitive-type", resource: name == "Resource"})
 		}
 	}
-	whole := text
-	for text != "" {
-		if text[0] != '.' || word(text[1:]) == 0 {
-			return nil, fmt.Errorf("%q: an element is wanted where %q stands", whole, text)
+	if len(at) == 0 {
+		at = []context{{}}
+	}
+	steps, ends, err := g.steps(text, strings.Join(types, " or "), at)
+	if err != nil {
+		return nil, err
+	}
+	w := &Walk{steps: steps, Primitive: true}
+	for _, end := range ends {
+		w.Primitive = w.Primitive && end.primitive
+		if end.typ != nil && end.path == "" && !end.primitive && !end.resource {
+			w.Types = append(w.Types, end.typ.Name)
 		}
-		end := 1 + word(text[1:])
-		s := step{name: text[1:end], index: -1}
-		brace := bracket(text[end:])
-		if err := s.choose(text[end : end+brace]); err != nil {
-			return nil, err
-		}
-		next, err := at.below(&s, brace > 0)
-		if err != nil {
-			return nil, err
-		}
-		w.Repeats = w.Repeats || s.list
-		w.steps = append(w.steps, s)
-		at, text = next, text[end+brace:]
-		w.Types, w.Primitive = at.names(), at.t != nil && !at.complex && at.t.Name == "Element"
+	}
+	for i := range steps {
+		w.Repeats = w.Repeats || steps[i].several()
 	}
 	return w, nil
 }
 
-// names are the types a position may be of.
-func (at position) names() []string {
-	if at.t == nil || at.path != "" || at.t.Name == "Element" {
-		return nil
-	}
-	out := []string{at.t.Name}
-	for _, t := range at.more {
-		out = append(out, t.Name)
-	}
-	return out
-}
+// Below is Grammar.Below without short names of code systems.
+func Below(types []string, text string) (*Walk, error) { return Grammar{}.Below(types, text) }
 
 // Nodes are the elements it leads to from n, in order.
 func (w *Walk) Nodes(n *fhir.Node) []*fhir.Node {
 	if n == nil {
 		return nil
 	}
-	if len(w.steps) == 0 {
-		return []*fhir.Node{n}
-	}
 	var out []*fhir.Node
-	each(n, w.steps, func(found *fhir.Node) bool {
+	walk(n, w.steps, func(found *fhir.Node) bool {
 		out = append(out, found)
 		return true
 	})
@@ -88,22 +69,30 @@ func (w *Walk) Nodes(n *fhir.Node) []*fhir.Node {
 // Targets are the types that a reference element may lead to; it is named from
 // its resource on: "ServiceRequest.subject".
 func Targets(path string) []string {
-	typ, element, _ := strings.Cut(path, ".")
+	typ, rest, _ := strings.Cut(path, ".")
 	t, ok := definitions.Resource(typ)
 	if !ok {
 		return nil
 	}
-	var names []string
-	for part := range strings.SplitSeq(element, ".") {
+	way := ""
+	for part := range strings.SplitSeq(rest, ".") {
 		name, _, _ := strings.Cut(part, "[")
-		names = append(names, name)
+		if way != "" {
+			way += "."
+		}
+		way += name
 	}
-	if len(names) == 0 {
-		return nil
+	for i := range t.Elements {
+		if e := &t.Elements[i]; strings.TrimSuffix(e.Path, "[x]") == way {
+			return e.Targets
+		}
 	}
-	e, _, ok := elementOf(t, strings.Join(names[:len(names)-1], "."), names[len(names)-1])
-	if !ok {
-		return nil
+	above, name := "", way
+	if dot := strings.LastIndexByte(way, '.'); dot >= 0 {
+		above, name = way[:dot], way[dot+1:]
 	}
-	return e.Targets
+	if e, _, ok := t.Child(above, name); ok {
+		return e.Targets
+	}
+	return nil
 }
