@@ -390,7 +390,17 @@ func (s *server) unitsNow() (map[string]bool, bool) {
 	return known, running
 }
 
-// operateDelivery decides about one delivery.
+const (
+	// underWay is how long a decision waits for the end of an attempt that is
+	// under way.
+	underWay = 3 * time.Second
+	askEach  = 20 * time.Millisecond
+)
+
+func isOpen(s message.DeliveryState) bool { return s == message.Waiting || s == message.Sending }
+
+// operateDelivery decides about one delivery. One that is being sent just now is
+// asked again until that attempt has ended.
 func (s *server) operateDelivery(word, action string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		decided, ok := s.decision(w, r, action)
@@ -405,7 +415,19 @@ func (s *server) operateDelivery(word, action string) http.HandlerFunc {
 		if d == nil {
 			return
 		}
-		err := s.Store.Operate(r.Context(), store.Order{Action: action, Delivery: d.ID, To: to, Late: decided.Late, Who: decided.Who, Why: decided.Why})
+		o := store.Order{Action: action, Delivery: d.ID, To: to, Late: decided.Late, Who: decided.Who, Why: decided.Why}
+		err := s.Store.Operate(r.Context(), o)
+		for wait := underWay; errors.Is(err, store.ErrNotWaiting) && wait > 0 && isOpen(d.State); wait -= askEach {
+			// An attempt is under way, of a peer that is down perhaps.
+			select {
+			case <-time.After(askEach):
+			case <-r.Context().Done():
+			}
+			if d = s.findDelivery(w, r); d == nil {
+				return
+			}
+			err = s.Store.Operate(r.Context(), o)
+		}
 		if errors.Is(err, store.ErrNotWaiting) {
 			s.fail(w, http.StatusConflict, fmt.Errorf("a delivery in state %s takes no %s", d.State, word))
 			return
