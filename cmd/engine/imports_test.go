@@ -73,6 +73,8 @@ func allowed(from, to string) bool {
 		return true // what folders of this machine and of servers share
 	case kind == "connectors" && member != "" && to == "connectors/web":
 		return true // what speaks HTTP shares
+	case kind == "connectors" && member != "" && member != "network" && to == "connectors/network":
+		return true // what listens on the network or connects over it shares
 	case isSuite(from):
 		return level(from) >= level(to)
 	}

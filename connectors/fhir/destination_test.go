@@ -14,6 +14,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 	"github.com/plexus-health/plexus/connectors/web/webtest"
 	"github.com/plexus-health/plexus/message"
@@ -63,7 +64,7 @@ func TestDestination(t *testing.T) {
 					r.Behave(connectortest.Accept)
 					o := defaults(r.Address)
 					if secure {
-						o.Base, o.TLS = "https://"+r.Address+"/fhir", &web.TLSOptions{CA: "ca.pem"}
+						o.Base, o.TLS = "https://"+r.Address+"/fhir", &network.TLSOptions{CA: "ca.pem"}
 					}
 					return openDestination(t, o, env), r
 				},

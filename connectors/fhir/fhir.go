@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
@@ -50,7 +51,7 @@ type SourceOptions struct {
 	PeerConnections int `yaml:"peer_connections"`
 	// Encryption of the connections; with ca senders must show a certificate.
 	// Default: none.
-	TLS *web.TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
 	// machines reach: anyone on the way can then read and change messages.
 	Insecure string `yaml:"insecure"`
@@ -132,7 +133,7 @@ type DestinationOptions struct {
 	Answer int64 `yaml:"answer" unit:"size"`
 	// Encryption of the connections where the base begins with https.
 	// Default: the authorities of the system, no certificate of ours.
-	TLS *web.TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Proxy to go through, such as http://proxy.example.org:3128; only to
 	// addresses that begin with https. Variables of the environment are not
 	// looked at. Default: none.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 	"github.com/plexus-health/plexus/connectors/web/webtest"
 	"github.com/plexus-health/plexus/message"
@@ -69,7 +70,7 @@ func TestDestination(t *testing.T) {
 					o := defaults(r.Address)
 					if secure {
 						o.URL = "https://" + r.Address + "/in"
-						o.TLS = &web.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"}
+						o.TLS = &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"}
 					}
 					return openDestination(t, o, env), r
 				},
@@ -313,7 +314,7 @@ func TestDown(t *testing.T) {
 		"no TLS is there": func(o *DestinationOptions) { o.URL = "https://" + r.Address + "/" },
 		"no authority file": func(o *DestinationOptions) {
 			o.URL = "https://" + r.Address + "/"
-			o.TLS = &web.TLSOptions{CA: "none.pem"}
+			o.TLS = &network.TLSOptions{CA: "none.pem"}
 		},
 		"the proxy is away":     func(o *DestinationOptions) { o.URL = "https://" + r.Address + "/"; o.Proxy = "http://127.0.0.1:1" },
 		"the proxy is no proxy": func(o *DestinationOptions) { o.URL = "https://partner.invalid/"; o.Proxy = "http://" + r.Address },
@@ -346,20 +347,20 @@ func TestDestinationTLS(t *testing.T) {
 	old.MaxVersion = tls.VersionTLS12
 	tests := map[string]struct {
 		server  *tls.Config
-		options web.TLSOptions
+		options network.TLSOptions
 		kind    message.Kind
 	}{
-		"the right authority":         {server: one(good), options: web.TLSOptions{CA: "ca.pem"}},
-		"a wrong authority":           {server: one(good), options: web.TLSOptions{CA: stranger("ca.pem")}, kind: message.Down},
+		"the right authority":         {server: one(good), options: network.TLSOptions{CA: "ca.pem"}},
+		"a wrong authority":           {server: one(good), options: network.TLSOptions{CA: stranger("ca.pem")}, kind: message.Down},
 		"the system's authorities":    {server: one(good), kind: message.Down},
-		"a wrong name":                {server: one(named), options: web.TLSOptions{CA: "ca.pem"}, kind: message.Down},
-		"the name that was said":      {server: one(named), options: web.TLSOptions{CA: "ca.pem", ServerName: "partner.example.org"}},
-		"an expired certificate":      {server: one(ca.Issue("expired", "", time.Now().Add(-time.Hour))), options: web.TLSOptions{CA: "ca.pem"}, kind: message.Down},
-		"an old version":              {server: old, options: web.TLSOptions{CA: "ca.pem", Min: "1.3"}, kind: message.Down},
-		"mutual":                      {server: mutual, options: web.TLSOptions{CA: "ca.pem", Cert: "plexus.pem", Key: "plexus.key"}},
-		"mutual without certificate":  {server: mutual12, options: web.TLSOptions{CA: "ca.pem"}, kind: message.Down},
-		"mutual with a stranger's":    {server: mutual12, options: web.TLSOptions{CA: "ca.pem", Cert: stranger("plexus.pem"), Key: stranger("plexus.key")}, kind: message.Down},
-		"mutual, noticed after bytes": {server: mutual, options: web.TLSOptions{CA: "ca.pem"}, kind: message.Unknown},
+		"a wrong name":                {server: one(named), options: network.TLSOptions{CA: "ca.pem"}, kind: message.Down},
+		"the name that was said":      {server: one(named), options: network.TLSOptions{CA: "ca.pem", ServerName: "partner.example.org"}},
+		"an expired certificate":      {server: one(ca.Issue("expired", "", time.Now().Add(-time.Hour))), options: network.TLSOptions{CA: "ca.pem"}, kind: message.Down},
+		"an old version":              {server: old, options: network.TLSOptions{CA: "ca.pem", Min: "1.3"}, kind: message.Down},
+		"mutual":                      {server: mutual, options: network.TLSOptions{CA: "ca.pem", Cert: "plexus.pem", Key: "plexus.key"}},
+		"mutual without certificate":  {server: mutual12, options: network.TLSOptions{CA: "ca.pem"}, kind: message.Down},
+		"mutual with a stranger's":    {server: mutual12, options: network.TLSOptions{CA: "ca.pem", Cert: stranger("plexus.pem"), Key: stranger("plexus.key")}, kind: message.Down},
+		"mutual, noticed after bytes": {server: mutual, options: network.TLSOptions{CA: "ca.pem"}, kind: message.Unknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -416,7 +417,7 @@ func TestProxy(t *testing.T) {
 	})
 	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
 	o := defaults(r.Address)
-	o.URL, o.Proxy, o.TLS = "https://"+r.Address+"/", "http://"+listener.Addr().String(), &web.TLSOptions{CA: "ca.pem"}
+	o.URL, o.Proxy, o.TLS = "https://"+r.Address+"/", "http://"+listener.Addr().String(), &network.TLSOptions{CA: "ca.pem"}
 	if _, err := exchange(t, o, connectors.Environment{Folder: folder}); err != nil {
 		t.Fatal(err)
 	}

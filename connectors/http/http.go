@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 )
 
@@ -54,7 +55,7 @@ type SourceOptions struct {
 	PeerConnections int `yaml:"peer_connections"`
 	// Encryption of the connections; with ca senders must show a certificate.
 	// Default: none.
-	TLS *web.TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
 	// machines reach: anyone on the way can then read and change messages.
 	Insecure string `yaml:"insecure"`
@@ -96,10 +97,10 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 		}
 	}
 	for i, c := range o.Content {
-		p.MediaType(fmt.Sprintf("content[%d]", i), c)
+		web.MediaType(&p, fmt.Sprintf("content[%d]", i), c)
 	}
 	if o.Reply != "" {
-		p.MediaType("reply", web.MediaOf(o.Reply)) // its parameters are its own
+		web.MediaType(&p, "reply", web.MediaOf(o.Reply)) // its parameters are its own
 	}
 	return p
 }
@@ -146,7 +147,7 @@ type DestinationOptions struct {
 	Answer int64 `yaml:"answer" unit:"size"`
 	// Encryption of the connections where the address begins with https.
 	// Default: the authorities of the system, no certificate of ours.
-	TLS *web.TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Proxy to go through, such as http://proxy.example.org:3128; only to
 	// addresses that begin with https. Variables of the environment are not
 	// looked at. Default: none.
@@ -191,7 +192,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if !slices.Contains(methods, o.Method) {
 		p.Add("method", "%q carries no message; known: %s", o.Method, strings.Join(methods, ", "))
 	}
-	p.MediaType("content", web.MediaOf(o.Content)) // its parameters are its own
+	web.MediaType(&p, "content", web.MediaOf(o.Content)) // its parameters are its own
 	if strings.ContainsAny(o.Content, "\r\n") {
 		p.Add("content", "holds a line end, which no header can carry")
 	}

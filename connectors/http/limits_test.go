@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plexus-health/plexus/connectors/web"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web/webtest"
 	"github.com/plexus-health/plexus/message"
 )
@@ -166,7 +166,7 @@ func TestSourceTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.env.Folder = folder
-			s.options.TLS = &web.TLSOptions{Cert: "plexus.pem", Key: filepath.Join(folder, "plexus.key"), Min: test.min}
+			s.options.TLS = &network.TLSOptions{Cert: "plexus.pem", Key: filepath.Join(folder, "plexus.key"), Min: test.min}
 			if test.mutual {
 				s.options.TLS.CA = "ca.pem"
 			}
@@ -200,7 +200,7 @@ func TestAnAddressThatIsTaken(t *testing.T) {
 	if err := source.Run(t.Context(), s.handle); err == nil {
 		t.Error("no error")
 	}
-	o.Listen, o.TLS = "127.0.0.1:0", &web.TLSOptions{Cert: "none.pem", Key: "none.key"}
+	o.Listen, o.TLS = "127.0.0.1:0", &network.TLSOptions{Cert: "none.pem", Key: "none.key"}
 	if source, err = o.Open(s.env); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 )
 
@@ -23,7 +24,7 @@ var secret = connectors.NewSecret("x")
 
 func TestSourceOptions(t *testing.T) {
 	sure := &web.AuthOptions{Bearer: secret}
-	encrypted := &web.TLSOptions{Cert: "c", Key: "k"}
+	encrypted := &network.TLSOptions{Cert: "c", Key: "k"}
 	tests := map[string]struct {
 		change func(o *SourceOptions)
 		want   string
@@ -32,7 +33,7 @@ func TestSourceOptions(t *testing.T) {
 		"localhost":           {change: func(o *SourceOptions) { o.Listen = "localhost:0" }},
 		"the sixth version":   {change: func(o *SourceOptions) { o.Listen = "[::1]:80" }},
 		"encrypted and known": {change: func(o *SourceOptions) { o.Listen, o.TLS, o.Auth = ":443", encrypted, sure }},
-		"mutual":              {change: func(o *SourceOptions) { o.Listen, o.TLS = ":443", &web.TLSOptions{Cert: "c", Key: "k", CA: "a"} }},
+		"mutual":              {change: func(o *SourceOptions) { o.Listen, o.TLS = ":443", &network.TLSOptions{Cert: "c", Key: "k", CA: "a"} }},
 		"on purpose": {change: func(o *SourceOptions) {
 			o.Listen, o.Insecure, o.Auth = "0.0.0.0:80", "i-understand", &web.AuthOptions{None: "i-understand"}
 		}},
@@ -67,7 +68,7 @@ func TestSourceOptions(t *testing.T) {
 			want:   "auth.basic.user: is missing or holds a colon: the name of the account\nauth.basic.password: is missing: the password, as { secret: name }",
 		},
 		"tls without files": {
-			change: func(o *SourceOptions) { o.TLS = &web.TLSOptions{Min: "1.1", ServerName: "x"} },
+			change: func(o *SourceOptions) { o.TLS = &network.TLSOptions{Min: "1.1", ServerName: "x"} },
 			want: "tls.cert: is missing: the file of the certificate\ntls.key: is missing: the file of the certificate's private key\n" +
 				"tls.server_name: names the peer we connect to; here the peers connect to us\ntls.min: \"1.1\" is not known; known: 1.2, 1.3",
 		},
@@ -105,9 +106,9 @@ func TestDestinationOptions(t *testing.T) {
 			change: func(o *DestinationOptions) { o.URL = "http://127.0.0.1.example.org/x" },
 			want:   `url: "127.0.0.1.example.org" leads to another machine and messages would travel unencrypted: write https, or say insecure: i-understand`,
 		},
-		"tls without encryption": {change: func(o *DestinationOptions) { o.TLS = &web.TLSOptions{} }, want: "tls: is given, but url begins with http: write https"},
+		"tls without encryption": {change: func(o *DestinationOptions) { o.TLS = &network.TLSOptions{} }, want: "tls: is given, but url begins with http: write https"},
 		"half a certificate": {
-			change: func(o *DestinationOptions) { o.URL, o.TLS = "https://a/", &web.TLSOptions{Cert: "c"} },
+			change: func(o *DestinationOptions) { o.URL, o.TLS = "https://a/", &network.TLSOptions{Cert: "c"} },
 			want:   "tls.key: is missing: the file of the certificate's private key",
 		},
 		"a proxy that reads":   {change: func(o *DestinationOptions) { o.Proxy = "http://p:1" }, want: "proxy: would read the messages: write https in url"},

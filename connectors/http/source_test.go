@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web"
 	"github.com/plexus-health/plexus/connectors/web/webtest"
 	"github.com/plexus-health/plexus/message"
@@ -53,7 +54,7 @@ func TestSource(t *testing.T) {
 					if secure {
 						ca := webtest.NewAuthority(t, env.Folder)
 						ca.Issue("plexus", "", webtest.Later())
-						o.TLS = &web.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"}
+						o.TLS = &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"}
 						config = &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{ca.Issue("partner", "", webtest.Later())}}
 					}
 					return openSource(t, o, env, port)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -33,24 +34,10 @@ type ClientOptions struct {
 // trust (empty: those of the system), cert and key are the client's own for
 // mutual TLS (both empty: none).
 func ClientTLS(ca, cert, key string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	var err error
-	if ca != "" {
-		if config.RootCAs, err = readAuthorities(ca); err != nil {
-			return nil, err
-		}
-	}
 	if (cert == "") != (key == "") {
 		return nil, errors.New("a certificate needs its key, and a key its certificate")
 	}
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return (&network.TLSOptions{CA: ca, Cert: cert, Key: key}).Read("", false)
 }
 
 // A Client is one connection to a peer, with at most one message in flight. It

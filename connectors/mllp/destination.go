@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -148,7 +149,7 @@ func (d *Destination) dial(ctx context.Context) (*Client, error) {
 	}
 	o := ClientOptions{Address: d.options.Address, Connect: d.options.Connect, Limit: d.env.Size, KeepAlive: d.options.KeepAlive}
 	if d.options.TLS != nil {
-		config, err := d.options.TLS.client(d.env.Folder) // the files may have changed
+		config, err := d.options.TLS.Read(d.env.Folder, false) // the files may have changed
 		if err != nil {
 			return nil, &message.Failure{Kind: message.Down, Err: fmt.Errorf("tls: %w", err)}
 		}
@@ -247,8 +248,8 @@ func (d *Destination) serve(ctx context.Context) error {
 	s := &server{d: d, greeting: make(chan struct{}, handshakes)}
 	if o := d.options.TLS; o != nil {
 		var err error
-		certificates := &certificates{options: *o, folder: d.env.Folder, log: d.env.Log}
-		if s.tls, err = certificates.server(); err != nil {
+		certificates := &network.Certificates{Options: *o, Folder: d.env.Folder, Log: d.env.Log, Listening: true}
+		if s.tls, err = certificates.Listener(); err != nil {
 			return err
 		}
 	}
@@ -282,7 +283,7 @@ func (s *server) accept() {
 			case <-s.ctx.Done():
 			}
 			continue
-		case !allowed(s.d.peers, conn.RemoteAddr()):
+		case !network.Allowed(s.d.peers, network.AddressOf(conn.RemoteAddr())):
 			s.d.env.Count("peer-refused", 1)
 			s.d.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
 			_ = conn.Close() // nothing was sent

@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -213,7 +214,9 @@ func newKeyring(t testing.TB) keyring {
 }
 
 // ours are the TLS options of our side of a mutual connection.
-func ours() *TLSOptions { return &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"} }
+func ours() *network.TLSOptions {
+	return &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem"}
+}
 
 // openDestination opens a destination of options, which hold an address at least.
 func openDestination(t testing.TB, o *DestinationOptions, env connectors.Environment) *Destination {

@@ -15,7 +15,7 @@ func (r *run) dialing(ctx context.Context) error {
 	if r.options.TLS != nil {
 		// What cannot be read now is a fault of the configuration; later it
 		// is one that may pass.
-		if _, err := r.options.TLS.client(r.env.Folder); err != nil {
+		if _, err := r.options.TLS.Read(r.env.Folder, false); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (r *run) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || r.options.TLS == nil {
 		return conn, err
 	}
-	config, err := r.options.TLS.client(r.env.Folder) // the files may have changed
+	config, err := r.options.TLS.Read(r.env.Folder, false) // the files may have changed
 	if err != nil {
 		_ = conn.Close() // nothing was read from it
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -168,7 +169,7 @@ func TestDialingTLS(t *testing.T) {
 	c.mustSend(c.taken(), 1)
 
 	bad := newSite(t)
-	bad.options.Dial, bad.options.TLS = c.listener.Addr().String(), &TLSOptions{CA: "none.pem"}
+	bad.options.Dial, bad.options.TLS = c.listener.Addr().String(), &network.TLSOptions{CA: "none.pem"}
 	source, err := bad.options.Open(bad.env)
 	if err != nil {
 		t.Fatal(err)
@@ -209,10 +210,10 @@ func TestDialingProblems(t *testing.T) {
 		"no host":    {func(o *SourceOptions) { o.Dial = ":1" }, `dial: ":1" has no host to connect to`},
 		"no port":    {func(o *SourceOptions) { o.Dial = "lab" }, `dial: "lab" is not host:port, such as 127.0.0.1:2575`},
 		"far away":   {func(o *SourceOptions) { o.Dial = "lab.example.org:1" }, `dial: "lab.example.org:1" is another machine and messages would travel unencrypted: add tls, or say insecure: i-understand`},
-		"encrypted":  {func(o *SourceOptions) { o.Dial, o.TLS = "lab.example.org:1", &TLSOptions{} }, ""},
+		"encrypted":  {func(o *SourceOptions) { o.Dial, o.TLS = "lab.example.org:1", &network.TLSOptions{} }, ""},
 		"understood": {func(o *SourceOptions) { o.Dial, o.Insecure = "lab.example.org:1", "i-understand" }, ""},
 		"peers":      {func(o *SourceOptions) { o.Peers = []string{"10.0.0.1"} }, "peers: say who may connect; with dial nobody does"},
-		"key alone":  {func(o *SourceOptions) { o.TLS = &TLSOptions{Key: "k"} }, "tls.cert: is missing: the file of the certificate"},
+		"key alone":  {func(o *SourceOptions) { o.TLS = &network.TLSOptions{Key: "k"} }, "tls.cert: is missing: the file of the certificate"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,13 +6,10 @@ package mllp
 
 import (
 	"errors"
-	"fmt"
-	"net"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 )
 
 // The bytes of a frame: startByte content endByte carriageReturn. Content holds
@@ -65,7 +62,7 @@ type SourceOptions struct {
 	// 10.1.0.0/16. Default: all.
 	Peers []string `yaml:"peers"`
 	// Encryption of the connections. Default: none.
-	TLS *TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
 	// machines reach: anyone on the way can then read and change messages.
 	Insecure string `yaml:"insecure"`
@@ -83,122 +80,72 @@ func DefaultSource() connectors.SourceOptions {
 
 // Words of options.
 const (
-	tolerant   = "tolerant"
-	strict     = "strict"
-	understood = "i-understand"
+	tolerant = "tolerant"
+	strict   = "strict"
 )
 
 // Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	var p problems
+	var p network.Problems
 	o.validateAddress(&p)
-	p.times([]duration{{"idle", o.Idle}, {"frame", o.Frame}, {"write", o.Write}, {"keepalive", o.KeepAlive}})
+	p.Time("idle", o.Idle)
+	p.Time("frame", o.Frame)
+	p.Time("write", o.Write)
+	p.Time("keepalive", o.KeepAlive)
 	if o.Framing != tolerant && o.Framing != strict {
-		p.add("framing", "%q is not known; known: tolerant, strict", o.Framing)
+		p.Add("framing", "%q is not known; known: tolerant, strict", o.Framing)
 	}
-	p.networks(o.Peers)
+	p.Peers(o.Peers)
 	if o.TLS != nil {
-		p = append(p, o.TLS.validate(o.Dial == "")...)
+		o.TLS.Validate(o.Dial == "", &p)
 	}
 	return p
 }
 
 // validateAddress checks where messages come from, and that nobody reads them
 // on the way unless that was said.
-func (o *SourceOptions) validateAddress(p *problems) {
+func (o *SourceOptions) validateAddress(p *network.Problems) {
 	field, address, exposed := "listen", o.Listen, "is reachable from other machines"
 	if o.Dial != "" {
 		field, address, exposed = "dial", o.Dial, "is another machine"
 	}
-	host, text := splitAddress(address)
+	host, text := network.SplitAddress(address, example)
 	switch {
 	case text != "":
-		p.add(field, "%s", text)
+		p.Add(field, "%s", text)
 	case o.Dial != "" && host == "":
-		p.add(field, "%q has no host to connect to", address)
-	case o.Insecure != "" && o.Insecure != understood:
-		p.add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
-	case o.TLS == nil && o.Insecure == "" && !loopback(host):
-		p.add(field, "%q %s and messages would travel unencrypted: "+
+		p.Add(field, "%q has no host to connect to", address)
+	case o.Insecure != "" && o.Insecure != network.Understood:
+		p.Add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
+	case o.TLS == nil && o.Insecure == "" && !network.Loopback(host):
+		p.Add(field, "%q %s and messages would travel unencrypted: "+
 			"add tls, or say insecure: i-understand", address, exposed)
 	}
 	if o.Dial != "" && len(o.Peers) > 0 {
-		p.add("peers", "say who may connect; with dial nobody does")
+		p.Add("peers", "say who may connect; with dial nobody does")
 	}
 }
 
 // Open makes the source. It holds no port before Run.
 func (o *SourceOptions) Open(env connectors.Environment) (connectors.Source, error) {
 	s := &Source{
-		options: *o, env: withDefaults(env), endWait: 250 * time.Millisecond, grace: 5 * time.Second,
+		options: *o, env: network.Defaults(env), endWait: 250 * time.Millisecond, grace: 5 * time.Second,
 		soon: time.Second, late: time.Minute,
 	}
 	var err error
-	s.peers, err = parsePeers(o.Peers)
+	s.peers, err = network.ParsePeers(o.Peers)
 	return s, err
 }
 
-func parsePeers(texts []string) ([]netip.Prefix, error) {
-	var peers []netip.Prefix
-	for _, text := range texts {
-		prefix, err := parsePeer(text)
-		if err != nil {
-			return nil, fmt.Errorf("peers: %w", err)
-		}
-		peers = append(peers, prefix)
-	}
-	return peers, nil
-}
-
-// splitAddress returns the host of a host:port, or what is wrong with it.
-func splitAddress(address string) (host, text string) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", fmt.Sprintf("%q is not host:port, such as 127.0.0.1:2575", address)
-	}
-	number := 0
-	for _, digit := range []byte(port) {
-		if digit < '0' || digit > '9' || number > 65535 {
-			number = 65536
-			break
-		}
-		number = 10*number + int(digit-'0')
-	}
-	if port == "" || number > 65535 {
-		return "", fmt.Sprintf("port %s is not between 0 and 65535", port)
-	}
-	return host, ""
-}
+// example is an address for whoever wrote none.
+const example = "127.0.0.1:2575"
 
 // Local reports whether only this machine reaches an address, host:port. The
 // error says what is wrong with one that is none.
 func Local(address string) (bool, error) {
-	host, text := splitAddress(address)
+	host, text := network.SplitAddress(address, example)
 	if text != "" {
 		return false, errors.New(text)
 	}
-	return loopback(host), nil
-}
-
-// loopback reports whether only this machine reaches host.
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
-var errPeer = errors.New("not an address or network")
-
-// parsePeer reads an address or a network.
-func parsePeer(text string) (netip.Prefix, error) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Masked(), nil
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, errPeer
-	}
-	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	return network.Loopback(host), nil
 }

@@ -1,10 +1,10 @@
 package mllp
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 )
 
 // DestinationOptions are the options of a destination that sends over MLLP.
@@ -43,7 +43,7 @@ type DestinationOptions struct {
 	// 192.0.2.17 or 10.1.0.0/16. Default: all.
 	Peers []string `yaml:"peers"`
 	// Encryption of the connections. Default: none.
-	TLS *TLSOptions `yaml:"tls"`
+	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to send without encryption where other machines are
 	// concerned: anyone on the way can then read and change messages. In mode
 	// server it is also needed with tls that names no ca, because anyone who
@@ -74,52 +74,54 @@ const connectionsMost = 256
 
 // Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
-	var p problems
+	var p network.Problems
 	o.validateAddress(&p)
 	if o.Mode != modeClient && o.Mode != modeServer {
-		p.add("mode", "%q is not known; known: client, server", o.Mode)
+		p.Add("mode", "%q is not known; known: client, server", o.Mode)
 	}
 	if o.Wait != waitAccept && o.Wait != waitApplication {
-		p.add("wait", "%q is not known; known: accept, application", o.Wait)
+		p.Add("wait", "%q is not known; known: accept, application", o.Wait)
 	}
 	if o.Connections < 1 || o.Connections > connectionsMost {
-		p.add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
+		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
 	}
-	p.times([]duration{{"connect", o.Connect}, {"timeout", o.Timeout}, {"keepalive", o.KeepAlive}})
+	p.Time("connect", o.Connect)
+	p.Time("timeout", o.Timeout)
+	p.Time("keepalive", o.KeepAlive)
 	if o.Idle < 0 {
-		p.add("idle", "%s is not a time, such as 5m, nor 0 for never", o.Idle)
+		p.Add("idle", "%s is not a time, such as 5m, nor 0 for never", o.Idle)
 	}
 	if len(o.Peers) > 0 && o.Mode == modeClient {
-		p.add("peers", "say who may connect; with mode: client nobody does")
+		p.Add("peers", "say who may connect; with mode: client nobody does")
 	}
-	p.networks(o.Peers)
+	p.Peers(o.Peers)
 	if o.TLS != nil {
-		p = append(p, o.TLS.validate(o.Mode == modeServer)...)
+		o.TLS.Validate(o.Mode == modeServer, &p)
 	}
 	return p
 }
 
 // validateAddress checks where messages go, and that nobody reads them on the
 // way unless that was said.
-func (o *DestinationOptions) validateAddress(p *problems) {
+func (o *DestinationOptions) validateAddress(p *network.Problems) {
 	if o.Address == "" {
-		p.add("address", "is missing: host:port, such as lab.example.org:2575")
+		p.Add("address", "is missing: host:port, such as lab.example.org:2575")
 		return
 	}
-	host, text := splitAddress(o.Address)
+	host, text := network.SplitAddress(o.Address, example)
 	switch {
 	case text != "":
-		p.add("address", "%s", text)
+		p.Add("address", "%s", text)
 	case o.Mode == modeClient && host == "":
-		p.add("address", "%q has no host to connect to", o.Address)
-	case o.Insecure != "" && o.Insecure != understood:
-		p.add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
-	case o.Insecure != "" || loopback(host):
+		p.Add("address", "%q has no host to connect to", o.Address)
+	case o.Insecure != "" && o.Insecure != network.Understood:
+		p.Add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
+	case o.Insecure != "" || network.Loopback(host):
 	case o.TLS == nil:
-		p.add("address", "%q is another machine, or reachable from others, and messages would travel unencrypted: "+
+		p.Add("address", "%q is another machine, or reachable from others, and messages would travel unencrypted: "+
 			"add tls, or say insecure: i-understand", o.Address)
 	case o.Mode == modeServer && o.TLS.CA == "":
-		p.add("tls.ca", "is missing: whoever connects would get the messages. "+
+		p.Add("tls.ca", "is missing: whoever connects would get the messages. "+
 			"Name the authorities of the receiver's certificate, or say insecure: i-understand")
 	}
 }
@@ -127,45 +129,15 @@ func (o *DestinationOptions) validateAddress(p *problems) {
 // Open makes the destination. It connects, or listens, when it is first used.
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	d := &Destination{
-		options: *o, env: withDefaults(env),
+		options: *o, env: network.Defaults(env),
 		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
 	}
 	var err error
-	d.peers, err = parsePeers(o.Peers)
+	d.peers, err = network.ParsePeers(o.Peers)
 	return d, err
 }
 
 // Limits bound the sends.
 func (o *DestinationOptions) Limits() connectors.SendLimits {
 	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Connect + o.Timeout}
-}
-
-// problems collects what is wrong with options.
-type problems []connectors.Problem
-
-func (p *problems) add(field, format string, args ...any) {
-	*p = append(*p, connectors.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-}
-
-// A duration is an option that must be a time above zero.
-type duration struct {
-	field string
-	value time.Duration
-}
-
-func (p *problems) times(durations []duration) {
-	for _, d := range durations {
-		if d.value <= 0 {
-			p.add(d.field, "%s is not a time above zero, such as 30s", d.value)
-		}
-	}
-}
-
-// networks checks a list of addresses or networks.
-func (p *problems) networks(peers []string) {
-	for i, peer := range peers {
-		if _, err := parsePeer(peer); err != nil {
-			p.add(fmt.Sprintf("peers[%d]", i), "%q is not an address or network, such as 192.0.2.17 or 10.1.0.0/16", peer)
-		}
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -167,7 +168,7 @@ func TestValidate(t *testing.T) {
 		"the defaults are right":         {func(*SourceOptions) {}, ""},
 		"localhost is this machine":      {func(o *SourceOptions) { o.Listen = "localhost:2575" }, ""},
 		"IPv6 loopback is this machine":  {func(o *SourceOptions) { o.Listen = "[::1]:2575" }, ""},
-		"TLS may listen anywhere":        {func(o *SourceOptions) { o.Listen, o.TLS = ":2575", &TLSOptions{Cert: "a", Key: "b"} }, ""},
+		"TLS may listen anywhere":        {func(o *SourceOptions) { o.Listen, o.TLS = ":2575", &network.TLSOptions{Cert: "a", Key: "b"} }, ""},
 		"no TLS off this machine":        {func(o *SourceOptions) { o.Listen = "0.0.0.0:2575" }, `listen: "0.0.0.0:2575" is reachable from other machines and messages would travel unencrypted: add tls, or say insecure: i-understand`},
 		"any address is off the machine": {func(o *SourceOptions) { o.Listen = ":2575" }, `listen: ":2575" is reachable from other machines and messages would travel unencrypted: add tls, or say insecure: i-understand`},
 		"insecure, understood":           {func(o *SourceOptions) { o.Listen, o.Insecure = "0.0.0.0:2575", "i-understand" }, ""},
@@ -178,7 +179,7 @@ func TestValidate(t *testing.T) {
 		"no time":                        {func(o *SourceOptions) { o.Idle = 0 }, "idle: 0s is not a time above zero, such as 30s"},
 		"framing":                        {func(o *SourceOptions) { o.Framing = "loose" }, `framing: "loose" is not known; known: tolerant, strict`},
 		"peers":                          {func(o *SourceOptions) { o.Peers = []string{"10.0.0.0/8", "lab"} }, `peers[1]: "lab" is not an address or network, such as 192.0.2.17 or 10.1.0.0/16`},
-		"tls":                            {func(o *SourceOptions) { o.TLS = &TLSOptions{Min: "1.0"} }, "tls.cert: is missing: the file of the certificate\ntls.key: is missing: the file of the certificate's private key\ntls.min: \"1.0\" is not known; known: 1.2, 1.3"},
+		"tls":                            {func(o *SourceOptions) { o.TLS = &network.TLSOptions{Min: "1.0"} }, "tls.cert: is missing: the file of the certificate\ntls.key: is missing: the file of the certificate's private key\ntls.min: \"1.0\" is not known; known: 1.2, 1.3"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

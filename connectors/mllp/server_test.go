@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/internal/partner"
 	"github.com/plexus-health/plexus/message"
 )
@@ -162,7 +163,7 @@ func TestCloseDuringSend(t *testing.T) {
 func TestDestinationTLS(t *testing.T) {
 	keys, strangers := newKeyring(t), newKeyring(t)
 	tests := map[string]struct {
-		tls   *TLSOptions
+		tls   *network.TLSOptions
 		peer  *partner.Options // of the receiver; nil: mutual TLS
 		kind  message.Kind     // empty: accepted
 		text  string
@@ -170,15 +171,15 @@ func TestDestinationTLS(t *testing.T) {
 		short bool // the other side says nothing, for ever
 	}{
 		"mutual":                        {tls: ours()},
-		"mutual, a name given":          {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "127.0.0.1", Min: "1.3"}},
-		"another name":                  {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "lab.example.org"}, kind: message.Down, text: "lab.example.org"},
-		"authorities of the system":     {tls: &TLSOptions{Cert: "plexus.pem", Key: "plexus.key"}, kind: message.Down, text: "tls: "},
+		"mutual, a name given":          {tls: &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "127.0.0.1", Min: "1.3"}},
+		"another name":                  {tls: &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key", CA: "ca.pem", ServerName: "lab.example.org"}, kind: message.Down, text: "lab.example.org"},
+		"authorities of the system":     {tls: &network.TLSOptions{Cert: "plexus.pem", Key: "plexus.key"}, kind: message.Down, text: "tls: "},
 		"a receiver of strangers":       {tls: ours(), peer: &partner.Options{TLS: strangers.server}, kind: message.Down, text: "tls: "},
 		"a receiver that is plain":      {tls: ours(), peer: &partner.Options{}, kind: message.Down, short: true},
-		"files that are not there":      {tls: &TLSOptions{Cert: "none.pem", Key: "none.key", CA: "ca.pem"}, kind: message.Down, text: "none.pem"},
+		"files that are not there":      {tls: &network.TLSOptions{Cert: "none.pem", Key: "none.key", CA: "ca.pem"}, kind: message.Down, text: "none.pem"},
 		"we are plain":                  {kind: message.Unknown, after: true},
-		"we have no certificate":        {tls: &TLSOptions{CA: "ca.pem"}, kind: message.Unknown, after: true},
-		"no certificate, before TLS1.3": {tls: &TLSOptions{CA: "ca.pem"}, peer: &partner.Options{TLS: upTo12(keys)}, kind: message.Down},
+		"we have no certificate":        {tls: &network.TLSOptions{CA: "ca.pem"}, kind: message.Unknown, after: true},
+		"no certificate, before TLS1.3": {tls: &network.TLSOptions{CA: "ca.pem"}, peer: &partner.Options{TLS: upTo12(keys)}, kind: message.Down},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -221,7 +222,7 @@ func TestDestinationTLS(t *testing.T) {
 	})
 	t.Run("server mode, certificates that are not there", func(t *testing.T) {
 		o := defaults()
-		o.Mode, o.Address, o.TLS = modeServer, "127.0.0.1:0", &TLSOptions{Cert: "none.pem", Key: "none.key", CA: "ca.pem"}
+		o.Mode, o.Address, o.TLS = modeServer, "127.0.0.1:0", &network.TLSOptions{Cert: "none.pem", Key: "none.key", CA: "ca.pem"}
 		if _, err := newRoute(t, o, keys.folder).send(1); message.KindOf(err) != message.Down {
 			t.Errorf("Send = %v, want down", err)
 		}
@@ -229,7 +230,7 @@ func TestDestinationTLS(t *testing.T) {
 }
 
 func TestDestinationProblems(t *testing.T) {
-	pair := &TLSOptions{Cert: "c", Key: "k"}
+	pair := &network.TLSOptions{Cert: "c", Key: "k"}
 	tests := map[string]struct {
 		change func(o *DestinationOptions)
 		want   string
@@ -242,7 +243,7 @@ func TestDestinationProblems(t *testing.T) {
 		"plain far away":  {func(o *DestinationOptions) { o.Address = "lab.example.org:1" }, `address: "lab.example.org:1" is another machine, or reachable from others, and messages would travel unencrypted: add tls, or say insecure: i-understand`},
 		"understood":      {func(o *DestinationOptions) { o.Address, o.Insecure = "lab.example.org:1", "i-understand" }, ""},
 		"misunderstood":   {func(o *DestinationOptions) { o.Address, o.Insecure = "lab.example.org:1", "yes" }, `insecure: "yes" is not known; the only word is i-understand`},
-		"encrypted":       {func(o *DestinationOptions) { o.Address, o.TLS = "lab.example.org:1", &TLSOptions{} }, ""},
+		"encrypted":       {func(o *DestinationOptions) { o.Address, o.TLS = "lab.example.org:1", &network.TLSOptions{} }, ""},
 		"mode":            {func(o *DestinationOptions) { o.Mode = "x" }, `mode: "x" is not known; known: client, server`},
 		"wait":            {func(o *DestinationOptions) { o.Wait = "x" }, `wait: "x" is not known; known: accept, application`},
 		"no connections":  {func(o *DestinationOptions) { o.Connections = 0 }, "connections: 0 is not between 1 and 256"},
@@ -252,15 +253,15 @@ func TestDestinationProblems(t *testing.T) {
 		"never idle":      {func(o *DestinationOptions) { o.Idle = 0 }, ""},
 		"peers of client": {func(o *DestinationOptions) { o.Peers = []string{"10.0.0.1"} }, "peers: say who may connect; with mode: client nobody does"},
 		"peers":           {func(o *DestinationOptions) { o.Mode, o.Peers = modeServer, []string{"x"} }, `peers[0]: "x" is not an address or network, such as 192.0.2.17 or 10.1.0.0/16`},
-		"key alone":       {func(o *DestinationOptions) { o.TLS = &TLSOptions{Key: "k"} }, "tls.cert: is missing: the file of the certificate"},
-		"cert alone":      {func(o *DestinationOptions) { o.TLS = &TLSOptions{Cert: "c"} }, "tls.key: is missing: the file of the certificate's private key"},
-		"min":             {func(o *DestinationOptions) { o.TLS = &TLSOptions{Min: "1.1"} }, `tls.min: "1.1" is not known; known: 1.2, 1.3`},
+		"key alone":       {func(o *DestinationOptions) { o.TLS = &network.TLSOptions{Key: "k"} }, "tls.cert: is missing: the file of the certificate"},
+		"cert alone":      {func(o *DestinationOptions) { o.TLS = &network.TLSOptions{Cert: "c"} }, "tls.key: is missing: the file of the certificate's private key"},
+		"min":             {func(o *DestinationOptions) { o.TLS = &network.TLSOptions{Min: "1.1"} }, `tls.min: "1.1" is not known; known: 1.2, 1.3`},
 		"server":          {func(o *DestinationOptions) { o.Mode, o.Address, o.TLS = modeServer, ":2575", pair }, "tls.ca: is missing: whoever connects would get the messages. Name the authorities of the receiver's certificate, or say insecure: i-understand"},
 		"server, name": {func(o *DestinationOptions) {
-			o.Mode, o.TLS = modeServer, &TLSOptions{Cert: "c", Key: "k", ServerName: "n"}
+			o.Mode, o.TLS = modeServer, &network.TLSOptions{Cert: "c", Key: "k", ServerName: "n"}
 		}, "tls.server_name: names the peer we connect to; here the peers connect to us"},
 		"server, mutual": {func(o *DestinationOptions) {
-			o.Mode, o.Address, o.TLS = modeServer, ":1", &TLSOptions{Cert: "c", Key: "k", CA: "a"}
+			o.Mode, o.Address, o.TLS = modeServer, ":1", &network.TLSOptions{Cert: "c", Key: "k", CA: "a"}
 		}, ""},
 	}
 	for name, test := range tests {

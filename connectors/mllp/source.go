@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -35,29 +36,6 @@ type Source struct {
 
 var _ connectors.Source = (*Source)(nil)
 
-// withDefaults fills what the caller left out.
-func withDefaults(env connectors.Environment) connectors.Environment {
-	if env.Log == nil {
-		env.Log = slog.New(slog.DiscardHandler)
-	}
-	if env.Count == nil {
-		env.Count = func(string, int) {}
-	}
-	if env.Now == nil {
-		env.Now = time.Now
-	}
-	if env.Size <= 0 {
-		env.Size = 8 << 20
-	}
-	if env.Whole <= 0 || env.Whole > env.Size {
-		env.Whole = env.Size
-	}
-	if env.Connections <= 0 {
-		env.Connections = 100
-	}
-	return env
-}
-
 // A run is one call of Run.
 type run struct {
 	*Source
@@ -77,8 +55,8 @@ func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 		return r.dialing(ctx)
 	}
 	if s.options.TLS != nil {
-		certificates := &certificates{options: *s.options.TLS, folder: s.env.Folder, log: s.env.Log}
-		config, err := certificates.server()
+		certificates := &network.Certificates{Options: *s.options.TLS, Folder: s.env.Folder, Log: s.env.Log, Listening: true}
+		config, err := certificates.Listener()
 		if err != nil {
 			return err
 		}
@@ -168,7 +146,7 @@ func (r *run) accept(listener net.Listener) error {
 
 // admit starts a connection if its peer is allowed and there is room.
 func (r *run) admit(conn net.Conn) {
-	if !allowed(r.peers, conn.RemoteAddr()) {
+	if !network.Allowed(r.peers, network.AddressOf(conn.RemoteAddr())) {
 		r.env.Count("peer-refused", 1)
 		r.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
 		_ = conn.Close() // nothing was read from it
@@ -187,23 +165,6 @@ func (r *run) admit(conn net.Conn) {
 		defer func() { <-r.slots }()
 		r.connection(conn)
 	})
-}
-
-// allowed reports whether a peer may connect; without peers everybody may.
-func allowed(peers []netip.Prefix, address net.Addr) bool {
-	if len(peers) == 0 {
-		return true
-	}
-	peer, err := netip.ParseAddrPort(address.String())
-	if err != nil {
-		return false
-	}
-	for _, p := range peers {
-		if p.Contains(peer.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // errStopping is what reads return when Run is to end.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -115,7 +116,7 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.env.Folder = folder
-			s.options.TLS = &TLSOptions{Cert: "server.pem", Key: "server.key", CA: test.clientCA}
+			s.options.TLS = &network.TLSOptions{Cert: "server.pem", Key: "server.key", CA: test.clientCA}
 			options := ClientOptions{Address: s.run()}
 			if !test.plain {
 				var err error
@@ -154,7 +155,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	folder := s.env.Folder
 	ca := newAuthority(t, folder)
 	want := ca.issue(folder, "server")
-	s.options.TLS = &TLSOptions{Cert: "server.pem", Key: "server.key", Min: "1.3"}
+	s.options.TLS = &network.TLSOptions{Cert: "server.pem", Key: "server.key", Min: "1.3"}
 	config, err := ClientTLS(ca.file, "", "")
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 )
 
 // AuthOptions say how senders prove who they are.
@@ -29,7 +30,7 @@ type BasicOptions struct {
 	Password connectors.Secret `yaml:"password"`
 }
 
-func (o *BasicOptions) validate(field string, p *Problems) {
+func (o *BasicOptions) validate(field string, p *network.Problems) {
 	if o.User == "" || strings.ContainsAny(o.User, ":\r\n") {
 		p.Add(field+".user", "is missing or holds a colon: the name of the account")
 	}
@@ -38,10 +39,10 @@ func (o *BasicOptions) validate(field string, p *Problems) {
 	}
 }
 
-func (o *AuthOptions) validate(p *Problems) {
+func (o *AuthOptions) validate(p *network.Problems) {
 	known := o.Basic != nil || !o.Bearer.IsZero()
 	switch {
-	case o.None != "" && o.None != Understood:
+	case o.None != "" && o.None != network.Understood:
 		p.Add("auth.none", "%q is not known; the only word is i-understand", o.None)
 	case o.None != "" && known:
 		p.Add("auth.none", "contradicts basic or bearer: give one of them")
@@ -97,7 +98,7 @@ type CredentialOptions struct {
 	Bearer connectors.Secret `yaml:"bearer"`
 }
 
-func (o *CredentialOptions) validate(p *Problems) {
+func (o *CredentialOptions) validate(p *network.Problems) {
 	switch {
 	case o.Basic == nil && o.Bearer.IsZero():
 		p.Add("credential", "is empty: give basic or bearer")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -29,7 +30,7 @@ type ClientOptions struct {
 	Idle        time.Duration // silence between two requests; 0: for ever
 	Answer      int64         // largest content of an answer in bytes
 	Credential  *CredentialOptions
-	TLS         *TLSOptions
+	TLS         *network.TLSOptions
 	Proxy       string
 	Insecure    string
 }
@@ -38,8 +39,8 @@ type ClientOptions struct {
 const connectionsMost = 256
 
 // Validate checks the words of the options.
-func (o *ClientOptions) Validate() Problems {
-	var p Problems
+func (o *ClientOptions) Validate() network.Problems {
+	var p network.Problems
 	o.validateURL(&p)
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
@@ -56,14 +57,14 @@ func (o *ClientOptions) Validate() Problems {
 		o.Credential.validate(&p)
 	}
 	if o.TLS != nil {
-		o.TLS.validate(false, &p)
+		o.TLS.Validate(false, &p)
 	}
 	return p
 }
 
 // validateURL checks where messages go, and that nobody reads them on the way
 // unless that was said. A password in a URL would be printed with it.
-func (o *ClientOptions) validateURL(p *Problems) {
+func (o *ClientOptions) validateURL(p *network.Problems) {
 	if o.URL == "" {
 		p.Add(o.URLField, "is missing: where to, such as https://partner.example.org/inbox")
 		return
@@ -76,11 +77,11 @@ func (o *ClientOptions) validateURL(p *Problems) {
 		p.Add(o.URLField, "has a name or password in it: give credential, whose value stands in a secret")
 	case u.Fragment != "":
 		p.Add(o.URLField, "has a part after #, which is never sent")
-	case o.Insecure != "" && o.Insecure != Understood:
+	case o.Insecure != "" && o.Insecure != network.Understood:
 		p.Add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
 	case u.Scheme == "http" && o.TLS != nil:
 		p.Add("tls", "is given, but %s begins with http: write https", o.URLField)
-	case u.Scheme == "http" && o.Insecure == "" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && o.Insecure == "" && !network.Loopback(u.Hostname()):
 		p.Add(o.URLField, "%q leads to another machine and messages would travel unencrypted: "+
 			"write https, or say insecure: i-understand", u.Host)
 	case u.Scheme == "http" && o.Proxy != "":
@@ -102,7 +103,7 @@ type Client struct {
 	options ClientOptions
 	env     connectors.Environment
 	url     *url.URL
-	tls     *certificates
+	tls     *network.Certificates
 	slots   chan struct{} // one for each request under way
 
 	mu      sync.Mutex
@@ -117,11 +118,11 @@ func NewClient(o ClientOptions, env connectors.Environment) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: o, env: withDefaults(env), url: u, slots: make(chan struct{}, o.Connections)}
+	c := &Client{options: o, env: network.Defaults(env), url: u, slots: make(chan struct{}, o.Connections)}
 	if u.Scheme == "https" {
-		c.tls = &certificates{folder: c.env.Folder, log: c.env.Log}
+		c.tls = &network.Certificates{Folder: c.env.Folder, Log: c.env.Log, Protocols: protocols}
 		if o.TLS != nil {
-			c.tls.options = *o.TLS
+			c.tls.Options = *o.TLS
 		}
 	}
 	return c, nil
@@ -305,7 +306,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 
 // secure has the handshake with the server, whose name must be that of the URL.
 func (c *Client) secure(ctx context.Context, raw net.Conn) (net.Conn, error) {
-	config, err := c.tls.current()
+	config, err := c.tls.Current()
 	if err != nil {
 		return nil, err
 	}

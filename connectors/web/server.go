@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log"
 	"log/slog"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/connectors/network"
 )
 
 // ServerOptions are the options of a listener. They stand in routes.yaml as
@@ -27,19 +27,19 @@ type ServerOptions struct {
 	Peers           []string
 	PeerConnections int // of one address; 0: as many as there are
 	Auth            *AuthOptions
-	TLS             *TLSOptions
+	TLS             *network.TLSOptions
 	Insecure        string
 }
 
 // Validate checks the words of the options.
-func (o *ServerOptions) Validate() Problems {
-	var p Problems
-	host, text := splitAddress(o.Listen)
-	near := loopback(host)
+func (o *ServerOptions) Validate() network.Problems {
+	var p network.Problems
+	host, text := network.SplitAddress(o.Listen, "127.0.0.1:8090")
+	near := network.Loopback(host)
 	switch {
 	case text != "":
 		p.Add("listen", "%s", text)
-	case o.Insecure != "" && o.Insecure != Understood:
+	case o.Insecure != "" && o.Insecure != network.Understood:
 		p.Add("insecure", "%q is not known; the only word is i-understand", o.Insecure)
 	case o.TLS == nil && o.Insecure == "" && !near:
 		p.Add("listen", "%q is reachable from other machines and messages would travel unencrypted: "+
@@ -54,16 +54,12 @@ func (o *ServerOptions) Validate() Problems {
 	if o.PeerConnections < 0 {
 		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)
 	}
-	for i, peer := range o.Peers {
-		if _, err := parsePeer(peer); err != nil {
-			p.Add(fmt.Sprintf("peers[%d]", i), "%s", err)
-		}
-	}
+	p.Peers(o.Peers)
 	if o.Auth != nil {
 		o.Auth.validate(&p)
 	}
 	if o.TLS != nil {
-		o.TLS.validate(true, &p)
+		o.TLS.Validate(true, &p)
 	}
 	return p
 }
@@ -100,7 +96,7 @@ type run struct {
 // to serve. Then it takes no connection and no request any more; a request that
 // has come whole has a few seconds to be served and is answered.
 func (s *Server) Run(ctx context.Context, serve func(*Exchange)) error {
-	s.Env = withDefaults(s.Env)
+	s.Env = network.Defaults(s.Env)
 	r := &run{Server: s, serve: serve}
 	d := &door{run: r, ready: make(chan net.Conn), links: map[*link]struct{}{}, each: map[netip.Addr]int{}}
 	if err := d.open(ctx); err != nil {
@@ -216,24 +212,19 @@ var _ net.Listener = (*door)(nil)
 
 // open binds the address.
 func (d *door) open(ctx context.Context) error {
-	for _, peer := range d.Options.Peers {
-		p, err := parsePeer(peer)
-		if err != nil {
-			return fmt.Errorf("peers: %w", err)
-		}
-		d.peers = append(d.peers, p)
+	var err error
+	if d.peers, err = network.ParsePeers(d.Options.Peers); err != nil {
+		return err
 	}
 	if o := d.Options.TLS; o != nil {
-		certificates := &certificates{options: *o, folder: d.Env.Folder, log: d.Env.Log, listening: true}
-		first, err := certificates.current()
-		if err != nil {
+		certificates := &network.Certificates{
+			Options: *o, Folder: d.Env.Folder, Log: d.Env.Log, Listening: true, Protocols: protocols,
+		}
+		if d.tls, err = certificates.Listener(); err != nil {
 			return err
 		}
-		d.tls = first.Clone()
-		d.tls.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return certificates.current() }
 	}
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 20 * time.Second, Count: 3}}
-	var err error
 	d.listener, err = config.Listen(ctx, "tcp", d.Options.Listen)
 	return err
 }
@@ -297,13 +288,13 @@ func (d *door) accept() {
 
 // admit starts a connection if its peer is allowed and there is room.
 func (d *door) admit(conn net.Conn) {
-	l := &link{Conn: conn, door: d, peer: addressOf(conn.RemoteAddr())}
+	l := &link{Conn: conn, door: d, peer: network.AddressOf(conn.RemoteAddr())}
 	refuse := func(event, text string) {
 		d.Env.Count(event, 1)
 		d.Env.Log.Warn(text, "peer", conn.RemoteAddr().String())
 		_ = conn.Close() // nothing was read from it
 	}
-	if !allowed(d.peers, l.peer) {
+	if !network.Allowed(d.peers, l.peer) {
 		refuse("peer-refused", "peer is not in peers, connection closed")
 		return
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/connectors/web/webtest"
 	"github.com/plexus-health/plexus/message"
 )
@@ -89,7 +90,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	folder := t.TempDir()
 	ca := webtest.NewAuthority(t, folder)
 	ca.Issue("server", "", webtest.Later())
-	options := &TLSOptions{Cert: "server.pem", Key: "server.key", CA: "ca.pem"}
+	options := &network.TLSOptions{Cert: "server.pem", Key: "server.key", CA: "ca.pem"}
 	address, _ := start(t, &Server{Options: ServerOptions{TLS: options}, Env: connectors.Environment{Folder: folder}}, accept)
 	client := func() *tls.Config {
 		return &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{ca.Issue("client", "", webtest.Later())}}

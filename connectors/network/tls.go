@@ -1,4 +1,4 @@
-package web
+package network
 
 import (
 	"crypto/tls"
@@ -30,8 +30,8 @@ type TLSOptions struct {
 	ServerName string `yaml:"server_name"`
 }
 
-// validate checks the words; listening says that the peers connect to us.
-func (o *TLSOptions) validate(listening bool, p *Problems) {
+// Validate checks the words; listening says that the peers connect to us.
+func (o *TLSOptions) Validate(listening bool, p *Problems) {
 	if o.Cert == "" && (listening || o.Key != "") {
 		p.Add("tls.cert", "is missing: the file of the certificate")
 	}
@@ -56,10 +56,11 @@ func versionOf(word string) (uint16, bool) {
 	return 0, false
 }
 
-// read makes a configuration of the files, which are relative to folder.
-func (o *TLSOptions) read(folder string, listening bool) (*tls.Config, error) {
+// Read makes a configuration of the files, which are relative to folder;
+// listening asks peers for a certificate of the authorities.
+func (o *TLSOptions) Read(folder string, listening bool) (*tls.Config, error) {
 	version, _ := versionOf(o.Min)
-	config := &tls.Config{MinVersion: version, ServerName: o.ServerName, NextProtos: []string{"http/1.1"}}
+	config := &tls.Config{MinVersion: version, ServerName: o.ServerName}
 	if o.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(fileIn(folder, o.Cert), fileIn(folder, o.Key))
 		if err != nil {
@@ -96,13 +97,14 @@ func readAuthorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// certificates keeps the configuration made of files and makes it anew when one
-// of them has changed. A change that cannot be read leaves the old one in place.
-type certificates struct {
-	options   TLSOptions
-	folder    string
-	log       *slog.Logger
-	listening bool
+// Certificates keep the configuration made of files and make it anew when one of
+// them has changed. A change that cannot be read leaves the old one in place.
+type Certificates struct {
+	Options   TLSOptions
+	Folder    string // that relative files start at
+	Log       *slog.Logger
+	Listening bool
+	Protocols []string // spoken inside, by RFC 7301; none: not said
 
 	mu     sync.Mutex
 	stamps [3]stamp
@@ -115,16 +117,28 @@ type stamp struct {
 	size int64
 }
 
-// current returns the configuration for one handshake.
-func (c *certificates) current() (*tls.Config, error) {
+// Listener is the configuration of a listener: each handshake asks for the
+// certificates in force.
+func (c *Certificates) Listener() (*tls.Config, error) {
+	first, err := c.Current()
+	if err != nil {
+		return nil, err
+	}
+	config := first.Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.Current() }
+	return config, nil
+}
+
+// Current returns the configuration for one handshake.
+func (c *Certificates) Current() (*tls.Config, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var now [3]stamp
-	for i, name := range []string{c.options.Cert, c.options.Key, c.options.CA} {
+	for i, name := range []string{c.Options.Cert, c.Options.Key, c.Options.CA} {
 		if name == "" {
 			continue
 		}
-		info, err := os.Stat(fileIn(c.folder, name))
+		info, err := os.Stat(fileIn(c.Folder, name))
 		if err != nil {
 			return c.keep(err)
 		}
@@ -133,22 +147,23 @@ func (c *certificates) current() (*tls.Config, error) {
 	if c.config != nil && now == c.stamps {
 		return c.config, nil
 	}
-	config, err := c.options.read(c.folder, c.listening)
+	config, err := c.Options.Read(c.Folder, c.Listening)
 	if err != nil {
 		return c.keep(err)
 	}
+	config.NextProtos = c.Protocols
 	if c.config != nil {
-		c.log.Info("certificates were read again")
+		c.Log.Info("certificates were read again")
 	}
 	c.config, c.stamps = config, now
 	return config, nil
 }
 
 // keep answers with the configuration in use when the files are not usable.
-func (c *certificates) keep(err error) (*tls.Config, error) {
+func (c *Certificates) keep(err error) (*tls.Config, error) {
 	if c.config == nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	c.log.Warn("changed certificates are not usable, the old ones stay", "error", err.Error())
+	c.Log.Warn("changed certificates are not usable, the old ones stay", "error", err.Error())
 	return c.config, nil
 }
