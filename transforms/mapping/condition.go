@@ -94,30 +94,29 @@ func (p *conditionParser) is(kind byte, tokens ...string) bool {
 	return false
 }
 
-func (p *conditionParser) or() (cond, error) {
-	left, err := p.and()
-	for err == nil && (p.is('w', "or") || p.is('o', "||")) {
+// chain reads conditions with a word between them, from the left.
+func chain[C any](p *conditionParser, word, sign string, one func() (C, error), join func(a, b C) C) (C, error) {
+	left, err := one()
+	for err == nil && (p.is('w', word) || p.is('o', sign)) {
 		p.next()
-		var right cond
-		if right, err = p.and(); err == nil {
-			a := left
-			left = func(r *run, f *frame) bool { return a(r, f) || right(r, f) }
+		var right C
+		if right, err = one(); err == nil {
+			left = join(left, right)
 		}
 	}
 	return left, err
 }
 
+func (p *conditionParser) or() (cond, error) {
+	return chain(p, "or", "||", p.and, func(a, b cond) cond {
+		return func(r *run, f *frame) bool { return a(r, f) || b(r, f) }
+	})
+}
+
 func (p *conditionParser) and() (cond, error) {
-	left, err := p.not()
-	for err == nil && (p.is('w', "and") || p.is('o', "&&")) {
-		p.next()
-		var right cond
-		if right, err = p.not(); err == nil {
-			a := left
-			left = func(r *run, f *frame) bool { return a(r, f) && right(r, f) }
-		}
-	}
-	return left, err
+	return chain(p, "and", "&&", p.not, func(a, b cond) cond {
+		return func(r *run, f *frame) bool { return a(r, f) && b(r, f) }
+	})
 }
 
 func (p *conditionParser) not() (cond, error) {

@@ -36,29 +36,15 @@ type v2ConditionParser struct {
 }
 
 func (p *v2ConditionParser) either() (v2Cond, error) {
-	left, err := p.both()
-	for err == nil && (p.is('w', "or") || p.is('o', "||")) {
-		p.next()
-		var right v2Cond
-		if right, err = p.both(); err == nil {
-			a := left
-			left = func(r *v2Run, f *v2Frame) bool { return a(r, f) || right(r, f) }
-		}
-	}
-	return left, err
+	return chain(&p.conditionParser, "or", "||", p.both, func(a, b v2Cond) v2Cond {
+		return func(r *v2Run, f *v2Frame) bool { return a(r, f) || b(r, f) }
+	})
 }
 
 func (p *v2ConditionParser) both() (v2Cond, error) {
-	left, err := p.negated()
-	for err == nil && (p.is('w', "and") || p.is('o', "&&")) {
-		p.next()
-		var right v2Cond
-		if right, err = p.negated(); err == nil {
-			a := left
-			left = func(r *v2Run, f *v2Frame) bool { return a(r, f) && right(r, f) }
-		}
-	}
-	return left, err
+	return chain(&p.conditionParser, "and", "&&", p.negated, func(a, b v2Cond) v2Cond {
+		return func(r *v2Run, f *v2Frame) bool { return a(r, f) && b(r, f) }
+	})
 }
 
 func (p *v2ConditionParser) negated() (v2Cond, error) {
