@@ -150,10 +150,12 @@ func (a *answer) told() string {
 // be taken comes before what may be later.
 func (a *answer) entry() *message.Failure {
 	var first *message.Failure
+	some := false // entries were taken
 	for i, e := range a.entries {
 		f := &message.Failure{Where: fmt.Sprintf("Bundle.entry[%d]", i), Err: fmt.Errorf("answered %d", e.status)}
 		switch {
 		case e.status >= 200 && e.status < 400: // 304: it is there as it is to be
+			some = true
 			continue
 		case e.status < 200 || e.status > 599:
 			f.Kind, f.Err = message.Unreadable, fmt.Errorf("the answer has no status")
@@ -168,6 +170,9 @@ func (a *answer) entry() *message.Failure {
 		if first == nil || (f.Kind == message.RefusedSend && first.Kind != f.Kind) {
 			first = f
 		}
+	}
+	if some && first != nil && first.Kind == message.Busy {
+		first.Kind = message.Unknown // a repeat sends again what was taken
 	}
 	return first
 }

@@ -3,6 +3,7 @@ package fhir
 import (
 	"bytes"
 	"context"
+	"errors"
 	"mime"
 	"net"
 	"net/http"
@@ -126,7 +127,7 @@ func (a *address) check(head []byte, whole bool) *message.Failure {
 		if err != nil {
 			f := &message.Failure{Kind: message.Malformed, Code: 100, Err: err}
 			if at, ok := err.(*fhir.SyntaxError); ok { //nolint:errorlint // Parse returns it as it is
-				f.Offset, f.Err = at.Offset+1, errNoJSON(at.Text)
+				f.Offset, f.Err = at.Offset+1, errors.New("no JSON: "+at.Text)
 			}
 			return f
 		}
@@ -134,8 +135,8 @@ func (a *address) check(head []byte, whole bool) *message.Failure {
 	} else {
 		typ, id = peek(head)
 	}
-	fault := func(where string, code int, text errText) *message.Failure {
-		return &message.Failure{Kind: message.Malformed, Where: where, Code: code, Err: text}
+	fault := func(where string, code int, text string) *message.Failure {
+		return &message.Failure{Kind: message.Malformed, Where: where, Code: code, Err: errors.New(text)}
 	}
 	switch {
 	case typ == "":
@@ -149,12 +150,3 @@ func (a *address) check(head []byte, whole bool) *message.Failure {
 	}
 	return nil
 }
-
-// errText is an error without a value.
-type errText string
-
-// Error gives the text.
-func (e errText) Error() string { return string(e) }
-
-// errNoJSON is why a content is no JSON.
-func errNoJSON(text string) error { return errText("no JSON: " + text) }

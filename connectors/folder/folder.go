@@ -6,6 +6,7 @@ package folder
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -65,10 +66,10 @@ func Full(err error) bool {
 	return false
 }
 
-// fail is a failure of a send. What a place says of itself stands.
-func fail(kind message.Kind, err error) error {
+// fail is a failure of a step of a send. What a place says of itself stands.
+func fail(kind message.Kind, step string, err error) error {
 	if f, ok := errors.AsType[*message.Failure](err); ok {
 		return f
 	}
-	return &message.Failure{Kind: kind, Err: Reason(err)}
+	return &message.Failure{Kind: kind, Err: fmt.Errorf("%s: %w", step, Reason(err))}
 }

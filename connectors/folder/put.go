@@ -51,8 +51,8 @@ type Put struct {
 	Now func() time.Time
 }
 
-// written is how much is written between two looks at the context.
-const written = 256 << 10
+// atATime is how much is written between two looks at the context.
+const atATime = 256 << 10
 
 // Send puts a delivery into t: under a temporary name made of the delivery's
 // id, synced, then renamed. A repeat finds its own file and adds none. The
@@ -66,7 +66,7 @@ func (p *Put) Send(ctx context.Context, t Target, d *message.Delivery) error {
 	temp := Safe(d.ID, maxName-len(p.Temp)) + p.Temp
 	switch state, err := compare(t, name, d.Payload); {
 	case err != nil:
-		return fail(kindOf(err), err)
+		return fail(kindOf(err), "look", err)
 	case state == same:
 		return p.again(t, name, temp)
 	case state == other && !p.Replace:
@@ -74,7 +74,7 @@ func (p *Put) Send(ctx context.Context, t Target, d *message.Delivery) error {
 	}
 	if err := p.write(ctx, t, temp, d.Payload); err != nil {
 		_ = t.Remove(temp) // the repeat removes it too; the error says why
-		return fail(kindOf(err), err)
+		return fail(kindOf(err), "write", err)
 	}
 	killpoint.Hit(p.Step + "_written")
 	err := t.Publish(temp, name, p.Replace)
@@ -85,7 +85,7 @@ func (p *Put) Send(ctx context.Context, t Target, d *message.Delivery) error {
 		if message.KindOf(err) != message.Unknown {
 			_ = t.Remove(temp) // as above
 		}
-		return fail(kindOf(err), err)
+		return fail(kindOf(err), "rename", err)
 	}
 	killpoint.Hit(p.Step + "_renamed")
 	return nil
@@ -94,7 +94,7 @@ func (p *Put) Send(ctx context.Context, t Target, d *message.Delivery) error {
 // again ends a repeat whose file is there already.
 func (p *Put) again(t Target, name, temp string) error {
 	if err := t.Sync(name); err != nil {
-		return fail(message.Unknown, err)
+		return fail(message.Unknown, "sync", err)
 	}
 	_ = t.Remove(temp) // mostly there is none
 	return nil
@@ -109,7 +109,7 @@ func (p *Put) taken(t Target, name, temp string, payload []byte) error {
 	}
 	_ = t.Remove(temp) // as above
 	if err != nil {
-		return fail(kindOf(err), err)
+		return fail(kindOf(err), "look", err)
 	}
 	return refused()
 }
@@ -141,7 +141,7 @@ func (p *Put) write(ctx context.Context, t Target, temp string, payload []byte) 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := out.Write(rest[:min(len(rest), written)])
+		n, err := out.Write(rest[:min(len(rest), atATime)])
 		if err != nil {
 			return err
 		}

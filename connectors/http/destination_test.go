@@ -331,6 +331,32 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// TestAProxyIsNotQuoted holds that an error tells nothing of what came from an
+// address that is no proxy: it may be a message.
+func TestAProxyIsNotQuoted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("MSH|" + connectortest.Canary + "\r\n\r\n")) // the reader may be gone
+			_ = conn.Close()
+		}
+	}()
+	o := defaults("127.0.0.1:1")
+	o.URL, o.Proxy = "https://partner.invalid/", "http://"+listener.Addr().String()
+	_, err = exchange(t, o, connectors.Environment{})
+	if message.KindOf(err) != message.Down || strings.Contains(err.Error(), connectortest.Canary) {
+		t.Errorf("Send = %v of kind %s, want down and nothing of what came", err, message.KindOf(err))
+	}
+}
+
 func TestDestinationTLS(t *testing.T) {
 	folder, strangers := t.TempDir(), t.TempDir()
 	ca, other := webtest.NewAuthority(t, folder), webtest.NewAuthority(t, strangers)

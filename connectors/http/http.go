@@ -4,6 +4,7 @@ package http
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	nethttp "net/http"
 	"regexp"
@@ -206,10 +207,10 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 			p.Add(field+"."+name, "holds a line end, which no header can carry")
 		}
 	}
-	for _, name := range sorted(o.Headers) {
+	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
 		header("headers", name, o.Headers[name])
 	}
-	for _, name := range sorted(o.SecretHeaders) {
+	for _, name := range slices.Sorted(maps.Keys(o.SecretHeaders)) {
 		header("secret_headers", name, o.SecretHeaders[name].Reveal())
 	}
 	if len(o.Accept) == 0 {
@@ -221,16 +222,6 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 		}
 	}
 	return p
-}
-
-// sorted are the keys of a map, so that problems come in one order.
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Open makes the destination. It connects when it is first used.

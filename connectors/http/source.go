@@ -71,7 +71,7 @@ func (s *Source) answer(x *web.Exchange, media string, out web.Outcome) {
 		x.Answer(out.Status, reply, out.Raw)
 		return
 	}
-	if len(out.Problems) > 0 && x.Request.Header.Get("Accept") != "" && !x.Accepts("text/plain") && x.Accepts("application/json") {
+	if len(out.Problems) > 0 && !x.Accepts("text/plain") && x.Accepts("application/json") {
 		if text, err := json.Marshal(map[string]any{"problems": out.Problems}); err == nil {
 			x.Answer(out.Status, "application/json", text)
 			return

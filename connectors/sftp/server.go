@@ -203,7 +203,10 @@ func (s server) dial(ctx context.Context) (*link, error) {
 	return nil, err
 }
 
-var errLogin = errors.New("not let in")
+var (
+	errLogin     = errors.New("not let in")
+	errHandshake = errors.New("the server ended the handshake, or has no algorithm in common")
+)
 
 // handshake makes one connection.
 func (s server) handshake(ctx context.Context, g *guard, order []string, methods []ssh.AuthMethod) (*link, error) {
@@ -227,15 +230,19 @@ func (s server) handshake(ctx context.Context, g *guard, order []string, methods
 	secure, channels, requests, err := ssh.NewClientConn(counted, s.address(), config)
 	if err != nil {
 		_ = conn.Close() // the error says why
-		if g.passed && ctx.Err() == nil && counted.failure() == nil {
+		_, network := errors.AsType[net.Error](err)
+		switch {
+		case g.passed && ctx.Err() == nil && counted.failure() == nil:
 			err = errLogin
+		case !network && ctx.Err() == nil && g.wrong == nil:
+			err = errHandshake // the error quotes what the server said
 		}
 		return nil, err
 	}
 	l := &link{server: s, conn: conn, ssh: ssh.NewClient(secure, channels, requests), ended: make(chan struct{})}
 	if l.sftp, err = sftp.NewClient(l.ssh); err != nil {
-		_ = l.ssh.Close() // the error says why
-		return nil, fmt.Errorf("the server has no SFTP for this user: %w", err)
+		_ = l.ssh.Close()                                              // the error says why
+		return nil, errors.New("the server has no SFTP for this user") // the error quotes what it said
 	}
 	if !unhook() {
 		l.shut()

@@ -100,7 +100,6 @@ func (t *taking) stream(head []byte) Outcome {
 // split hands over the messages of a file, each by itself. A refused one does
 // not hold up those after it.
 func (t *taking) split(head []byte) Outcome {
-	t.answered = true
 	err := t.x.run.Env.Split(io.MultiReader(bytes.NewReader(head), t.body), func(raw []byte) error {
 		t.parts++
 		m := &message.Message{Raw: bytes.Clone(raw), Size: int64(len(raw))}

@@ -32,6 +32,7 @@ var (
 type conn struct {
 	net.Conn
 	in       *bufio.Reader
+	out      *bufio.Writer
 	limit    int64 // largest content of an answer
 	reusable bool  // the last answer was read to its end, and nothing follows
 
@@ -47,7 +48,7 @@ type conn struct {
 
 func newConn(raw net.Conn, limit int64) *conn {
 	c := &conn{Conn: raw, limit: limit}
-	c.in = bufio.NewReaderSize(reading{c}, 16<<10)
+	c.in, c.out = bufio.NewReaderSize(reading{c}, 16<<10), bufio.NewWriterSize(writing{c}, 64<<10)
 	return c
 }
 
@@ -125,7 +126,8 @@ func sooner(a, b time.Time) time.Time {
 
 // send writes the request.
 func (c *conn) send(request *http.Request, body []byte) error {
-	out := bufio.NewWriterSize(writing{c}, 64<<10)
+	out := c.out
+	out.Reset(writing{c})
 	r := *request
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	if len(body) == 0 {
@@ -260,7 +262,11 @@ func tunnel(ctx context.Context, raw net.Conn, address string) error {
 	response, err := http.ReadResponse(in, request) //nolint:bodyclose // an answer to CONNECT has no content
 	switch {
 	case err != nil:
-		return reason(ctx, err)
+		err = reason(ctx, err)
+		if _, network := errors.AsType[net.Error](err); network || errors.Is(err, errSilent) || errors.Is(err, errHungUp) {
+			return err
+		}
+		return errBabble // the error quotes what came
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("answered %d", response.StatusCode)
 	case in.Buffered() > 0:
