@@ -53,9 +53,8 @@ type Line struct {
 	units    *units
 	channels map[string]*channel // running, by id
 	routes   map[string]*route   // of the running channels, by id
-	started  bool
-	ctx      context.Context //nolint:containedctx // the life of Run, for channels that a reload starts
-	apply    sync.Mutex      // one Apply at a time
+	ctx      context.Context     //nolint:containedctx // the life of Run, for channels that a reload starts
+	apply    sync.Mutex          // one Apply at a time
 	wait     waiters
 
 	leasing sync.Mutex
@@ -111,7 +110,7 @@ func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) err
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	l.mu.Lock()
-	l.ctx, l.started = inner, true
+	l.ctx = inner
 	l.mu.Unlock()
 	if err := l.Apply(config); err != nil {
 		return err

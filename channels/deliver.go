@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/plexus-health/plexus/channels/schedule"
@@ -85,6 +86,7 @@ func (r *route) transmit(ctx context.Context, del *message.Delivery) (reply mess
 	defer func() {
 		if fault := recover(); fault != nil {
 			r.c.line.options.Metrics.event(r.c.config.Name, "panic", 1)
+			r.log.Error("panic while it was sent", "delivery", del.ID, "where", frames(debug.Stack()))
 			err = &message.Failure{Kind: message.Unknown, Err: errors.New("internal fault while it was sent")}
 		}
 	}()
@@ -125,12 +127,15 @@ func (r *route) answerGoesOn(ctx context.Context, a *store.Answer, del *message.
 		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": look at the peer's answer"})
 		return
 	}
-	via := r.c.id
-	if m, err := r.c.line.options.Store.Load(ctx, del.Message); err == nil {
-		via = through(m.Via, via)
+	m, err := r.c.line.options.Store.Load(ctx, del.Message)
+	if err != nil {
+		// Without the way it came a circle would not be seen.
+		r.log.Error("the answer does not go on: its message cannot be read", "delivery", del.ID, "error", err.Error())
+		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": its message could not be read; look at the peer's answer"})
+		return
 	}
 	in, err := r.c.line.feed(to.To, a.Raw, origin{
-		via: via, sender: "answer:" + unitOf(r.c.config.Name, r.config.Name), control: fmt.Sprintf("%d/%d/%d", del.Message, del.Run, del.Part), key: del.Key, late: del.ID,
+		via: through(m.Via, r.c.id), sender: "answer:" + unitOf(r.c.config.Name, r.config.Name), control: fmt.Sprintf("%d/%d/%d", del.Message, del.Run, del.Part), key: del.Key, late: del.ID,
 	})
 	if err != nil {
 		r.log.Error("the answer does not go on", "delivery", del.ID, "error", err.Error())
@@ -191,10 +196,11 @@ func (d *dispatch) answer(ctx context.Context, a store.Answer, next int64) (mess
 				return message.Delivery{}, fmt.Errorf("answer: %w", errDoubt)
 			}
 			return message.Delivery{}, nil
-		case !errors.Is(err, store.ErrUnavailable) || !d.lease.Valid():
+		case !d.lease.Valid() || !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrConflict):
 			return message.Delivery{}, wrap("answer", err)
 		}
-		doubtful = true
+		doubtful = doubtful || errors.Is(err, store.ErrUnavailable) // a conflict was rolled back
+
 		select {
 		case <-d.r.c.line.options.Store.Failed():
 			return message.Delivery{}, wrap("answer", err)

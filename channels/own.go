@@ -376,11 +376,22 @@ func (d *desk) look(ctx context.Context) {
 			return
 		}
 		for _, m := range rows {
+			d.known(m)
 			d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
 			after = m.Seq
 		}
 		if len(rows) < window || !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
 			return
+		}
+	}
+}
+
+// known has what is in hand under keys of m that were merged since, perhaps by
+// another channel, wait in one line with m.
+func (d *desk) known(m *message.Message) {
+	for _, merged := range [][2]string{{m.MadeKey, m.Header.Key}, {m.MadeKey2, m.Header.Key2}} {
+		if merged[0] != "" {
+			d.sched.Fold(merged[0], merged[1])
 		}
 	}
 }
@@ -402,6 +413,7 @@ func (d *desk) holdStopped(ctx context.Context) bool {
 	for _, m := range parked {
 		still[m.Seq] = true
 		if !d.stopped[m.Seq] && !d.sched.Has(m.Seq) {
+			d.known(m)
 			d.sched.Hold(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
 			d.stopped[m.Seq] = true
 		}

@@ -50,7 +50,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	unit := c.units[r.Name]
 	late := false
 	if work.Run > 0 && (r.Order != routes.OrderNone || r.Key != nil) {
-		if late, err = c.line.options.Store.Overtaken(ctx, unit, key, work.Seq); err != nil {
+		if late, err = c.line.options.Store.Overtaken(ctx, unit, []string{key, key2}, work.Seq); err != nil {
 			return err
 		}
 	}

@@ -393,7 +393,8 @@ func (d *dispatch) skip(item schedule.Item) (schedule.Item, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sched.Done(item.Seq)
-	if !d.free() {
+	allowed, _ := d.r.breaker.allowed(d.r.c.line.options.Now(), d.r.limits.Connections)
+	if !d.free() || d.senders > allowed || !d.open() || d.ctx.Err() != nil {
 		return item, false
 	}
 	return d.next()

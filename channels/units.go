@@ -137,11 +137,15 @@ func (l *Line) Settle(ctx context.Context) {
 	}
 }
 
-// has reports whether the configuration has a route that queues under this id.
+// has reports whether the configuration has a route that queues under this id
+// and is at work.
 func (l *Line) has(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.config.Channels {
+		if !c.Enabled {
+			continue
+		}
 		for _, r := range c.Routes {
 			if r.Destination != nil && l.units.id(unitOf(c.Name, r.Name)) == id {
 				return true

@@ -130,7 +130,7 @@ func (s *server) younger(ctx context.Context, m *message.Message) ([]string, err
 			return nil
 		}
 		asked[[2]string{unit, key}] = true
-		late, err := s.Store.Overtaken(ctx, unit, key, m.Seq)
+		late, err := s.Store.Overtaken(ctx, unit, []string{key}, m.Seq)
 		if err != nil || !late {
 			return err
 		}

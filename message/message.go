@@ -29,6 +29,9 @@ type Message struct {
 	// Header is what the parser's cheap scan found; the zero value where the
 	// content has no usable header.
 	Header Header
+	// MadeKey and MadeKey2 are the keys it was recorded with, where those were
+	// merged since; empty otherwise. Only lists of what waits tell them.
+	MadeKey, MadeKey2 string
 
 	// Raw are the bytes as received. It is never modified. Above the store's
 	// limit for single bodies it is empty and Body opens the content.

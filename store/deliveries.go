@@ -57,7 +57,7 @@ type DeliveryFilter struct {
 	Unit    string
 	State   message.DeliveryState
 	Message int64  // messages.seq
-	Key     string // of order; or a key that was merged into it
+	Key     string // of order, under any of the names it has by merges
 	Younger int64  // of messages with a seq above this
 	After   int64  // n above this
 	Limit   int    // 0: 100

@@ -254,8 +254,8 @@ type Work interface {
 	// there is only one, with payload and answer. ErrNotFound otherwise.
 	FindDelivery(ctx context.Context, id string) (message.Delivery, error)
 	// Overtaken reports whether a delivery of a message younger than seq has
-	// arrived under the key.
-	Overtaken(ctx context.Context, unit, key string, seq int64) (bool, error)
+	// arrived under one of the keys, or another name of it. Empty keys are none.
+	Overtaken(ctx context.Context, unit string, keys []string, seq int64) (bool, error)
 	// Busy lists the channels that have stored messages and the routes that
 	// have open deliveries.
 	Busy(ctx context.Context) ([]string, error)

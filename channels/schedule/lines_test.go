@@ -166,3 +166,57 @@ func renamed(i Item, old, survivor string) Item {
 func shares(a, b Item) bool {
 	return a.Key == b.Key || a.Key == b.Key2 || (a.Key2 != "" && (a.Key2 == b.Key || a.Key2 == b.Key2))
 }
+
+// TestReadyStandsBelowTheFloor holds that what may not start is not counted: who
+// has enough that may start reads no more.
+func TestReadyStandsBelowTheFloor(t *testing.T) {
+	s := New(10, 10)
+	s.Floor = 3
+	for n := int64(5); n > 2; n-- {
+		s.Add(Item{Seq: n, Key: string(rune('a' + n))})
+	}
+	if got := s.Ready(); got != 0 {
+		t.Errorf("%d are ready, none stands below the floor", got)
+	}
+	s.Add(Item{Seq: 2, Key: "x"})
+	if item, ok := s.Next(); !ok || item.Seq != 2 {
+		t.Errorf("next is %+v %v", item, ok)
+	}
+	if s.Floor = 6; s.Ready() != 3 {
+		t.Errorf("%d are ready, want 3", s.Ready())
+	}
+}
+
+// TestHandoverKeepsBothKeys holds that a key stays held until the end of what
+// held it is durable: a follower that carries only the other one is not handed
+// over, it waits for Done.
+func TestHandoverKeepsBothKeys(t *testing.T) {
+	s := New(10, 10)
+	s.Add(Item{Seq: 1, Key: "a", Key2: "b"})
+	s.Add(Item{Seq: 2, Key: "a"})
+	s.Add(Item{Seq: 3, Key: "b"})
+	if item, ok := s.Next(); !ok || item.Seq != 1 {
+		t.Fatalf("next is %+v %v", item, ok)
+	}
+	if next, ok, kept := s.Handover(1); ok || !kept {
+		t.Fatalf("handed over to %+v, kept %v", next, kept)
+	}
+	if item, ok := s.Next(); ok {
+		t.Fatalf("%+v started under a key that is held", item)
+	}
+	s.Done(1)
+	for want := int64(2); want <= 3; want++ {
+		if item, ok := s.Next(); !ok || item.Seq != want {
+			t.Errorf("next is %+v %v, want %d", item, ok, want)
+		}
+	}
+	s = New(10, 10)
+	s.Add(Item{Seq: 1, Key: "a", Key2: "b"})
+	s.Add(Item{Seq: 2, Key: "b", Key2: "a"})
+	if item, ok := s.Next(); !ok || item.Seq != 1 {
+		t.Fatalf("next is %+v %v", item, ok)
+	}
+	if next, ok, kept := s.Handover(1); !ok || kept || next.Seq != 2 {
+		t.Errorf("both keys are carried, and %+v %v %v was handed over", next, ok, kept)
+	}
+}

@@ -55,8 +55,14 @@ func (s *Schedule) Len() int { return len(s.items) }
 // Room reports whether another item would be taken.
 func (s *Schedule) Room() bool { return len(s.items) < s.limit }
 
-// Ready is the number of items that may start now.
-func (s *Schedule) Ready() int { return len(s.ready) }
+// Ready is the number of items that may start now; none where the oldest of
+// them stands at or above the floor.
+func (s *Schedule) Ready() int {
+	if s.Floor > 0 && len(s.ready) > 0 && s.ready[0].Pos >= s.Floor {
+		return 0
+	}
+	return len(s.ready)
+}
 
 // Begin starts a pass over all rows: items are then offered by Add from the
 // oldest open one on, in ascending order. Who reads on from where the last pass
@@ -150,7 +156,7 @@ func (s *Schedule) Done(seq int64) {
 
 // Handover ends the running item seq and returns in the same step what may
 // follow it: the oldest that may start, its own successors among it. When that
-// is one of another key, or none, the keys of seq stay held and kept is true:
+// does not carry every key of seq, or is none, the keys of seq stay held and kept is true:
 // Done frees them once the end of seq is durable. When it is a successor the
 // two are to become durable together.
 func (s *Schedule) Handover(seq int64) (next Item, ok, kept bool) {
@@ -169,13 +175,23 @@ func (s *Schedule) Handover(seq int64) (next Item, ok, kept bool) {
 	for len(s.ready) > 0 && (s.ready[0].gone || s.ready[0].running || !s.free(s.ready[0])) {
 		s.pop().queued = false
 	}
-	if follower == nil || (s.Floor > 0 && follower.Pos >= s.Floor) || (len(s.ready) > 0 && s.ready[0].before(&follower.Item)) {
+	if follower == nil || !follower.carries(e) || (s.Floor > 0 && follower.Pos >= s.Floor) || (len(s.ready) > 0 && s.ready[0].before(&follower.Item)) {
 		next, ok = s.Next()
 		return next, ok, true
 	}
 	follower.running = true
 	s.Done(seq)
 	return follower.Item, true, false
+}
+
+// carries reports whether e holds every key of another.
+func (e *entry) carries(other *entry) bool {
+	for _, key := range other.all() {
+		if key != e.Key && key != e.Key2 {
+			return false
+		}
+	}
+	return true
 }
 
 // freeAfter reports whether f may start once e has ended.

@@ -170,7 +170,6 @@ type engine struct {
 	line     *channels.Line
 	handler  http.Handler
 	ready    atomic.Bool
-	reload   chan struct{}
 }
 
 var _ console.Engine = (*engine)(nil)
@@ -181,7 +180,7 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&ledgerCollector{store: opened, log: log},
 	)
-	e := &engine{settings: s, store: opened, log: log, reload: make(chan struct{}, 1)}
+	e := &engine{settings: s, store: opened, log: log}
 	e.line = channels.New(channels.Options{
 		Store: opened, Queue: tickets, Log: log,
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),

@@ -73,7 +73,7 @@ func moved(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error
 // atEnd puts a delivery that an operator sends to the end of its key. When
 // younger ones have arrived it is late, and the operator has to say so.
 func atEnd(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error {
-	late, err := overtaken(ctx, tx, d.Unit, d.Key, d.Message)
+	late, err := overtaken(ctx, tx, d.Unit, []string{d.Key, d.Key2}, d.Message)
 	if err != nil {
 		return err
 	}
@@ -85,17 +85,50 @@ func atEnd(ctx context.Context, tx Tx, o store.Order, d *message.Delivery) error
 	return err
 }
 
-// overtaken looks for a delivery of a younger message that arrived under a key
-// or, where that was merged, under its survivor's. The messages above seq are
-// few when a message has just parked.
-func overtaken(ctx context.Context, tx Tx, unit, key string, seq int64) (bool, error) {
+// overtaken looks for a delivery of a younger message that arrived under one of
+// the keys or, where that was merged, under any name of the survivor.
+func overtaken(ctx context.Context, tx Tx, unit string, keys []string, seq int64) (bool, error) {
+	for _, key := range keys {
+		if key == "" {
+			continue
+		}
+		names, err := namesOf(ctx, tx, key)
+		if err != nil {
+			return false, err
+		}
+		for _, name := range names {
+			for _, where := range []string{`key = ?`, `key2 <> '' AND key2 = ?`} {
+				var n int64
+				found, err := one(ctx, tx, `SELECT n FROM deliveries WHERE unit = ? AND state = 'delivered' AND `+where+` AND message > ? LIMIT 1`, []any{unit, name, seq}, &n)
+				if found || err != nil {
+					return found, err
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// namesOf are the keys that mean the same as one: its survivor, or itself, and
+// what was merged into that.
+func namesOf(ctx context.Context, tx Tx, key string) ([]string, error) {
 	survivor := key
 	if _, err := one(ctx, tx, `SELECT survivor FROM aliases WHERE key = ?`, []any{key}, &survivor); err != nil {
-		return false, err
+		return nil, err
 	}
-	var n int64
-	return one(ctx, tx, `SELECT n FROM deliveries WHERE message > ? AND unit = ? AND (key IN (?, ?) OR key2 IN (?, ?)) AND state = 'delivered' LIMIT 1`,
-		[]any{seq, unit, key, survivor, key, survivor}, &n)
+	names := []string{survivor}
+	rows, err := tx.Query(ctx, `SELECT key FROM aliases WHERE survivor = ?`, survivor)
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		names = append(names, name)
+	}
+	return names, errors.Join(rows.Err(), rows.Close())
 }
 
 // rewrite writes what an operator has decided, with who and why.
@@ -167,7 +200,7 @@ func (w Work) scanned(ctx context.Context, scan func(Rows) (message.Delivery, er
 
 // Open lists the waiting deliveries of a unit after a place, in order.
 func (w Work) Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error) {
-	return w.resolved(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos > ? OR (pos = ? AND n > ?)) ORDER BY pos, n LIMIT ?`, unit, pos, pos, n, limit)
+	return w.resolved(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos, n) > (?, ?) ORDER BY pos, n LIMIT ?`, unit, pos, n, limit)
 }
 
 // OpenOf lists the waiting deliveries that carry a key or one that was merged
@@ -175,15 +208,23 @@ func (w Work) Open(ctx context.Context, unit string, pos, n int64, limit int) ([
 func (w Work) OpenOf(ctx context.Context, unit, key string, limit int) ([]message.Delivery, error) {
 	const part = `SELECT ` + resolvedColumns + ` FROM deliveries d WHERE unit = ? AND ` + open + ` AND state = 'waiting' AND `
 	key = Clean(key)
+	var names []string
+	if err := w.Lend(ctx, func(tx Tx) (err error) {
+		names, err = namesOf(ctx, tx, key)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	// One name at a time: a list of names would be looked for among all open rows.
 	var out []message.Delivery
-	for _, where := range []string{
-		`key = ?`, `key IN (SELECT key FROM aliases WHERE survivor = ?)`, `key2 <> '' AND key2 = ?`, `key2 <> '' AND key2 IN (SELECT key FROM aliases WHERE survivor = ?)`,
-	} {
-		found, err := w.resolved(ctx, part+where+` ORDER BY pos, n LIMIT ?`, unit, key, limit)
-		if err != nil {
-			return nil, err
+	for _, name := range names {
+		for _, where := range []string{`key = ?`, `key2 <> '' AND key2 = ?`} {
+			found, err := w.resolved(ctx, part+where+` ORDER BY pos, n LIMIT ?`, unit, name, limit)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
 		}
-		out = append(out, found...)
 	}
 	return firstOf(out, limit), nil
 }
@@ -197,7 +238,7 @@ func (w Work) Floor(ctx context.Context, channel string, parked bool) (floor int
 			return err
 		}
 		var lowest int64
-		found, err := one(ctx, tx, `SELECT seq FROM messages WHERE state IN ('parked', 'refused') AND state = 'parked' AND channel = ? ORDER BY seq LIMIT 1`, []any{channel}, &lowest)
+		found, err := one(ctx, tx, `SELECT seq FROM messages WHERE state = 'parked' AND channel = ? ORDER BY seq LIMIT 1`, []any{channel}, &lowest)
 		if found {
 			floor = min(floor, lowest)
 		}
@@ -226,9 +267,20 @@ func (w Work) Deliveries(ctx context.Context, f store.DeliveryFilter) ([]message
 		where, args = append(where, "message > ?"), append(args, f.Younger)
 	}
 	if f.Key != "" {
-		key := Clean(f.Key)
-		where = append(where, "(key IN (?, (SELECT survivor FROM aliases WHERE key = ?)) OR key2 IN (?, (SELECT survivor FROM aliases WHERE key = ?)))")
-		args = append(args, key, key, key, key)
+		var names []string
+		if err := w.Lend(ctx, func(tx Tx) (err error) {
+			names, err = namesOf(ctx, tx, Clean(f.Key))
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		list := "(?" + strings.Repeat(", ?", len(names)-1) + ")"
+		where = append(where, "(key IN "+list+" OR key2 IN "+list+")")
+		for range 2 {
+			for _, name := range names {
+				args = append(args, name)
+			}
+		}
 	}
 	if f.Limit <= 0 {
 		f.Limit = 100
@@ -274,10 +326,14 @@ func (w Work) FindDelivery(ctx context.Context, id string) (message.Delivery, er
 	return d, nil
 }
 
-// Overtaken reports whether a younger delivery has arrived under a key.
-func (w Work) Overtaken(ctx context.Context, unit, key string, seq int64) (late bool, err error) {
+// Overtaken reports whether a younger delivery has arrived under one of the keys.
+func (w Work) Overtaken(ctx context.Context, unit string, keys []string, seq int64) (late bool, err error) {
+	cleaned := make([]string, len(keys))
+	for i, key := range keys {
+		cleaned[i] = Clean(key)
+	}
 	err = w.Lend(ctx, func(tx Tx) error {
-		late, err = overtaken(ctx, tx, unit, Clean(key), seq)
+		late, err = overtaken(ctx, tx, unit, cleaned, seq)
 		return err
 	})
 	return late, err
@@ -349,13 +405,13 @@ func (w Work) Busy(ctx context.Context) ([]string, error) {
 func (w Work) ParkedKeys(ctx context.Context, channel string) ([]*message.Message, error) {
 	var out []*message.Message
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT seq, run, key, key2 FROM messages WHERE state IN ('parked', 'refused') AND state = 'parked' AND channel = ? ORDER BY seq LIMIT 100000`, channel)
+		rows, err := tx.Query(ctx, `SELECT `+keyColumns+` FROM messages m WHERE state = 'parked' AND channel = ? ORDER BY seq LIMIT 100000`, channel)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			m := &message.Message{Channel: channel, State: message.Parked}
-			if err := rows.Scan(&m.Seq, &m.Run, &m.Header.Key, &m.Header.Key2); err != nil {
+			if err := scanKeys(rows, m); err != nil {
 				return errors.Join(err, rows.Close())
 			}
 			out = append(out, m)

@@ -39,17 +39,35 @@ func scanMessage(rows Rows, more ...any) (*message.Message, string, error) {
 	return m, chunks, nil
 }
 
+// keyColumns are what orders a message m, its keys as they are called now and as
+// they were recorded; scanKeys reads them.
+const keyColumns = `seq, run, COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key), key), COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key2), key2), key, key2`
+
+func scanKeys(rows Rows, m *message.Message) error {
+	var key, key2 string
+	if err := rows.Scan(&m.Seq, &m.Run, &m.Header.Key, &m.Header.Key2, &key, &key2); err != nil {
+		return err
+	}
+	if key != m.Header.Key {
+		m.MadeKey = key
+	}
+	if key2 != m.Header.Key2 {
+		m.MadeKey2 = key2
+	}
+	return nil
+}
+
 // Stored lists the stored messages of a channel, the oldest first.
 func (w Work) Stored(ctx context.Context, channel string, after int64, limit int) ([]*message.Message, error) {
 	var out []*message.Message
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT seq, run, COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key), key), COALESCE((SELECT survivor FROM aliases WHERE aliases.key = m.key2), key2) FROM messages m WHERE channel = ? AND state = 'stored' AND seq > ? ORDER BY seq LIMIT ?`, channel, after, limit)
+		rows, err := tx.Query(ctx, `SELECT `+keyColumns+` FROM messages m WHERE channel = ? AND state = 'stored' AND seq > ? ORDER BY seq LIMIT ?`, channel, after, limit)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			m := &message.Message{Channel: channel, State: message.Stored}
-			if err := rows.Scan(&m.Seq, &m.Run, &m.Header.Key, &m.Header.Key2); err != nil {
+			if err := scanKeys(rows, m); err != nil {
 				return errors.Join(err, rows.Close())
 			}
 			out = append(out, m)

@@ -394,8 +394,19 @@ func merges(y *yard) {
 		y.claim(l, younger[0])
 		_, err = l.Answer(t.Context(), answerOf(younger[0], message.Delivered), 0)
 		must(t, err)
-		if late, err := y.Overtaken(t.Context(), "merges/x", "a", old[0].Message); err != nil || !late {
+		if late, err := y.Overtaken(t.Context(), "merges/x", []string{"a", ""}, old[0].Message); err != nil || !late {
 			t.Errorf("a younger delivery of the survivor has arrived: %v %v", late, err)
+		}
+		// The other way about: what arrived under the old name is late for the new.
+		for _, keys := range [][]string{{"c", ""}, {"other", "b"}} {
+			if late, err := y.Overtaken(t.Context(), "merges/x", keys, old[0].Message); err != nil || !late {
+				t.Errorf("under %q a younger delivery has arrived: %v %v", keys, late, err)
+			}
+		}
+		for _, none := range [][]string{nil, {"", ""}, {"other", ""}} {
+			if late, err := y.Overtaken(t.Context(), "merges/x", none, old[0].Message); err != nil || late {
+				t.Errorf("nothing has arrived under %q: %v %v", none, late, err)
+			}
 		}
 		arrived, err := y.Deliveries(t.Context(), store.DeliveryFilter{Unit: "merges/x", Key: "a", Younger: old[0].Message})
 		if err != nil || len(arrived) != 1 || arrived[0].Message != seq {
@@ -406,7 +417,7 @@ func merges(y *yard) {
 		record(t, y.Store, in)
 		stored, err := y.Stored(t.Context(), "merges", 0, 10)
 		must(t, err)
-		if len(stored) != 1 || stored[0].Header.Key != "c" {
+		if len(stored) != 1 || stored[0].Header.Key != "c" || stored[0].MadeKey != "a" || stored[0].MadeKey2 != "" {
 			t.Errorf("a late message of the old key has key %+v", stored)
 		}
 	})
