@@ -252,10 +252,10 @@ func patientOf(tree *fhir.Node, set []*one) string {
 	return urn
 }
 
-// mergedInto reports whether a patient was replaced by another, at most a few
-// steps away.
+// mergedInto reports whether a patient was replaced by another, at most
+// mostMerges steps away.
 func (m *Matcher) mergedInto(ctx context.Context, from, to string) (bool, error) {
-	for range 4 {
+	for range mostMerges {
 		id, ok := strings.CutPrefix(from, "Patient/")
 		if !ok {
 			return false, nil

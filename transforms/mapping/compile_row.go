@@ -145,6 +145,9 @@ func (b *rowBuilder) build() *crow {
 		if b.w.elem.choice {
 			return b.wrong("%s has several types; say which: as TYPE", b.w.elem.name)
 		}
+		if table != nil {
+			return b.wrong("through and set both say what %s is; one of them can", b.w.elem.name)
+		}
 		b.typ = b.w.elem.types[0]
 		return b.object(nil, nil, nil)
 	case table != nil:

@@ -191,39 +191,52 @@ func (p *conditionParser) operand(text string) getter {
 }
 
 func (p *conditionParser) compare(get getter, path string) (cond, error) {
+	set, negated, err := p.against()
+	if err != nil {
+		return nil, err
+	}
+	p.only = &selection{get: get, path: path, set: set, negated: negated}
+	return p.only.cond(), nil
+}
+
+// against reads == "A", != "A", in ["A", "B"] and not in […]: the constants, and
+// whether none of them may be equal.
+func (p *conditionParser) against() (set []string, negated bool, err error) {
 	sign := p.token
 	switch {
 	case p.is('o', "==", "!="):
 		p.next()
 		want, err := p.constant()
-		if err != nil {
-			return nil, err
-		}
-		equal := sign == "=="
-		p.only = &selection{get: get, path: path, set: []string{want}, negated: !equal}
-		return p.only.cond(), nil
-	case p.is('w', "in"):
-		p.next()
-		set, err := p.list()
-		if err != nil {
-			return nil, err
-		}
-		p.only = &selection{get: get, path: path, set: set}
-		return p.only.cond(), nil
+		return []string{want}, sign == "!=", err
 	case p.is('w', "not"):
 		p.next()
 		if !p.is('w', "in") {
-			return nil, fmt.Errorf("in is missing after not")
+			return nil, false, fmt.Errorf("in is missing after not")
 		}
-		p.next()
-		set, err := p.list()
-		if err != nil {
-			return nil, err
-		}
-		p.only = &selection{get: get, path: path, set: set, negated: true}
-		return p.only.cond(), nil
+		negated = true
+	case !p.is('w', "in"):
+		return nil, false, fmt.Errorf("==, != or in is missing")
 	}
-	return nil, fmt.Errorf("==, != or in is missing")
+	p.next()
+	set, err = p.list()
+	return set, negated, err
+}
+
+// size reads what len(…) is compared with.
+func (p *conditionParser) size() (sign string, want int, err error) {
+	sign = p.token
+	if !p.is('o', "==", "!=", "<", ">", "<=", ">=") {
+		return "", 0, fmt.Errorf("len(…) is compared with a number")
+	}
+	p.next()
+	text, err := p.constant()
+	if err != nil {
+		return "", 0, err
+	}
+	if want, err = strconv.Atoi(text); err != nil {
+		return "", 0, fmt.Errorf("len(…) is compared with a number")
+	}
+	return sign, want, nil
 }
 
 // A selection is one path compared with constants: the commonest condition.
@@ -319,18 +332,9 @@ func (p *conditionParser) length() (cond, error) {
 	if err != nil {
 		return nil, err
 	}
-	sign := p.token
-	if !p.is('o', "==", "!=", "<", ">", "<=", ">=") {
-		return nil, fmt.Errorf("len(…) is compared with a number")
-	}
-	p.next()
-	text, err := p.constant()
+	sign, want, err := p.size()
 	if err != nil {
 		return nil, err
-	}
-	want, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, fmt.Errorf("len(…) is compared with a number")
 	}
 	return func(r *run, f *frame) bool {
 		v := r.take()

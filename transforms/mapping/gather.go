@@ -2,9 +2,11 @@ package mapping
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -130,6 +132,10 @@ func (c *v2Compiler) gatherWhere(g *v2Gather, def *gatherDef, typ, conds string)
 				c.wrong(def.at, "gather: %s: %q is no reference of %s%s", g.name, element, typ, near(element, c.lib.model.children(typ)))
 				return false
 			}
+			if p, searched := definitions.FindParam(typ, element); !searched || p.Kind != "reference" {
+				c.wrong(def.at, "gather: %s: %s has no search parameter %q that is a reference: the store cannot find by it", g.name, typ, element)
+				return false
+			}
 			g.param, g.of = element, root
 			continue
 		}
@@ -200,8 +206,14 @@ func (g *v2Gather) pointing(r *v2Run) bool {
 	}
 	for _, e := range r.entries {
 		if n := e.resource; textOf(n.Get("resourceType")) == g.typ {
-			ref := textOf(n.Get(g.param).Get("reference"))
-			if ref != "" && (ref == place || ref == url) {
+			refs := []*fhir.Node{n.Get(g.param)}
+			if refs[0] != nil && refs[0].Kind == fhir.Array {
+				refs = refs[0].Items
+			}
+			if slices.ContainsFunc(refs, func(of *fhir.Node) bool {
+				ref := textOf(of.Get("reference"))
+				return ref != "" && (ref == place || ref == url)
+			}) {
 				take(n)
 			}
 		}

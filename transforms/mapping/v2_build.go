@@ -37,6 +37,8 @@ func (b *v2RowBuilder) build() *v2Row {
 		return b.segments()
 	case b.r.as != "":
 		return b.as()
+	case len(b.r.set) > 0 && b.out.table != nil:
+		return b.wrong("through and set both say what is written; one of them can")
 	case len(b.r.set) > 0:
 		return b.nested()
 	case b.out.table != nil:
@@ -52,8 +54,7 @@ func (b *v2RowBuilder) build() *v2Row {
 			return b.wrong("%s is %s; say how it is written: as MAP", b.r.sources[0].text, article(t.name))
 		}
 	}
-	number := b.out.number
-	b.out.emit = func(r *v2Run, _ *v2Frame, it *v2Item, at v2Pos) bool { return r.write(number, it, at) }
+	b.out.emit = b.plain()
 	return b.out
 }
 
@@ -67,7 +68,7 @@ func (b *v2RowBuilder) segments() *v2Row {
 	c.placeUsed = maps.Clone(used)
 	c.lastPlace = b.t.place
 	if b.t.group {
-		span := c.groupAt[b.t.path[strings.LastIndexByte(b.t.path, '/')+1:len(b.t.path)-len(suffixNew(b.t))]]
+		span := c.groupAt[strings.TrimSuffix(b.t.path[strings.LastIndexByte(b.t.path, '/')+1:], "[+]")]
 		c.span = span
 		for i := span[0]; i <= span[1]; i++ {
 			delete(c.placeUsed, c.places[i].name)
@@ -86,13 +87,6 @@ func (b *v2RowBuilder) segments() *v2Row {
 	return b.out
 }
 
-func suffixNew(t *v2Target) string {
-	if t.anew {
-		return "[+]"
-	}
-	return ""
-}
-
 // nested compiles set below a field or a part of one.
 func (b *v2RowBuilder) nested() *v2Row {
 	c := b.c
@@ -105,7 +99,7 @@ func (b *v2RowBuilder) nested() *v2Row {
 	if b.out.get != nil {
 		c.handed, c.relTypes = true, b.types
 	}
-	m := &v2Map{name: b.t.path, targets: c.v2Targets(b.r.set)}
+	m := &v2Map{targets: c.v2Targets(b.r.set)}
 	c.v2Context = context
 	handed := b.out.get != nil
 	b.out.emit = func(r *v2Run, f *v2Frame, it *v2Item, at v2Pos) bool {

@@ -125,7 +125,7 @@ type v2Context struct {
 
 func (lib *library) v2Compiler(d *definition, probs *problems) *v2Compiler {
 	return &v2Compiler{
-		compiler: lib.compiler(d, probs), out: &v2Program{name: d.name, systems: lib.tables.Systems()},
+		compiler: lib.compiler(d, probs), out: &v2Program{systems: lib.tables.Systems()},
 		fields: v2Fields(), groupAt: map[string][2]int{}, placeUsed: map[string]int{}, v2Context: v2Context{roots: map[string]int{}, depth: -1},
 		params: map[string]string{}, parts: map[string]*v2Map{}, convs: v2Conversions(),
 	}
@@ -321,7 +321,7 @@ func (c *v2Compiler) part(d *definition, from v2Type, depth int) *v2Map {
 	if m := c.parts[key]; m != nil {
 		return m
 	}
-	m := &v2Map{name: d.name}
+	m := &v2Map{}
 	c.parts[key] = m
 	def, context := c.def, c.v2Context
 	c.used[d.name] = true

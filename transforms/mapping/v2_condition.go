@@ -3,7 +3,6 @@ package mapping
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -91,26 +90,8 @@ func (p *v2ConditionParser) test() (v2Cond, error) {
 	}
 	get := p.path()
 	p.next()
-	sign := p.token
-	switch {
-	case p.is('o', "==", "!="):
-		p.next()
-		want, err := p.constant()
-		return equals(get, []string{want}, sign == "!="), err
-	case p.is('w', "in"):
-		p.next()
-		set, err := p.list()
-		return equals(get, set, false), err
-	case p.is('w', "not"):
-		p.next()
-		if !p.is('w', "in") {
-			return nil, fmt.Errorf("in is missing after not")
-		}
-		p.next()
-		set, err := p.list()
-		return equals(get, set, true), err
-	}
-	return nil, fmt.Errorf("==, != or in is missing")
+	set, negated, err := p.against()
+	return equals(get, set, negated), err
 }
 
 // path compiles the path in hand.
@@ -147,18 +128,9 @@ func (p *v2ConditionParser) len() (v2Cond, error) {
 	if err != nil {
 		return nil, err
 	}
-	sign := p.token
-	if !p.is('o', "==", "!=", "<", ">", "<=", ">=") {
-		return nil, fmt.Errorf("len(…) is compared with a number")
-	}
-	p.next()
-	text, err := p.constant()
+	sign, want, err := p.size()
 	if err != nil {
 		return nil, err
-	}
-	want, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, fmt.Errorf("len(…) is compared with a number")
 	}
 	return func(r *v2Run, f *v2Frame) bool {
 		n := r.count(get, f)

@@ -104,7 +104,11 @@ func v2Clock(clock string) (string, bool) {
 	if len(whole) == len("15:04") {
 		whole += ":00"
 	}
-	if _, err := time.Parse("15:04:05", whole); err != nil && !strings.HasSuffix(whole, ":60") {
+	checked := whole
+	if minute, leap := strings.CutSuffix(whole, ":60"); leap {
+		checked = minute + ":59" // a leap second
+	}
+	if _, err := time.Parse("15:04:05", checked); err != nil {
 		return "", false
 	}
 	if !allDigits(strings.ReplaceAll(whole, ":", "")) || len(whole) != len("15:04:05") || point && (fraction == "" || !allDigits(fraction)) {

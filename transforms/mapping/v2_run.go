@@ -15,7 +15,7 @@ import (
 // A v2Program is a map to HL7 v2, compiled: nothing in it changes while
 // resources run through it.
 type v2Program struct {
-	name, focus        string
+	focus              string
 	structure, version string
 	segments           []string // of the structure, by place
 	roots              int
@@ -100,7 +100,6 @@ type v2Run struct {
 type v2Finding struct {
 	kind, table, code, text string
 	node                    *fhir.Node
-	row                     int32
 }
 
 var errNotFHIR = errors.New("the document is no FHIR resource")
@@ -454,7 +453,7 @@ func (r *v2Run) touch(it *v2Item) {
 
 // misfit warns that a value does not fit what the row makes of it.
 func (r *v2Run) misfit(it *v2Item, what string) {
-	r.note(v2Finding{kind: "conversion", text: "is no " + what, node: it.source(), row: r.row})
+	r.note(v2Finding{kind: "conversion", text: "is no " + what, node: it.source()})
 }
 
 func (r *v2Run) note(f v2Finding) {
@@ -467,8 +466,8 @@ func (r *v2Run) note(f v2Finding) {
 // says otherwise.
 func (r *v2Run) unmapped(table *tables.Table, from *fhir.Node, it *v2Item) {
 	code := it.String()
-	if from != nil {
-		code = textOf(from)
+	if text := textOf(from); text != "" {
+		code = text
 	}
 	switch table.Otherwise {
 	case tables.Nothing:
@@ -480,5 +479,5 @@ func (r *v2Run) unmapped(table *tables.Table, from *fhir.Node, it *v2Item) {
 		return
 	case tables.Keep, tables.Default:
 	}
-	r.note(v2Finding{kind: "unmapped", table: table.Name, code: code, text: "no code of table " + table.Name + " leads to it", node: from, row: r.row})
+	r.note(v2Finding{kind: "unmapped", table: table.Name, code: code, text: "no code of table " + table.Name + " leads to it", node: from})
 }

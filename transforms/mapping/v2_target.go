@@ -25,7 +25,6 @@ type v2Target struct {
 
 // A v2Map is the rows of a data type map, compiled for one depth.
 type v2Map struct {
-	name    string
 	targets []*v2Target
 }
 
@@ -188,7 +187,7 @@ func (c *v2Compiler) placeTarget(out *v2Target, t *target, name string, groups [
 		return false
 	}
 	out.place = found[0]
-	if used, ok := c.placeUsed[name]; ok && field && len(groups) == 0 {
+	if used, ok := c.placeUsed[name]; ok && field && len(groups) == 0 && slices.Contains(found, used) {
 		out.place = used
 	} else {
 		for _, p := range found {

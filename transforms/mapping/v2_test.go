@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -97,38 +98,38 @@ const request = `{"resourceType":"ServiceRequest","id":"r1","status":"active","p
 
 func TestRowsToHL7(t *testing.T) {
 	for name, c := range map[string]struct{ rows, want string }{
-		"an element":                       {"ORC-2: ServiceRequest.id", "ORC|NW|r1"},
-		"a constant with components":       {"ORC-2: = A^B&C", "ORC|NW|A^B&C"},
-		"a quoted constant":                {"ORC-2: '= \"A^B\"'", `ORC|NW|A\S\B`},
-		"the first that is valued":         {"ORC-2: ServiceRequest.quantityQuantity.value or ServiceRequest.id", "ORC|NW|r1"},
-		"the first row that gives a value": {"ORC-2: [ = no when valued(ServiceRequest.subject), = yes ]", "ORC|NW|yes"},
-		"a filter, by code":                {"ORC-2: 'ServiceRequest.identifier[type=MR].value'", `ORC|NW|P\F\1`},
-		"a filter, not":                    {"ORC-2: 'ServiceRequest.identifier[use!=old].value'", `ORC|NW|P\F\1`},
-		"a filter, by system name":         {"ORC-2: 'ServiceRequest.code.coding[system=loinc].code'", "ORC|NW|1-1"},
-		"an index":                         {"ORC-2: 'ServiceRequest.code.coding[1].code'", "ORC|NW|L1"},
-		"an index beyond":                  {"ORC-2: 'ServiceRequest.code.coding[7].code'", "ORC|NW"},
-		"a choice by its stem":             {"ORC-15: ServiceRequest.occurrence.start as TS", "ORC|NW||||||||||||||20260105093015.1234+0000"},
-		"a choice in full":                 {"ORC-15: ServiceRequest.occurrencePeriod.start as DT", "ORC|NW||||||||||||||20260105"},
-		"a month":                          {"ORC-9: ServiceRequest.authoredOn as TS", "ORC|NW||||||||202601"},
-		"a boolean":                        {"ORC-6: ServiceRequest.asNeededBoolean", "ORC|NW|||||Y"},
-		"a field written before":           {"ORC-2: ServiceRequest.identifier[1] as EI\nORC-3: ORC-2\nORC-6: ORC-2.1", `ORC|NW|P\F\1^^2.999.1^ISO|P\F\1^^2.999.1^ISO|||P\F\1`},
-		"repetitions":                      {"PID-3[+]: [ each ServiceRequest.identifier as CX, = Z ]", `PID|||X~P\F\1^^^OE&2.999.1&ISO^MR~Z`},
-		"a repetition by its number":       {"PID-3[2]: = A", "PID|||~A"},
-		"no more than max":                 {"PID-3[+]: { each: ServiceRequest.identifier, max: 1, as: CX }", "PID|||X"},
-		"each that":                        {"PID-3[+]: each ServiceRequest.identifier as CX when .use != \"old\"", `PID|||P\F\1^^^OE&2.999.1&ISO^MR`},
-		"two triplets":                     {"OBR-4: ServiceRequest.code as CWE", "OBR||||1-1^LN^^L1^LOC/1^^^^words"},
-		"onward in a component":            {"OBR-15.4: ServiceRequest.code as CWE", "OBR|||||||||||||||^^^1-1&LN&&L1&LOC/1&&&&words"},
-		"a reference that is not there":    {"ORC-12: ServiceRequest.requester as XCN", "ORC|NW|||||||||||^Hale"},
-		"outwards by partOf":               {"ORC-13: ServiceRequest.locationReference as PL", "ORC|NW||||||||||||WEST^12"},
-		"resolve":                          {"ORC-13: ServiceRequest.locationReference.resolve().partOf.resolve().name", "ORC|NW||||||||||||WEST"},
-		"a template":                       {"ORC-2: text {ServiceRequest.id}-{ServiceRequest.priority} x{ServiceRequest.quantityQuantity.unit?}", "ORC|NW|r1-stat"},
-		"a template that lacks something":  {"ORC-2: text {ServiceRequest.quantityQuantity.unit}-{ServiceRequest.id}", "ORC|NW"},
-		"nested rows of a field":           {"ORC-2: { from: ServiceRequest.code, set: { .1: .text, .2.2: '.coding[0].code' } }", "ORC|NW|words^&1-1"},
-		"a parameter":                      {"ORC-2: $site\nORC-3: $other", "ORC|NW|HERE"},
-		"counted":                          {"ORC-2: = A when len(ServiceRequest.note[*]) == 2 and len(ServiceRequest.id) == 2", "ORC|NW|A"},
-		"any of several":                   {"ORC-2: = A when ServiceRequest.code.coding.code == \"L1\" and not (ServiceRequest.status in [\"draft\", \"\"])", "ORC|NW|A"},
-		"absent is empty":                  {"ORC-2: = A when ServiceRequest.doNotPerform == \"\" and ServiceRequest.code not in [\"\"]", "ORC|NW|A"},
-		"backwards through a table":        {"PID-8: = x\nPID-8.2: ServiceRequest.priority through types", "PID||||||||x"},
+		"an element":                         {"ORC-2: ServiceRequest.id", "ORC|NW|r1"},
+		"a constant with components":         {"ORC-2: = A^B&C", "ORC|NW|A^B&C"},
+		"a quoted constant":                  {"ORC-2: '= \"A^B\"'", `ORC|NW|A\S\B`},
+		"the first that is valued":           {"ORC-2: ServiceRequest.quantityQuantity.value or ServiceRequest.id", "ORC|NW|r1"},
+		"the first row that gives a value":   {"ORC-2: [ = no when valued(ServiceRequest.subject), = yes ]", "ORC|NW|yes"},
+		"a filter, by code":                  {"ORC-2: 'ServiceRequest.identifier[type=MR].value'", `ORC|NW|P\F\1`},
+		"a filter, not":                      {"ORC-2: 'ServiceRequest.identifier[use!=old].value'", `ORC|NW|P\F\1`},
+		"a filter, by system name":           {"ORC-2: 'ServiceRequest.code.coding[system=loinc].code'", "ORC|NW|1-1"},
+		"an index":                           {"ORC-2: 'ServiceRequest.code.coding[1].code'", "ORC|NW|L1"},
+		"an index beyond":                    {"ORC-2: 'ServiceRequest.code.coding[7].code'", "ORC|NW"},
+		"a choice by its stem":               {"ORC-15: ServiceRequest.occurrence.start as TS", "ORC|NW||||||||||||||20260105093015.1234+0000"},
+		"a choice in full":                   {"ORC-15: ServiceRequest.occurrencePeriod.start as DT", "ORC|NW||||||||||||||20260105"},
+		"a month":                            {"ORC-9: ServiceRequest.authoredOn as TS", "ORC|NW||||||||202601"},
+		"a boolean":                          {"ORC-6: ServiceRequest.asNeededBoolean", "ORC|NW|||||Y"},
+		"a field written before":             {"ORC-2: ServiceRequest.identifier[1] as EI\nORC-3: ORC-2\nORC-6: ORC-2.1", `ORC|NW|P\F\1^^2.999.1^ISO|P\F\1^^2.999.1^ISO|||P\F\1`},
+		"repetitions":                        {"PID-3[+]: [ each ServiceRequest.identifier as CX, = Z ]", `PID|||X~P\F\1^^^OE&2.999.1&ISO^MR~Z`},
+		"a repetition by its number":         {"PID-3[2]: = A", "PID|||~A"},
+		"no more than max":                   {"PID-3[+]: { each: ServiceRequest.identifier, max: 1, as: CX }", "PID|||X"},
+		"each that":                          {"PID-3[+]: each ServiceRequest.identifier as CX when .use != \"old\"", `PID|||P\F\1^^^OE&2.999.1&ISO^MR`},
+		"two triplets":                       {"OBR-4: ServiceRequest.code as CWE", "OBR||||1-1^LN^^L1^LOC/1^^^^words"},
+		"onward in a component":              {"OBR-15.4: ServiceRequest.code as CWE", "OBR|||||||||||||||^^^1-1&LN&&L1&LOC/1&&&&words"},
+		"a reference that is not there":      {"ORC-12: ServiceRequest.requester as XCN", "ORC|NW|||||||||||^Hale"},
+		"outwards by partOf":                 {"ORC-13: ServiceRequest.locationReference as PL", "ORC|NW||||||||||||WEST^12"},
+		"resolve":                            {"ORC-13: ServiceRequest.locationReference.resolve().partOf.resolve().name", "ORC|NW||||||||||||WEST"},
+		"a template":                         {"ORC-2: text {ServiceRequest.id}-{ServiceRequest.priority} x{ServiceRequest.quantityQuantity.unit?}", "ORC|NW|r1-stat"},
+		"a template that lacks something":    {"ORC-2: text {ServiceRequest.quantityQuantity.unit}-{ServiceRequest.id}", "ORC|NW"},
+		"nested rows of a field":             {"ORC-2: { from: ServiceRequest.code, set: { .1: .text, .2.2: '.coding[0].code' } }", "ORC|NW|words^&1-1"},
+		"a parameter":                        {"ORC-2: $site\nORC-3: $other", "ORC|NW|HERE"},
+		"counted":                            {"ORC-2: = A when len(ServiceRequest.note[*]) == 2 and len(ServiceRequest.id) == 2", "ORC|NW|A"},
+		"any of several":                     {"ORC-2: = A when ServiceRequest.code.coding.code == \"L1\" and not (ServiceRequest.status in [\"draft\", \"\"])", "ORC|NW|A"},
+		"absent is empty":                    {"ORC-2: = A when ServiceRequest.doNotPerform == \"\" and ServiceRequest.code not in [\"\"]", "ORC|NW|A"},
+		"no entry in a table writes nothing": {"PID-8: = x\nPID-8.2: ServiceRequest.priority through types", "PID||||||||x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			segments, _ := wrote(t, c.rows, request, nil)
@@ -327,6 +328,9 @@ func TestASiteChangesRowsOfAMapToHL7(t *testing.T) {
 }
 
 func TestFieldCountsAreRead(t *testing.T) {
+	if len(v2Fields()) < 20 {
+		t.Fatalf("%d segments have fields", len(v2Fields()))
+	}
 	for name, set := range v2Fields() {
 		for _, n := range set.repeats {
 			if n > set.count || !segmentName(name) {
@@ -373,5 +377,51 @@ func writeFile(t testing.TB, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	for text, want := range map[string]string{
+		"10:15": "101500", "10:15:42": "101542", "23:59:60": "235960", "10:15:42.123456": "101542.1234",
+		"99:99:60": "", "10:61:60": "", "1:15:42": "", "10:15:61": "", "10:15:42.": "",
+	} {
+		if got, ok := v2Clock(text); got != want || ok != (want != "") {
+			t.Errorf("%s: got %q %v, want %q", text, got, ok, want)
+		}
+	}
+}
+
+// TestASegmentStaysInItsGroup holds that a nested row writes inside the group it
+// stands in, also when a row outside has written a segment of that name.
+func TestASegmentStaysInItsGroup(t *testing.T) {
+	segments, _ := wrote(t, "OBSERVATION_REQUEST/OBX[+]: { set: { OBX-1: = 9 } }\nSPECIMEN[+]: { each: ServiceRequest.identifier, set: { SPM-1: ordinal, OBX-3: .value } }", request, nil)
+	want := []string{"ORC|NW", "OBX|9", "SPM|1", "OBX|||X", "SPM|2", `OBX|||P\F\1`}
+	if !slices.Equal(segments, want) {
+		t.Errorf("got %q, want %q", segments, want)
+	}
+}
+
+// TestGatherWhere holds that a map asks only for what the store can search by,
+// and finds a resource by any of several references.
+func TestGatherWhere(t *testing.T) {
+	gather := func(what string) string {
+		return strings.Replace(outwardMap("IN1[+]: { each: cover, set: { IN1-1: ordinal, IN1-36: .id } }"), "coverage: Coverage where beneficiary = patient and status = active", "cover: "+what, 1)
+	}
+	if _, problems := outward(t, gather("Observation where basedOn = patient"), nil, nil); len(problems) == 0 || !strings.Contains(problems[0].Text, `no search parameter "basedOn"`) {
+		t.Errorf("a search that no store can do: %+v", problems)
+	}
+	m, problems := outward(t, gather("Coverage where payor = patient"), nil, nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	bundle := `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"ServiceRequest","id":"s","subject":{"reference":"Patient/p"}}},` +
+		`{"resource":{"resourceType":"Patient","id":"p"}},{"resource":{"resourceType":"Coverage","id":"c7","payor":[{"reference":"Organization/o"},{"reference":"Patient/p"}]}}]}`
+	got, err := m.Apply(context.Background(), &message.Message{Raw: []byte(bundle)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, _ := got[0].Doc.(*Message)
+	if text := string(doc.Encode(nil)); !strings.Contains(text, "IN1|1") || !strings.Contains(text, "|c7") {
+		t.Errorf("the coverage is not found: %q", text)
 	}
 }

@@ -68,7 +68,7 @@ func (r *v2Run) clean(text string, from *fhir.Node, formatted bool) string {
 	}
 	if plain {
 		if text == `""` {
-			r.note(v2Finding{kind: "conversion", text: "two quotes alone would read as a deletion", node: from, row: r.row})
+			r.note(v2Finding{kind: "conversion", text: "two quotes alone would read as a deletion", node: from})
 			return ""
 		}
 		return text
@@ -92,7 +92,7 @@ func (r *v2Run) clean(text string, from *fhir.Node, formatted bool) string {
 		return c
 	}, text)
 	if lost {
-		r.note(v2Finding{kind: "conversion", text: "control characters were left out", node: from, row: r.row})
+		r.note(v2Finding{kind: "conversion", text: "control characters were left out", node: from})
 	}
 	return strings.TrimRight(text, "\n ")
 }
