@@ -4,6 +4,7 @@ package connectors
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -67,6 +68,29 @@ type Environment struct {
 	Now func() time.Time
 }
 
+// WithDefaults fills what the caller left out.
+func (env Environment) WithDefaults() Environment {
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	if env.Count == nil {
+		env.Count = func(string, int) {}
+	}
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	if env.Size <= 0 {
+		env.Size = 8 << 20
+	}
+	if env.Whole <= 0 || env.Whole > env.Size {
+		env.Whole = env.Size
+	}
+	if env.Connections <= 0 {
+		env.Connections = 100
+	}
+	return env
+}
+
 // SourceOptions are the options of one kind of source as routes.yaml gives
 // them: a pointer to a struct with `yaml` tags, filled with its defaults.
 type SourceOptions interface {
@@ -102,6 +126,21 @@ type Problem struct {
 	Field string
 	// Text is the offending word, then what would be right.
 	Text string
+}
+
+// Problems collects what is wrong with options.
+type Problems []Problem
+
+// Add adds a problem of a field.
+func (p *Problems) Add(field, format string, args ...any) {
+	*p = append(*p, Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+}
+
+// Time adds a problem when value is no time above zero.
+func (p *Problems) Time(field string, value time.Duration) {
+	if value <= 0 {
+		p.Add(field, "%s is not a time above zero, such as 30s", value)
+	}
 }
 
 // A Kind is one kind of connector as `source:` and `to:` name it. A nil

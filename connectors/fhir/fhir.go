@@ -92,10 +92,7 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 func (o *SourceOptions) Open(env connectors.Environment) (connectors.Source, error) {
 	// One request is one message, also where the format has files of several.
 	env.Split = nil
-	if env.Now == nil {
-		env.Now = time.Now
-	}
-	return &Source{options: *o, env: env, listened: func(net.Addr) {}}, nil
+	return &Source{options: *o, env: env.WithDefaults(), listened: func(net.Addr) {}}, nil
 }
 
 // DestinationOptions are the options of a destination that sends to a FHIR
@@ -198,10 +195,7 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 	if err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
-	d := &Destination{options: *o, client: client, match: match, now: env.Now}
-	if d.now == nil {
-		d.now = time.Now
-	}
+	d := &Destination{options: *o, client: client, match: match, now: env.WithDefaults().Now}
 	return d, nil
 }
 

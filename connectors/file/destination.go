@@ -30,13 +30,9 @@ var _ connectors.Destination = (*Destination)(nil)
 // that was taken away and put back is found again.
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	template, _ := folder.ParseTemplate(o.Name) // Validate reported what is wrong with it
-	now := env.Now
-	if now == nil {
-		now = time.Now
-	}
 	return &Destination{
 		path: inFolder(env.Folder, o.Folder), timeout: o.Timeout,
-		put:  folder.Put{Template: template, Temp: o.Temp, Replace: o.Exists == existsReplace, Step: "file", Now: now},
+		put:  folder.Put{Template: template, Temp: o.Temp, Replace: o.Exists == folder.ExistsReplace, Step: "file", Now: env.WithDefaults().Now},
 		open: func(path string) (target, error) { return openPlace(path) },
 	}, nil
 }

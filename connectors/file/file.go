@@ -4,9 +4,7 @@ package file
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
@@ -69,9 +67,9 @@ func (o *SourceOptions) pickup() folder.PickupOptions {
 
 // Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	problems := append(checkFolder("folder", o.Folder), o.pickup().Validate()...)
+	problems := append(folder.CheckName("folder", o.Folder), o.pickup().Validate()...)
 	for _, shelf := range []struct{ field, name string }{{"to", o.To}, {"errors", o.Errors}} {
-		problems = append(problems, checkFolder(shelf.field, shelf.name)...)
+		problems = append(problems, folder.CheckName(shelf.field, shelf.name)...)
 		if o.Folder != "" && shelf.name != "" && inFolder(inFolder("", o.Folder), shelf.name) == inFolder("", o.Folder) {
 			problems = append(problems, connectors.Problem{Field: shelf.field, Text: "is the folder itself; files would come again"})
 		}
@@ -118,19 +116,13 @@ var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
 // DefaultDestination returns the options that hold where routes.yaml is silent.
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
-		Name: "{id}.{ext}", Temp: ".tmp", Exists: existsError, Connections: 1, Timeout: 30 * time.Second,
+		Name: "{id}.{ext}", Temp: ".tmp", Exists: folder.ExistsError, Connections: 1, Timeout: 30 * time.Second,
 	}
 }
 
-// Words of options.
-const (
-	existsError   = "error"
-	existsReplace = "replace"
-)
-
 // Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
-	return append(checkFolder("folder", o.Folder),
+	return append(folder.CheckName("folder", o.Folder),
 		folder.ValidatePut(o.Name, o.Temp, o.Exists, o.Connections, o.Timeout)...)
 }
 
@@ -138,19 +130,6 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 func (o *DestinationOptions) Limits() connectors.SendLimits {
 	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Timeout}
 }
-
-// checkFolder checks the name of a folder.
-func checkFolder(field, name string) []connectors.Problem {
-	switch {
-	case name == "":
-		return []connectors.Problem{{Field: field, Text: "is missing: the folder"}}
-	case control.MatchString(name):
-		return []connectors.Problem{{Field: field, Text: fmt.Sprintf("%q has a control character in it", name)}}
-	}
-	return nil
-}
-
-var control = regexp.MustCompile(`[\x00-\x1f\x7f]`)
 
 // inFolder is the path of a folder of the options.
 func inFolder(base, name string) string {

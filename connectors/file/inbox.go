@@ -59,6 +59,13 @@ func (b *inbox) openShelf(path, dir string) (shelf, error) {
 		if err := b.root.MkdirAll(rel, 0o770); err != nil {
 			return s, folder.Reason(err)
 		}
+		// The names of what was made; Move syncs the shelf itself.
+		for above := rel; above != "."; {
+			above = filepath.Dir(above)
+			if err := syncFolder(b.root, above); err != nil {
+				return s, folder.Reason(err)
+			}
+		}
 	} else {
 		root, err := os.OpenRoot(dir)
 		if err != nil {

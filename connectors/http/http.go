@@ -230,10 +230,7 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 	if err != nil {
 		return nil, err
 	}
-	d := &Destination{options: *o, client: client, now: env.Now}
-	if d.now == nil {
-		d.now = time.Now
-	}
+	d := &Destination{options: *o, client: client, now: env.WithDefaults().Now}
 	for _, text := range o.Accept {
 		r, err := web.ParseRange(text)
 		if err != nil {

@@ -86,7 +86,7 @@ const (
 
 // Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	var p network.Problems
+	var p connectors.Problems
 	o.validateAddress(&p)
 	p.Time("idle", o.Idle)
 	p.Time("frame", o.Frame)
@@ -95,7 +95,7 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 	if o.Framing != tolerant && o.Framing != strict {
 		p.Add("framing", "%q is not known; known: tolerant, strict", o.Framing)
 	}
-	p.Peers(o.Peers)
+	network.CheckPeers(&p, o.Peers)
 	if o.TLS != nil {
 		o.TLS.Validate(o.Dial == "", &p)
 	}
@@ -104,7 +104,7 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 
 // validateAddress checks where messages come from, and that nobody reads them
 // on the way unless that was said.
-func (o *SourceOptions) validateAddress(p *network.Problems) {
+func (o *SourceOptions) validateAddress(p *connectors.Problems) {
 	field, address, exposed := "listen", o.Listen, "is reachable from other machines"
 	if o.Dial != "" {
 		field, address, exposed = "dial", o.Dial, "is another machine"
@@ -129,7 +129,7 @@ func (o *SourceOptions) validateAddress(p *network.Problems) {
 // Open makes the source. It holds no port before Run.
 func (o *SourceOptions) Open(env connectors.Environment) (connectors.Source, error) {
 	s := &Source{
-		options: *o, env: network.Defaults(env), endWait: 250 * time.Millisecond, grace: 5 * time.Second,
+		options: *o, env: env.WithDefaults(), endWait: 250 * time.Millisecond, grace: 5 * time.Second,
 		soon: time.Second, late: time.Minute,
 	}
 	var err error

@@ -74,7 +74,7 @@ const connectionsMost = 256
 
 // Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
-	var p network.Problems
+	var p connectors.Problems
 	o.validateAddress(&p)
 	if o.Mode != modeClient && o.Mode != modeServer {
 		p.Add("mode", "%q is not known; known: client, server", o.Mode)
@@ -94,7 +94,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if len(o.Peers) > 0 && o.Mode == modeClient {
 		p.Add("peers", "say who may connect; with mode: client nobody does")
 	}
-	p.Peers(o.Peers)
+	network.CheckPeers(&p, o.Peers)
 	if o.TLS != nil {
 		o.TLS.Validate(o.Mode == modeServer, &p)
 	}
@@ -103,7 +103,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 
 // validateAddress checks where messages go, and that nobody reads them on the
 // way unless that was said.
-func (o *DestinationOptions) validateAddress(p *network.Problems) {
+func (o *DestinationOptions) validateAddress(p *connectors.Problems) {
 	if o.Address == "" {
 		p.Add("address", "is missing: host:port, such as lab.example.org:2575")
 		return
@@ -129,7 +129,7 @@ func (o *DestinationOptions) validateAddress(p *network.Problems) {
 // Open makes the destination. It connects, or listens, when it is first used.
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	d := &Destination{
-		options: *o, env: network.Defaults(env),
+		options: *o, env: env.WithDefaults(),
 		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
 	}
 	var err error

@@ -5,12 +5,10 @@ package network
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/plexus-health/plexus/connectors"
 )
@@ -18,51 +16,13 @@ import (
 // Understood is the word that takes responsibility for a missing protection.
 const Understood = "i-understand"
 
-// Problems collects what is wrong with options.
-type Problems []connectors.Problem
-
-// Add adds a problem of a field.
-func (p *Problems) Add(field, format string, args ...any) {
-	*p = append(*p, connectors.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-}
-
-// Time adds a problem when value is no time above zero.
-func (p *Problems) Time(field string, value time.Duration) {
-	if value <= 0 {
-		p.Add(field, "%s is not a time above zero, such as 30s", value)
-	}
-}
-
-// Peers adds a problem for each text that is no address or network.
-func (p *Problems) Peers(peers []string) {
+// CheckPeers adds a problem for each text that is no address or network.
+func CheckPeers(p *connectors.Problems, peers []string) {
 	for i, peer := range peers {
 		if _, err := parsePeer(peer); err != nil {
 			p.Add(fmt.Sprintf("peers[%d]", i), "%s", err)
 		}
 	}
-}
-
-// Defaults fills what the caller left out.
-func Defaults(env connectors.Environment) connectors.Environment {
-	if env.Log == nil {
-		env.Log = slog.New(slog.DiscardHandler)
-	}
-	if env.Count == nil {
-		env.Count = func(string, int) {}
-	}
-	if env.Now == nil {
-		env.Now = time.Now
-	}
-	if env.Size <= 0 {
-		env.Size = 8 << 20
-	}
-	if env.Whole <= 0 || env.Whole > env.Size {
-		env.Whole = env.Size
-	}
-	if env.Connections <= 0 {
-		env.Connections = 100
-	}
-	return env
 }
 
 // SplitAddress returns the host of a host:port, or what is wrong with it;

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/plexus-health/plexus/connectors"
 )
 
 // TLSOptions are the encryption of connections.
@@ -31,7 +33,7 @@ type TLSOptions struct {
 }
 
 // Validate checks the words; listening says that the peers connect to us.
-func (o *TLSOptions) Validate(listening bool, p *Problems) {
+func (o *TLSOptions) Validate(listening bool, p *connectors.Problems) {
 	if o.Cert == "" && (listening || o.Key != "") {
 		p.Add("tls.cert", "is missing: the file of the certificate")
 	}

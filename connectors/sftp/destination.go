@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"sync"
-	"time"
 
 	"github.com/pkg/sftp"
 
@@ -34,15 +33,11 @@ var _ connectors.Destination = (*Destination)(nil)
 // Open makes the destination.
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	template, _ := folder.ParseTemplate(o.Name) // Validate reported what is wrong with it
-	now := env.Now
-	if now == nil {
-		now = time.Now
-	}
 	s := o.server()
 	s.folder = env.Folder
 	return &Destination{
 		server: s, folder: o.Folder,
-		put: folder.Put{Template: template, Temp: o.Temp, Replace: o.Exists == "replace", Step: "sftp", Now: now},
+		put: folder.Put{Template: template, Temp: o.Temp, Replace: o.Exists == folder.ExistsReplace, Step: "sftp", Now: env.WithDefaults().Now},
 	}, nil
 }
 

@@ -4,7 +4,6 @@ package sftp
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"regexp"
 	"time"
@@ -106,10 +105,10 @@ func (o *SourceOptions) pickup() folder.PickupOptions {
 
 // Validate checks the words of the options.
 func (o *SourceOptions) Validate() []connectors.Problem {
-	problems := append(o.server().validate(), checkFolder("folder", o.Folder)...)
+	problems := append(o.server().validate(), folder.CheckName("folder", o.Folder)...)
 	problems = append(problems, o.pickup().Validate()...)
 	for _, shelf := range []struct{ field, name string }{{"to", o.To}, {"errors", o.Errors}} {
-		problems = append(problems, checkFolder(shelf.field, shelf.name)...)
+		problems = append(problems, folder.CheckName(shelf.field, shelf.name)...)
 		if shelf.name != "" && inFolder(o.Folder, shelf.name) == path.Clean(o.Folder) {
 			problems = append(problems, connectors.Problem{Field: shelf.field, Text: "is the folder itself; files would come again"})
 		}
@@ -173,7 +172,7 @@ var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
 		Port: 22, Connect: 10 * time.Second, Timeout: time.Minute, KeepAlive: 30 * time.Second,
-		Name: "{id}.{ext}", Temp: ".tmp", Exists: "error", Connections: 1,
+		Name: "{id}.{ext}", Temp: ".tmp", Exists: folder.ExistsError, Connections: 1,
 	}
 }
 
@@ -186,7 +185,7 @@ func (o *DestinationOptions) server() server {
 
 // Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
-	problems := append(o.server().validate(), checkFolder("folder", o.Folder)...)
+	problems := append(o.server().validate(), folder.CheckName("folder", o.Folder)...)
 	for _, p := range folder.ValidatePut(o.Name, o.Temp, o.Exists, o.Connections, o.Timeout) {
 		if p.Field != "timeout" { // it was said of the server
 			problems = append(problems, p)
@@ -202,49 +201,41 @@ func (o *DestinationOptions) Limits() connectors.SendLimits {
 
 // validate checks what says how to reach the server.
 func (s server) validate() []connectors.Problem {
-	var problems []connectors.Problem
-	add := func(field, format string, args ...any) {
-		problems = append(problems, connectors.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
-	}
+	var p connectors.Problems
 	switch {
 	case s.host == "":
-		add("host", "is missing: the server")
+		p.Add("host", "is missing: the server")
 	case odd.MatchString(s.host):
-		add("host", "%q is not a host name or address", s.host)
+		p.Add("host", "%q is not a host name or address", s.host)
 	}
 	if s.port < 1 || s.port > 65535 {
-		add("port", "%d is not between 1 and 65535", s.port)
+		p.Add("port", "%d is not between 1 and 65535", s.port)
 	}
 	if s.user == "" {
-		add("user", "is missing: who logs in")
+		p.Add("user", "is missing: who logs in")
 	}
 	if s.password.IsZero() && s.key.IsZero() {
-		add("credential", "is missing: give a password by credential: { secret: name }, or a private key by key: { secret: name }")
+		p.Add("credential", "is missing: give a password by credential: { secret: name }, or a private key by key: { secret: name }")
 	}
 	if !s.key.IsZero() {
 		if _, err := s.signer(); err != nil {
-			add("key", "%s", err)
+			p.Add("key", "%s", err)
 		}
 	}
 	switch {
 	case s.hostKey == "" && s.knownHosts == "":
-		add("host-key", "is missing: the key that the server must show, or known-hosts; it is always checked")
+		p.Add("host-key", "is missing: the key that the server must show, or known-hosts; it is always checked")
 	case s.hostKey != "" && s.knownHosts != "":
-		add("host-key", "stands beside known-hosts; give one of the two")
+		p.Add("host-key", "stands beside known-hosts; give one of the two")
 	case s.hostKey != "":
 		if _, err := parsePin(s.hostKey); err != nil {
-			add("host-key", `%q is neither the line of a public key, such as "ssh-ed25519 AAAA…", nor a fingerprint "SHA256:…"`, s.hostKey)
+			p.Add("host-key", `%q is neither the line of a public key, such as "ssh-ed25519 AAAA…", nor a fingerprint "SHA256:…"`, s.hostKey)
 		}
 	}
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{{"connect", s.connect}, {"timeout", s.timeout}, {"keepalive", s.keepAlive}} {
-		if d.value <= 0 {
-			add(d.field, "%s is not a time above zero, such as 30s", d.value)
-		}
-	}
-	return problems
+	p.Time("connect", s.connect)
+	p.Time("timeout", s.timeout)
+	p.Time("keepalive", s.keepAlive)
+	return p
 }
 
 var (
@@ -268,19 +259,6 @@ func parsePin(text string) (pin, error) {
 	}
 	return pin{key: key}, err
 }
-
-// checkFolder checks the name of a folder.
-func checkFolder(field, name string) []connectors.Problem {
-	switch {
-	case name == "":
-		return []connectors.Problem{{Field: field, Text: "is missing: the folder"}}
-	case control.MatchString(name):
-		return []connectors.Problem{{Field: field, Text: fmt.Sprintf("%q has a control character in it", name)}}
-	}
-	return nil
-}
-
-var control = regexp.MustCompile(`[\x00-\x1f\x7f]`)
 
 // inFolder is the path of a folder of the options.
 func inFolder(base, name string) string {

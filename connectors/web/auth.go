@@ -30,7 +30,7 @@ type BasicOptions struct {
 	Password connectors.Secret `yaml:"password"`
 }
 
-func (o *BasicOptions) validate(field string, p *network.Problems) {
+func (o *BasicOptions) validate(field string, p *connectors.Problems) {
 	if o.User == "" || strings.ContainsAny(o.User, ":\r\n") {
 		p.Add(field+".user", "is missing or holds a colon: the name of the account")
 	}
@@ -39,7 +39,7 @@ func (o *BasicOptions) validate(field string, p *network.Problems) {
 	}
 }
 
-func (o *AuthOptions) validate(p *network.Problems) {
+func (o *AuthOptions) validate(p *connectors.Problems) {
 	known := o.Basic != nil || !o.Bearer.IsZero()
 	switch {
 	case o.None != "" && o.None != network.Understood:
@@ -98,7 +98,7 @@ type CredentialOptions struct {
 	Bearer connectors.Secret `yaml:"bearer"`
 }
 
-func (o *CredentialOptions) validate(p *network.Problems) {
+func (o *CredentialOptions) validate(p *connectors.Problems) {
 	switch {
 	case o.Basic == nil && o.Bearer.IsZero():
 		p.Add("credential", "is empty: give basic or bearer")

@@ -39,8 +39,8 @@ type ClientOptions struct {
 const connectionsMost = 256
 
 // Validate checks the words of the options.
-func (o *ClientOptions) Validate() network.Problems {
-	var p network.Problems
+func (o *ClientOptions) Validate() connectors.Problems {
+	var p connectors.Problems
 	o.validateURL(&p)
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
@@ -64,7 +64,7 @@ func (o *ClientOptions) Validate() network.Problems {
 
 // validateURL checks where messages go, and that nobody reads them on the way
 // unless that was said. A password in a URL would be printed with it.
-func (o *ClientOptions) validateURL(p *network.Problems) {
+func (o *ClientOptions) validateURL(p *connectors.Problems) {
 	if o.URL == "" {
 		p.Add(o.URLField, "is missing: where to, such as https://partner.example.org/inbox")
 		return
@@ -118,7 +118,7 @@ func NewClient(o ClientOptions, env connectors.Environment) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: o, env: network.Defaults(env), url: u, slots: make(chan struct{}, o.Connections)}
+	c := &Client{options: o, env: env.WithDefaults(), url: u, slots: make(chan struct{}, o.Connections)}
 	if u.Scheme == "https" {
 		c.tls = &network.Certificates{Folder: c.env.Folder, Log: c.env.Log, Protocols: protocols}
 		if o.TLS != nil {
@@ -299,7 +299,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	secure, err := c.secure(ctx, raw)
 	if err != nil {
 		_ = raw.Close() // nothing was sent
-		return nil, fmt.Errorf("tls: %w", err)
+		return nil, err
 	}
 	return newConn(secure, c.options.Answer), nil
 }
@@ -315,7 +315,10 @@ func (c *Client) secure(ctx context.Context, raw net.Conn) (net.Conn, error) {
 		config.ServerName = c.url.Hostname()
 	}
 	secure := tls.Client(raw, config)
-	return secure, secure.HandshakeContext(ctx)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return secure, nil
 }
 
 // hostPort is where a URL leads.

@@ -32,8 +32,8 @@ type ServerOptions struct {
 }
 
 // Validate checks the words of the options.
-func (o *ServerOptions) Validate() network.Problems {
-	var p network.Problems
+func (o *ServerOptions) Validate() connectors.Problems {
+	var p connectors.Problems
 	host, text := network.SplitAddress(o.Listen, "127.0.0.1:8090")
 	near := network.Loopback(host)
 	switch {
@@ -54,7 +54,7 @@ func (o *ServerOptions) Validate() network.Problems {
 	if o.PeerConnections < 0 {
 		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)
 	}
-	p.Peers(o.Peers)
+	network.CheckPeers(&p, o.Peers)
 	if o.Auth != nil {
 		o.Auth.validate(&p)
 	}
@@ -96,7 +96,7 @@ type run struct {
 // to serve. Then it takes no connection and no request any more; a request that
 // has come whole has a few seconds to be served and is answered.
 func (s *Server) Run(ctx context.Context, serve func(*Exchange)) error {
-	s.Env = network.Defaults(s.Env)
+	s.Env = s.Env.WithDefaults()
 	r := &run{Server: s, serve: serve}
 	d := &door{run: r, ready: make(chan net.Conn), links: map[*link]struct{}{}, each: map[netip.Addr]int{}}
 	if err := d.open(ctx); err != nil {

@@ -7,11 +7,11 @@ import (
 	"mime"
 	"strings"
 
-	"github.com/plexus-health/plexus/connectors/network"
+	"github.com/plexus-health/plexus/connectors"
 )
 
 // MediaType adds a problem to p when text is no media type such as text/plain.
-func MediaType(p *network.Problems, field, text string) {
+func MediaType(p *connectors.Problems, field, text string) {
 	if media, parameters, err := mime.ParseMediaType(text); err != nil || len(parameters) > 0 || !strings.Contains(media, "/") {
 		p.Add(field, "%q is not a type of content, such as application/json", text)
 	}
