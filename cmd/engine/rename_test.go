@@ -33,6 +33,14 @@ func (l *life) reload(text, says string) {
 		panic("a reload is of a test")
 	}
 	eventually(t, says, func() bool { return strings.Count(l.log.String(), says) > before })
+	// A changed channel gives its port back and takes it again.
+	eventually(t, "the channel listens", func() bool {
+		p, err := dial(l.site.results)
+		if err == nil {
+			p.close()
+		}
+		return err == nil
+	})
 }
 
 // TestRename gives a channel with stored messages and its route with waiting
