@@ -185,6 +185,9 @@ type input struct{ *sftp.File }
 // Read reads.
 func (i *input) Read(p []byte) (int, error) {
 	n, err := i.File.Read(p)
+	if atEnd(err) {
+		return n, io.EOF
+	}
 	return n, plain(err)
 }
 

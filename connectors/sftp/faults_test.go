@@ -15,6 +15,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
+	"github.com/plexus-health/plexus/connectors/folder"
 	"github.com/plexus-health/plexus/internal/sftptest"
 	"github.com/plexus-health/plexus/message"
 )
@@ -359,5 +360,15 @@ func TestLargeFileIsStreamed(t *testing.T) {
 	// Client and server share this process.
 	if most > before && most-before > 64<<20 {
 		t.Errorf("%d MB of memory for a file of %d MB", (most-before)>>20, size>>20)
+	}
+}
+
+// A connection that ends in the middle of a request is lost, not at its end:
+// the client wraps the end of the socket into its own words.
+func TestEndOfConnection(t *testing.T) {
+	for _, err := range []error{io.EOF, fmt.Errorf("failed to send packet: %w", io.EOF), io.ErrUnexpectedEOF} {
+		if got := plain(err); !errors.Is(got, folder.ErrLost) {
+			t.Errorf("%v became %v, want a lost connection", err, got)
+		}
 	}
 }

@@ -85,8 +85,8 @@ var errServer = errors.New("the server answers with a failure: no space, no righ
 // plain is an error in words of ours: the texts of servers may have names of
 // files in them.
 func plain(err error) error {
-	if err == nil || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+	if err == nil {
+		return nil
 	}
 	if answer, ok := errors.AsType[*sftp.StatusError](err); ok {
 		switch answer.Code {
@@ -111,6 +111,12 @@ func plain(err error) error {
 	}
 	// All else is of the connection, or breaks the protocol.
 	return folder.ErrLost
+}
+
+// atEnd reports whether a file has been read to its end. An io.EOF in other
+// words is the end of a connection.
+func atEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // wrapped it means something else
 }
 
 // has reports whether the server has an extension.

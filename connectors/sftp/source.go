@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -131,10 +132,17 @@ type file struct {
 
 // Read reads.
 func (f *file) Read(p []byte) (n int, err error) {
+	end := false
 	err = f.b.bounded(func() error {
 		n, err = f.File.Read(p)
+		if end = atEnd(err); end {
+			return nil
+		}
 		return err
 	})
+	if end && err == nil {
+		err = io.EOF
+	}
 	return n, err
 }
 

@@ -322,11 +322,13 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now(), led)
+		killpoint.Hit("before_commit")
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	killpoint.Hit("after_commit")
 	relational.Started(s.trigger, writes, nil)
 	return out, nil
 }
