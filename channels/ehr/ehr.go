@@ -164,8 +164,8 @@ func (m *Matcher) name(ctx context.Context, o *one, from Origin) error {
 		return nil
 	}
 	seed := from.Message + "|" + strconv.Itoa(o.number)
-	if len(d.Keys) > 0 {
-		seed = d.Keys[0]
+	if len(o.keys) > 0 {
+		seed = o.keys[0]
 	}
 	o.id = m.newID(d.Type, seed)
 	if !from.Again {
@@ -179,9 +179,19 @@ func (m *Matcher) choose(o *one, owners map[store.Identity]owner, plan *Plan) er
 	d := o.draft
 	var first store.Resource
 	firstKey := -1
-	foreign := 0
+	foreign, other := 0, 0
 	for i, k := range d.Keys {
 		owner, owned := owners[store.Identity{Type: d.Type, Key: k}]
+		if owned && d.Type == "ServiceRequest" {
+			another, err := otherPlacer(&owner.Resource, d.Tree)
+			if err != nil {
+				return err
+			}
+			if another {
+				other++
+				continue
+			}
+		}
 		switch {
 		case !owned:
 			o.keys, o.unowned = append(o.keys, k), true
@@ -193,6 +203,12 @@ func (m *Matcher) choose(o *one, owners map[store.Identity]owner, plan *Plan) er
 		default:
 			foreign++
 		}
+	}
+	if other > 0 {
+		plan.Worklist = append(plan.Worklist, store.WorkItem{
+			Kind: "ambiguous", Where: d.Name,
+			Text: "the filler's number of this order is that of an order with another placer's number; the two were not joined",
+		})
 	}
 	if foreign > 0 {
 		plan.Worklist = append(plan.Worklist, store.WorkItem{
@@ -270,6 +286,9 @@ func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) e
 		})
 		return nil
 	case o.into != nil:
+		if ofOther(o.draft.Tree, o.into.draft.Tree) {
+			return errPatient(o.draft)
+		}
 		o.join()
 		return nil
 	case !o.found || o.current.Deleted:
@@ -281,6 +300,9 @@ func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) e
 		return fmt.Errorf("content of %s/%s: %w", o.draft.Type, o.id, err)
 	}
 	o.base = base
+	if err := m.samePatient(ctx, o, from); err != nil {
+		return err
+	}
 	if o.draft.Type == "ServiceRequest" {
 		if o.own, err = m.writtenHere(ctx, &o.current); err != nil {
 			return err

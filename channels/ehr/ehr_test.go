@@ -79,6 +79,16 @@ func (s *site) post(text string) {
 // take puts a message through the maps and the matcher into the store.
 func (s *site) take(segments ...string) *ehr.Plan {
 	s.t.Helper()
+	plan, err := s.offer(segments...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return plan
+}
+
+// offer does the same with a message that may have to be parked.
+func (s *site) offer(segments ...string) (*ehr.Plan, error) {
+	s.t.Helper()
 	s.count++
 	doc, err := hl7v2.Parse([]byte(strings.Join(segments, "\r") + "\r"))
 	if err != nil {
@@ -86,21 +96,21 @@ func (s *site) take(segments ...string) *ehr.Plan {
 	}
 	out, err := s.maps.Apply(context.Background(), &message.Message{Doc: doc})
 	if err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	drafter, _ := out[0].Doc.(transforms.Drafter)
 	plan, err := s.matcher.Prepare(s.t.Context(), drafter.Drafts(), ehr.Origin{
 		Message: "0190aaaa-0000-7000-8000-00000000000" + string(rune('0'+s.count)), Type: doc.Header().Type, Received: time.Unix(1_800_000_000, 0),
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	if len(plan.Writes) > 0 {
 		if _, err := s.store.Write(s.t.Context(), plan.Writes, store.Author{Actor: "channel:test"}); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	return plan
+	return plan, nil
 }
 
 // read gives a resource as text.

@@ -42,6 +42,37 @@ func numbersOf(tree *fhir.Node) []number {
 	return out
 }
 
+// otherPlacer reports whether an order goes by other numbers of the placer's
+// than a draft does. A filler who gives a number a second time would otherwise
+// have what it says of one order written into another.
+func otherPlacer(r *store.Resource, said *fhir.Node) (bool, error) {
+	if r.Deleted {
+		return false, nil
+	}
+	tree, err := fhir.Parse(r.Content)
+	if err != nil {
+		return false, fmt.Errorf("content of ServiceRequest/%s: %w", r.ID, err)
+	}
+	had, now := placers(tree), placers(said)
+	for value := range now {
+		if had[value] {
+			return false, nil
+		}
+	}
+	return len(had) > 0 && len(now) > 0, nil
+}
+
+// placers are the placer's numbers of an order.
+func placers(tree *fhir.Node) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range numbersOf(tree) {
+		if n.placer {
+			out[n.value] = true
+		}
+	}
+	return out
+}
+
 // orders finds the orders of the store that drafts without an owner tell of.
 func (m *Matcher) orders(ctx context.Context, set []*one, plan *Plan) error {
 	var open []*one

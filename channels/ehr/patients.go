@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -92,6 +93,49 @@ func linked(tree *fhir.Node, kind string) string {
 	for _, l := range list.Items {
 		if text(l, "type") == kind {
 			return text(l.Get("other"), "reference")
+		}
+	}
+	return ""
+}
+
+// moves are the messages that give what one patient has to another (HL7 v2.5.1,
+// 3.3.41 to 3.3.45); all others name a patient to say whose record they mean.
+var moves = map[string]bool{"ADT^A41": true, "ADT^A42": true, "ADT^A43": true, "ADT^A44": true, "ADT^A45": true, "ADT^A50": true, "ADT^A51": true}
+
+// samePatient holds a draft against the record it was found to be. A number of
+// a filler, a specimen or a visit that comes again for another patient does not
+// move that record: the message is parked until people have seen it, unless the
+// one patient was merged into the other.
+func (m *Matcher) samePatient(ctx context.Context, o *one, from Origin) error {
+	if moves[from.Type] || !ofOther(o.tree, o.base) {
+		return nil
+	}
+	merged, err := m.mergedInto(ctx, patientIn(o.base), patientIn(o.tree))
+	if err != nil || merged {
+		return err
+	}
+	return errPatient(o.draft)
+}
+
+func errPatient(d *fhir.Draft) error {
+	return &message.Failure{
+		Kind: message.Malformed, Where: d.Name, Code: 204,
+		Err: errors.New("the number of this " + d.Type + " is that of a record of another patient, and neither patient was merged into the other"),
+	}
+}
+
+// ofOther reports whether two resources name two patients.
+func ofOther(a, b *fhir.Node) bool {
+	one, other := patientIn(a), patientIn(b)
+	return one != "" && other != "" && one != other
+}
+
+// patientIn is the place of the patient a resource is about, "" when it names
+// none by a place.
+func patientIn(tree *fhir.Node) string {
+	for _, name := range []string{"subject", "patient", "beneficiary"} {
+		if place := text(tree.Get(name), "reference"); strings.HasPrefix(place, "Patient/") {
+			return place
 		}
 	}
 	return ""

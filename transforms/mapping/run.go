@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -338,6 +339,12 @@ func (r *run) runMap(made *cmaking, j int, m *cmap, f *frame, into int32) {
 func (r *run) merge(i int32) {
 	in := &r.insts[i]
 	first := &r.insts[in.into]
+	if r.parked == nil && r.strangers(first.root, in.root) {
+		r.parked = &message.Failure{
+			Kind: message.Malformed, Where: r.where(int(in.start)), Code: 204,
+			Err: errors.New("this " + in.resource + " has the number of one of another patient in the same message"),
+		}
+	}
 	conflict := r.graft(first.root, in.root, r.prog.base)
 	first.deletes = append(first.deletes, in.deletes...)
 	if in.making == nil && !conflict {
@@ -349,6 +356,25 @@ func (r *run) merge(i int32) {
 		text += "; where they differ the earlier holds"
 	}
 	r.finding("merged", &v, "", "", text)
+}
+
+// strangers reports whether two resources are about two patients.
+func (r *run) strangers(a, b int32) bool {
+	for _, name := range [...]string{"subject", "patient", "beneficiary"} {
+		member := r.memberOf(name)
+		if member < 0 {
+			continue
+		}
+		one, other := r.child(a, member), r.child(b, member)
+		if one == 0 || other == 0 {
+			continue
+		}
+		one, other = r.child(one, nameReference), r.child(other, nameReference)
+		if one != 0 && other != 0 && r.nodes[one].text != r.nodes[other].text {
+			return true
+		}
+	}
+	return false
 }
 
 // nearest finds the resource of a name nearest outwards: -1 when there is none.
