@@ -71,7 +71,7 @@ ledger.`,
 	f.Uint64Var(&l.seed, "seed", 1, "seed of the draws of --ratio")
 	f.DurationVar(&l.late, "late", 0, "hold every answer back for so long; with the word late only those")
 	f.IntVar(&l.code, "err", 0, "code of table 0357 in ERR of negative answers, such as 207; 0: no ERR")
-	f.StringVar(&l.filler, "filler", "", "answer orders (ORM^O01, OML^O21) with filler numbers in ORC-3: this and a number")
+	f.StringVar(&l.filler, "filler", "", "answer orders (ORM^O01, OML^O21) with filler numbers in ORC-3: this and nine digits made of the placer's number")
 	f.IntVar(&l.count, "count", 0, "end after so many messages; 0: no end")
 	f.StringVar(&l.log, "log", "", "file of the ledger; lines are added to it")
 	f.BoolVar(&l.dial, "dial", false, "connect to ADDRESS in place of listening there, again and again")

@@ -1,13 +1,29 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
+
+// A newcomer runs the commands of the README, one after the other.
+type newcomer struct {
+	*site
+	root    string
+	lab     string // where the laboratory of the README listens
+	stop    func()
+	ordered []string // ids of the orders written
+}
 
 // TestReadme runs every command of the README as it stands there, on other
 // ports and in another folder.
@@ -24,49 +40,144 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, "")
-	ports := strings.NewReplacer("127.0.0.1:2575", s.results, "127.0.0.1:2576", s.admit, "127.0.0.1:8080", s.http)
-	s.configure(ports.Replace(string(shipped)))
-	if err := os.Symlink(filepath.Join(root, "testdata"), filepath.Join(s.folder, "testdata")); err != nil {
+	n := &newcomer{site: newSite(t, ""), root: root, lab: freeAddress(t), stop: func() {}}
+	ports := strings.NewReplacer("127.0.0.1:2575", n.results, "127.0.0.1:2576", n.admit, "127.0.0.1:8080", n.http, "127.0.0.1:6661", n.lab)
+	n.configure(ports.Replace(string(shipped)))
+	if err := os.Symlink(filepath.Join(root, "testdata"), filepath.Join(n.folder, "testdata")); err != nil {
 		t.Fatal(err)
 	}
 	// The program stands in the folder it runs in, as after `make run`.
-	if err := os.Symlink(binary(t, ""), filepath.Join(s.folder, "engine")); err != nil {
+	if err := os.Symlink(binary(t, ""), filepath.Join(n.folder, "engine")); err != nil {
 		t.Fatal(err)
 	}
-	l := s.mustReady()
+	l := n.mustReady()
 	defer l.stop()
+	defer func() { n.stop() }()
 	commands := readmeCommands(string(page))
-	if len(commands) < 10 {
+	if len(commands) < 15 {
 		t.Fatalf("the README has %d commands", len(commands))
 	}
 	for _, command := range commands {
-		t.Run(command, func(t *testing.T) {
-			words := fields(ports.Replace(command))
-			switch words[0] {
-			case "make":
-				if out, err := exec.CommandContext(t.Context(), "make", "-n", "-C", root, words[1]).CombinedOutput(); err != nil {
-					t.Errorf("make has no such target: %s", out)
-				}
-			case "curl":
-				url := strings.TrimPrefix(words[len(words)-1], "http://"+s.http)
-				eventually(t, "the resources are there", func() bool {
-					var b bundle
-					status, _ := s.get(url, &b)
-					return status == http.StatusOK && len(b.Entry) > 0
-				})
-			case "./engine":
-				s.readmeEngine(t, words[1:])
-			default:
-				t.Errorf("nobody knows how to test %q", words[0])
-			}
-		})
+		t.Run(command, func(t *testing.T) { n.run(t, ports.Replace(command)) })
+	}
+	if len(n.ordered) != 4 {
+		t.Errorf("%d orders were written, want one and three more", len(n.ordered))
 	}
 }
 
-// readmeEngine runs one command of the engine and looks at what a newcomer
-// would look at.
-func (s *site) readmeEngine(t *testing.T, words []string) {
+func (n *newcomer) run(t *testing.T, command string) {
+	command, note, _ := strings.Cut(command, " #")
+	words := fields(command)
+	switch {
+	case words[0] == "make":
+		if out, err := exec.CommandContext(t.Context(), "make", "-n", "-C", n.root, words[1]).CombinedOutput(); err != nil {
+			t.Errorf("make has no such target: %s", out)
+		}
+	case words[0] == "curl" && slices.Contains(words, "--json"):
+		times := 1
+		if strings.TrimSpace(note) == "three times" {
+			n.stop() // as the text above the block says
+			times = 3
+		}
+		for range times {
+			n.post(t, words)
+		}
+	case words[0] == "curl":
+		url := strings.TrimPrefix(words[len(words)-1], "http://"+n.http)
+		wants := ""
+		if strings.Contains(url, "ServiceRequest") {
+			wants = "LAB-" // the number that the laboratory answered with
+		}
+		eventually(t, "the resources are there", func() bool {
+			var b bundle
+			status, body := n.get(url, &b)
+			return status == http.StatusOK && len(b.Entry) > 0 && strings.Contains(string(body), wants)
+		})
+	case words[0] == "./engine" && words[1] == "listen":
+		n.listen(t, words[1:])
+	case words[0] == "./engine":
+		n.engine(t, words[1:])
+	default:
+		t.Errorf("nobody knows how to test %q", words[0])
+	}
+}
+
+// post does what `curl --json @FILE URL` does.
+func (n *newcomer) post(t *testing.T, words []string) {
+	t.Helper()
+	method := http.MethodPost
+	if i := slices.Index(words, "-X"); i > 0 {
+		method = words[i+1]
+	}
+	body, err := os.ReadFile(filepath.Join(n.root, strings.TrimPrefix(words[slices.Index(words, "--json")+1], "@")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, words[len(words)-1], bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		t.Errorf("%s: %s", words[len(words)-1], response.Status)
+	}
+	if strings.HasSuffix(words[len(words)-1], "/ServiceRequest") {
+		var order struct{ ID string }
+		if err := json.NewDecoder(response.Body).Decode(&order); err != nil {
+			t.Fatal(err)
+		}
+		n.ordered = append(n.ordered, order.ID)
+	}
+}
+
+// listen starts the laboratory; what waits for it arrives in order.
+func (n *newcomer) listen(t *testing.T, words []string) {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), binary(t, ""), words...)
+	cmd.Dir = n.folder
+	out := &lockedBuffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.stop = func() {
+		n.stop = func() {}
+		_ = cmd.Process.Signal(os.Interrupt) // it has ended, or does now
+		if err := cmd.Wait(); err != nil {
+			n.t.Errorf("the listener ended with %v: %s", err, out)
+		}
+	}
+	eventually(t, "the laboratory listens", func() bool { return strings.Contains(out.String(), "listening") })
+	if len(n.ordered) == 0 {
+		return
+	}
+	var arrived []string
+	eventually(t, "what waited arrives", func() bool {
+		arrived = placerNumber.FindAllString(out.String(), -1)
+		return len(arrived) == 3
+	})
+	for i, a := range arrived {
+		if a != "ORC|NW|"+n.ordered[i+1] {
+			t.Errorf("the orders %v arrived as %v", n.ordered[1:], arrived)
+		}
+	}
+}
+
+// placerNumber finds what names an order in what the listener prints.
+var placerNumber = regexp.MustCompile(`ORC\|NW\|[0-9a-f-]+`)
+
+// engine runs one command of the engine and looks at what a newcomer would
+// look at.
+func (s *newcomer) engine(t *testing.T, words []string) {
 	t.Helper()
 	for i, w := range words {
 		if w == "ID" {
@@ -94,7 +205,8 @@ func (s *site) readmeEngine(t *testing.T, words []string) {
 	}
 }
 
-// readmeCommands are the lines of console blocks that begin with a dollar sign.
+// readmeCommands are the lines of console blocks that begin with a dollar sign,
+// with their comments.
 func readmeCommands(page string) []string {
 	var commands []string
 	console := false
@@ -105,7 +217,6 @@ func readmeCommands(page string) []string {
 			continue
 		}
 		if command, ok := strings.CutPrefix(line, "$ "); ok && console {
-			command, _, _ = strings.Cut(command, " #")
 			commands = append(commands, strings.TrimSpace(command))
 		}
 	}

@@ -2,6 +2,8 @@ package partner
 
 import (
 	"bytes"
+	"fmt"
+	"hash/fnv"
 	"io"
 	"net"
 	"strconv"
@@ -116,7 +118,7 @@ func (p *Partner) reply(raw []byte, word Word, b Behaviour) []byte {
 	}
 	segments[1] = strings.Join(status, separator)
 	if b.Filler != "" && answer.Code == message.Accepted {
-		segments = p.filled(segments, h, raw, b.Filler)
+		segments = filled(segments, h, raw, b.Filler)
 	}
 	return []byte(strings.Join(segments, "\r") + "\r")
 }
@@ -130,7 +132,7 @@ var functional = map[string][3]string{
 // filled makes an acknowledgement the functional reply to an order: each ORC is
 // answered with its placer number and a filler number, the same one each time
 // that the order comes.
-func (p *Partner) filled(segments []string, h head, raw []byte, prefix string) []string {
+func filled(segments []string, h head, raw []byte, prefix string) []string {
 	kind, ok := functional[h.kind()]
 	if !ok {
 		return segments
@@ -142,13 +144,14 @@ func (p *Partner) filled(segments []string, h head, raw []byte, prefix string) [
 	}
 	header[8] = strings.Join(kind[:], component)
 	segments[0] = strings.Join(header, separator)
-	filler := ""
+	filler, orders := "", 0
 	for segment := range strings.FieldsFuncSeq(string(raw), func(r rune) bool { return r == '\r' || r == '\n' }) {
 		fields := strings.Split(segment, separator)
 		placer := at(fields, 2)
 		switch fields[0] {
 		case "ORC":
-			filler = prefix + strconv.Itoa(p.number(placer))
+			orders++
+			filler = fillerOf(prefix, placer, h.field(10), orders)
 			segments = append(segments, strings.Join([]string{"ORC", "OK", placer, filler}, separator))
 		case "OBR":
 			if filler != "" {
@@ -166,19 +169,16 @@ func at(fields []string, n int) string {
 	return fields[n]
 }
 
-// number is the filler number of an order, by its placer number.
-func (p *Partner) number(placer string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n, known := p.fillers[placer]
-	if !known || placer == "" {
-		n = len(p.fillers) + 1
-		if placer == "" {
-			placer = "#" + strconv.Itoa(n) // each order without a number is another one
-		}
-		p.fillers[placer] = n
+// fillerOf is the number of the filler for an order: another one for each placer
+// number, the same one in every life of the partner. An order without a placer
+// number goes by its message and its place in it.
+func fillerOf(prefix, placer, control string, ordinal int) string {
+	sum := fnv.New64a()
+	if placer == "" {
+		placer = control + "\x00" + strconv.Itoa(ordinal)
 	}
-	return n
+	sum.Write([]byte(placer)) // never fails
+	return fmt.Sprintf("%s%09d", prefix, sum.Sum64()%1e9)
 }
 
 // A head is the first segment of a message.

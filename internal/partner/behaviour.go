@@ -46,7 +46,7 @@ type Behaviour struct {
 	// the answer has no ERR.
 	Code int
 	// Filler, if it is not empty, makes the answer to an order one that gives
-	// it a filler number: this and a number.
+	// it a filler number: this and nine digits.
 	Filler string
 }
 

@@ -68,7 +68,6 @@ type Partner struct {
 	arrivals []Arrival
 	came     int // arrivals taken
 	answered int // of them, those whose answer is out
-	fillers  map[string]int
 	replies  int
 	err      error
 	ended    bool
@@ -90,7 +89,7 @@ func Start(o Options) (*Partner, error) {
 	}
 	p := &Partner{
 		options: o, does: o.Behaviour, dice: rand.New(rand.NewPCG(o.Seed, 1)), //nolint:gosec // no secret
-		conns: map[net.Conn]struct{}{}, fillers: map[string]int{}, done: make(chan struct{}),
+		conns: map[net.Conn]struct{}{}, done: make(chan struct{}),
 	}
 	var err error
 	if o.Log != "" {

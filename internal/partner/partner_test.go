@@ -90,7 +90,7 @@ func TestAnswers(t *testing.T) {
 		"wrong control": {does: Behaviour{Answer: WrongControl}, want: []string{"MSA|AA|7X\r"}},
 		"late":          {does: Behaviour{Answer: Late, Late: time.Millisecond}, want: []string{"MSA|AA|7\r"}},
 		"filler": {does: Behaviour{Filler: "F"}, want: []string{
-			"|ORR^O02^ORR_O02|", "MSA|AA|7\rORC|OK|P1^EHR|F1\rOBR|1|P1^EHR|F1|24323-8^Panel^LN\rORC|OK|P2^EHR|F2\rOBR|2|P2^EHR|F2|2345-7^Glucose^LN\r",
+			"|ORR^O02^ORR_O02|", "MSA|AA|7\rORC|OK|P1^EHR|F530214449\rOBR|1|P1^EHR|F530214449|24323-8^Panel^LN\rORC|OK|P2^EHR|F797079852\rOBR|2|P2^EHR|F797079852|2345-7^Glucose^LN\r",
 		}},
 		"no filler with a refusal": {does: Behaviour{Filler: "F", Answer: "AE"}, want: []string{"|ACK^O01^ACK|", "MSA|AE|7\r"}, not: []string{"ORC"}},
 	}
