@@ -45,7 +45,7 @@ type Options struct {
 type Line struct {
 	options Options
 	matcher *ehr.Matcher
-	large   chan struct{} // one large message is in memory at a time
+	large   chan struct{} // one large message is processed at a time
 	turns   turns
 
 	mu       sync.Mutex

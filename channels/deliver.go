@@ -100,7 +100,8 @@ func (r *route) transmit(ctx context.Context, del *message.Delivery) (reply mess
 }
 
 // content fills in the payload of a delivery that sends a message as it was
-// received. A large one is in memory alone.
+// received. A large one is in memory alone of its route: a peer that reads slowly
+// holds up nobody else.
 func (r *route) content(ctx context.Context, del *message.Delivery) (free func(), err error) {
 	if !del.Original {
 		return func() {}, nil
@@ -109,7 +110,7 @@ func (r *route) content(ctx context.Context, del *message.Delivery) (free func()
 	if err != nil {
 		return nil, wrap("load", err)
 	}
-	raw, free, err := r.c.content(ctx, m)
+	raw, free, err := content(ctx, m, r.large)
 	if err != nil {
 		return nil, err
 	}

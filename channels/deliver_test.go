@@ -98,6 +98,35 @@ func TestAKeyThatIsHeldDelaysNobodyElse(t *testing.T) {
 	perPatient(t, p)
 }
 
+// A peer that is slow with a large message holds up no other route's.
+func TestASlowPeerWithALargeMessageDelaysNoOtherRoute(t *testing.T) {
+	h := newHall(t)
+	slow, quick := h.peer("slow"), h.peer("quick")
+	slow.gate = make(chan struct{})
+	h.start(`  - name: lab
+    source: { hand: { name: in } }
+    parse: hl7v2
+    routes:
+      - { name: slow, to: { hand: { name: slow, connections: 1, timeout: 10m } } }
+      - { name: quick, to: { hand: { name: quick, connections: 1 } } }
+`)
+	for n := range 3 {
+		raw := order(fmt.Sprint("M", n+1), "A") + "NTE|1||" + strings.Repeat("x", 2*store.MaxChunk) + "\r"
+		if reply := h.stream(raw); reply.Answer.Code != message.Accepted {
+			t.Fatalf("answered %+v", reply.Answer)
+		}
+	}
+	h.eventually("the quick one has all while the slow one has taken none", func() bool {
+		q := h.queues()
+		return q["lab/quick"].Delivered == 3 && q["lab/slow"].Delivered == 0 && len(slow.list()) > 0
+	})
+	close(slow.gate)
+	h.drained("lab/slow", 3)
+	if n := len(quick.list()); n != 3 {
+		t.Errorf("%d arrived, want 3", n)
+	}
+}
+
 func TestAPeerThatIsDownHoldsTheRouteAndLosesNothing(t *testing.T) {
 	h := newHall(t)
 	h.start(lab(", retry: { down: " + fast + " }"))

@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,6 +135,8 @@ type (
 		Name string `yaml:"name"`
 		// Connections are the sends at once.
 		Connections int `yaml:"connections"`
+		// Timeout of a send. Default 30s.
+		Timeout time.Duration `yaml:"timeout"`
 	}
 	opened struct{ peer *peer }
 )
@@ -141,7 +144,7 @@ type (
 func (o *handSource) Validate() []connectors.Problem { return nil }
 func (o *handTarget) Validate() []connectors.Problem { return nil }
 func (o *handTarget) Limits() connectors.SendLimits {
-	return connectors.SendLimits{Connections: o.Connections, Timeout: 30 * time.Second}
+	return connectors.SendLimits{Connections: o.Connections, Timeout: cmp.Or(o.Timeout, 30*time.Second)}
 }
 
 func (o *handTarget) Open(connectors.Environment) (connectors.Destination, error) {
@@ -310,6 +313,17 @@ func order(control, patient string) string {
 // give hands a message to the source called in.
 func (h *hall) give(raw string) message.Reply {
 	h.t.Helper()
+	return h.hand(&message.Message{Raw: []byte(raw), Peer: "test"})
+}
+
+// stream does the same with content that is not in memory.
+func (h *hall) stream(raw string) message.Reply {
+	h.t.Helper()
+	return h.hand(&message.Message{Stream: strings.NewReader(raw), Peer: "test"})
+}
+
+func (h *hall) hand(m *message.Message) message.Reply {
+	h.t.Helper()
 	var handle connectors.Handler
 	h.eventually("the source receives", func() bool {
 		h.mu.Lock()
@@ -317,7 +331,7 @@ func (h *hall) give(raw string) message.Reply {
 		handle = h.handlers["in"]
 		return handle != nil
 	})
-	reply, err := handle(context.Background(), &message.Message{Raw: []byte(raw), Peer: "test"})
+	reply, err := handle(context.Background(), m)
 	if err != nil {
 		h.t.Fatal(err)
 	}

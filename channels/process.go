@@ -150,7 +150,7 @@ func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v 
 		v.park(fmt.Sprintf("poison: the engine ended %d times with it in hand", m.Crashes))
 		return v, nil
 	}
-	raw, free, err := c.content(ctx, m)
+	raw, free, err := content(ctx, m, c.line.large)
 	if err != nil {
 		return nil, err
 	}
@@ -177,17 +177,17 @@ func (v *verdictOf) note(step, text, ref string) {
 }
 
 // content returns the bytes of a message; a large one is read into memory, one
-// at a time.
-func (c *channel) content(ctx context.Context, m *message.Message) (raw []byte, free func(), err error) {
+// at a time in each room.
+func content(ctx context.Context, m *message.Message, room chan struct{}) (raw []byte, free func(), err error) {
 	if m.Body == nil {
 		return m.Raw, func() {}, nil
 	}
 	select {
-	case c.line.large <- struct{}{}:
+	case room <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	free = func() { <-c.line.large }
+	free = func() { <-room }
 	body, err := m.Body(ctx)
 	if err != nil {
 		free()

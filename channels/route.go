@@ -25,7 +25,8 @@ type route struct {
 	unit    string
 	log     *slog.Logger
 	limits  connectors.SendLimits
-	floored bool // its order is another than that of the channel's messages
+	large   chan struct{} // one large message is in memory at a time
+	floored bool          // its order is another than that of the channel's messages
 	pokes   chan struct{}
 	working atomic.Bool
 	anew    atomic.Bool // the rows are to be read from the first on
@@ -45,7 +46,7 @@ func (c *channel) routesOf(u *units) {
 		}
 		r := &route{
 			c: c, config: config, unit: u.id(unitOf(c.config.Name, config.Name)), log: c.log.With("route", config.Name),
-			limits: config.Destination.Limits(), floored: floored(c.config, config), pokes: make(chan struct{}, 1),
+			limits: config.Destination.Limits(), floored: floored(c.config, config), pokes: make(chan struct{}, 1), large: make(chan struct{}, 1),
 		}
 		r.limits.Connections = max(r.limits.Connections, 1)
 		if r.limits.Timeout <= 0 {
