@@ -145,7 +145,11 @@ type Item struct {
 }
 
 func (s *server) worklist(w http.ResponseWriter, r *http.Request) {
-	items, err := s.Store.Worklist(r.Context(), limit(r))
+	limit, _, ok := s.numbers(w, r, "")
+	if !ok {
+		return
+	}
+	items, err := s.Store.Worklist(r.Context(), limit)
 	if err != nil {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
@@ -185,10 +189,13 @@ func view(m *message.Message, n *names) Message {
 
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // 0 when it is no number: from the newest on
+	limit, before, ok := s.numbers(w, r, "before") // 0: from the newest on
+	if !ok {
+		return
+	}
 	f := store.Filter{
 		Channel: q.Get("channel"), State: message.State(q.Get("state")),
-		Control: q.Get("control"), Type: q.Get("type"), Before: before, Limit: limit(r),
+		Control: q.Get("control"), Type: q.Get("type"), Before: before, Limit: limit,
 	}
 	if f.State != "" && !f.State.Known() {
 		s.fail(w, http.StatusBadRequest, errors.New("state is not known; known: stored, done, filtered, parked, refused, dropped"))
@@ -280,12 +287,29 @@ func (s *server) trace(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, t)
 }
 
-func limit(r *http.Request) int {
-	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
-	if err != nil || n <= 0 {
-		return 100
+// numbers reads the parameters of a page: limit (1 to 10000, 100 when it is not
+// given) and where it begins, 0 when that is not given. What is no such number
+// is refused: a page of other rows than those asked for would be taken for them.
+func (s *server) numbers(w http.ResponseWriter, r *http.Request, from string) (limit int, start int64, ok bool) {
+	q := r.URL.Query()
+	limit = 100
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 10000 {
+			s.fail(w, http.StatusBadRequest, errors.New("limit is a number from 1 to 10000"))
+			return 0, 0, false
+		}
+		limit = n
 	}
-	return min(n, 10000)
+	if text := q.Get(from); from != "" && text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			s.fail(w, http.StatusBadRequest, errors.New(from+" is the number of a row, as a page before this one gave it"))
+			return 0, 0, false
+		}
+		start = n
+	}
+	return limit, start, true
 }
 
 func (s *server) answer(w http.ResponseWriter, v any) {

@@ -196,8 +196,11 @@ func (s *server) queue(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusBadRequest, errors.New("state is not known; known: waiting, sending, delivered, parked, diverted, dropped"))
 		return
 	}
-	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // 0 when it is no number: from the first on
-	rows, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Unit: q.id, State: state, After: after, Limit: limit(r)})
+	limit, after, ok := s.numbers(w, r, "after") // 0: from the first on
+	if !ok {
+		return
+	}
+	rows, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Unit: q.id, State: state, After: after, Limit: limit})
 	if err != nil {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return

@@ -173,6 +173,27 @@ func TestDecisionsAreGuarded(t *testing.T) {
 	}
 }
 
+// A page of other rows than those asked for would be taken for them.
+func TestNumbersThatAreNoneAreRefused(t *testing.T) {
+	d := newDesk(t)
+	d.queue("K1")
+	for _, place := range []string{"/api/messages", "/api/worklist", "/api/queues/lab/a"} {
+		for _, limit := range []string{"0", "-1", "10001", "ten", "1e3", "99999999999999999999"} {
+			if code, body := d.do(http.MethodGet, place+"?limit="+limit, ""); code != http.StatusBadRequest || !strings.Contains(body, "from 1 to 10000") {
+				t.Errorf("%s, limit %s: %d %s", place, limit, code, body)
+			}
+		}
+		if code, body := d.do(http.MethodGet, place+"?limit=10000", ""); code != http.StatusOK {
+			t.Errorf("%s: %d %s", place, code, body)
+		}
+	}
+	for _, place := range []string{"/api/messages?before=x", "/api/messages?before=-1", "/api/queues/lab/a?after=1.5"} {
+		if code, body := d.do(http.MethodGet, place, ""); code != http.StatusBadRequest || !strings.Contains(body, "number of a row") {
+			t.Errorf("%s: %d %s", place, code, body)
+		}
+	}
+}
+
 func TestQueuesAndDeliveries(t *testing.T) {
 	d := newDesk(t)
 	one, two := d.queue(canary), d.queue(canary)
