@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -70,7 +71,8 @@ var errNotYet = errors.New("the stream was not looked for yet")
 type Queue struct {
 	options Options
 	log     *slog.Logger
-	lock    *folderLock // of the embedded server's folder; nil: external, or another engine has it
+	keptOut atomic.Pointer[error] // why the last try to connect failed
+	lock    *folderLock           // of the embedded server's folder; nil: external, or another engine has it
 
 	mu      sync.Mutex
 	units   map[string]*unit

@@ -61,6 +61,11 @@ func (q *Queue) handlers() []nats.Option {
 				q.log.Debug("nats connection lost", "error", err.Error())
 			}
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				q.keptOut.Store(&err)
+			}
+		}),
 		nats.ReconnectHandler(func(*nats.Conn) { q.log.Debug("nats connection made again") }),
 	}
 }
@@ -116,6 +121,12 @@ func (q *Queue) reopen(ctx context.Context, old link) error {
 // prepare makes what is missing and tries whether a ticket can be stored.
 func (q *Queue) prepare(ctx context.Context, l link) (jetstream.Consumer, error) {
 	if !l.conn.IsConnected() {
+		if why := q.keptOut.Load(); why != nil {
+			return nil, fmt.Errorf("not connected: %w", *why)
+		}
+		if why := l.conn.LastError(); why != nil {
+			return nil, fmt.Errorf("not connected: %w", why)
+		}
 		return nil, errors.New("not connected")
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
