@@ -189,7 +189,7 @@ func (l *Line) States() []ChannelState {
 	}
 	var states []ChannelState
 	for _, c := range l.config.Channels {
-		s := ChannelState{Name: c.Name, Title: c.Title, Source: c.SourceKind, Ack: string(c.Ack), State: "disabled"}
+		s := ChannelState{Name: c.Name, Hash: c.Hash, Title: c.Title, Source: c.SourceKind, Ack: string(c.Ack), State: "disabled"}
 		if running := l.channels[l.units.id(c.Name)]; running != nil {
 			s.State, s.Error = running.status()
 		}
@@ -201,6 +201,7 @@ func (l *Line) States() []ChannelState {
 // A ChannelState is what one channel does now.
 type ChannelState struct {
 	Name   string `json:"name"`
+	Hash   string `json:"hash"` // of its configuration
 	Title  string `json:"title,omitempty"`
 	Source string `json:"source"`
 	Ack    string `json:"ack"`

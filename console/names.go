@@ -8,7 +8,10 @@ import (
 
 // names translate between the ids of channels and routes, which the store
 // speaks of and which stay when something is renamed, and their names.
-type names struct{ ids, names map[string]string }
+type names struct {
+	ids, names map[string]string
+	rules      map[string]string // of routes, by name
+}
 
 func (s *server) names(ctx context.Context) (*names, error) {
 	units, err := s.Store.Units(ctx)
@@ -19,9 +22,9 @@ func (s *server) names(ctx context.Context) (*names, error) {
 }
 
 func namesOf(units []store.Unit) *names {
-	n := &names{ids: map[string]string{}, names: map[string]string{}}
+	n := &names{ids: map[string]string{}, names: map[string]string{}, rules: map[string]string{}}
 	for _, u := range units {
-		n.ids[u.Name], n.names[u.ID] = u.ID, u.Name
+		n.ids[u.Name], n.names[u.ID], n.rules[u.Name] = u.ID, u.Name, u.Rule
 	}
 	return n
 }

@@ -36,7 +36,9 @@ type Route struct {
 type Queue struct {
 	Route
 	store.QueueState
-	id string // of its unit, whose name Unit is
+	// Rule is the rule of order its deliveries are made by.
+	Rule string `json:"rule,omitempty"`
+	id   string // of its unit, whose name Unit is
 }
 
 // A Delivery is a delivery as the API shows it.
@@ -110,7 +112,7 @@ func (s *server) queuesNow(ctx context.Context) ([]Queue, error) {
 	add := func(unit string) *Queue {
 		channel, route, isRoute := strings.Cut(unit, "/")
 		if known[unit] == nil && isRoute {
-			known[unit] = &Queue{Route: Route{Channel: channel, Name: route, Now: "not configured"}, QueueState: store.QueueState{Unit: unit, Held: held[n.id(unit)]}, id: n.id(unit)}
+			known[unit] = &Queue{Route: Route{Channel: channel, Name: route, Now: "not configured"}, QueueState: store.QueueState{Unit: unit, Held: held[n.id(unit)]}, Rule: n.rules[unit], id: n.id(unit)}
 		}
 		return known[unit]
 	}

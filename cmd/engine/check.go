@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type checking struct {
 	secrets string
 	json    bool
 	explain string
+	diff    bool
+	engine  journal // that --diff asks
 }
 
 // checkCommand checks routes.yaml and all it names and prints everything that
@@ -32,9 +35,11 @@ func checkCommand(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Check routes.yaml and the files it names",
 		Long: "Check routes.yaml and the files it names: every problem with its place and what would be right.\n" +
-			"Exit code 0 when all is well, 1 when there are problems.",
+			"Exit code 0 when all is well, 1 when there are problems.\n\n" +
+			"With --diff: what a running engine would change if this were its file, which deliveries\n" +
+			"would go first because of a changed order, and what it would refuse because it has work.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return c.run() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.file, "routes", "routes.yaml", "the file of channels")
@@ -42,16 +47,22 @@ func checkCommand(a *app) *cobra.Command {
 	f.StringVar(&c.secrets, "secrets", "secrets", "folder of mounted secrets, one file each")
 	f.BoolVar(&c.json, "json", false, "print the problems as a JSON list")
 	f.StringVar(&c.explain, "explain", "", "print a channel (channel/NAME) in full, with the place each value came from")
+	f.BoolVar(&c.diff, "diff", false, "print which channels of the running engine an edit changes")
+	f.StringVar(&c.engine.settings.HTTP, "http", "127.0.0.1:8080", "address of the running engine, with --diff")
+	c.engine.app = a
 	return cmd
 }
 
-func (c *checking) run() error {
+func (c *checking) run(ctx context.Context) error {
 	envs := []string{c.env}
 	if c.env == "all" {
 		var err error
 		if envs, err = c.environments(); err != nil {
 			return &exit{code: exitUsage, err: err}
 		}
+	}
+	if c.diff && len(envs) > 1 {
+		return &exit{code: exitUsage, err: errors.New("--diff: a running engine has one environment, name it with --env")}
 	}
 	problems := []checkProblem{}
 	for _, env := range envs {
@@ -67,9 +78,12 @@ func (c *checking) run() error {
 			}
 			fmt.Fprint(c.app.stdout, text)
 		}
-		_, found := routes.Load(o)
+		config, found := routes.Load(o)
 		for _, p := range found {
 			problems = append(problems, checkProblem{Problem: p, Env: env})
+		}
+		if c.diff && len(found) == 0 {
+			return c.compare(ctx, config)
 		}
 	}
 	if err := c.print(problems, len(envs) > 1); err != nil {

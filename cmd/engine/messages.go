@@ -205,12 +205,9 @@ func userName() string {
 // ask sends a request to the engine, or serves it from the data folder when no
 // engine answers. into is a value for JSON, or a writer for bytes.
 func (j *journal) ask(ctx context.Context, method, path string, body []byte, into any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+j.settings.HTTP+path, bytes.NewReader(body))
+	r, err := j.request(ctx, method, path, body)
 	if err != nil {
-		return &exit{code: exitUsage, err: err}
-	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		return err
 	}
 	response, err := http.DefaultClient.Do(r)
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -221,6 +218,36 @@ func (j *journal) ask(ctx context.Context, method, path string, body []byte, int
 		return &exit{code: exitFailed, err: err}
 	}
 	defer func() { _ = response.Body.Close() }() // read to its end or given up
+	return answered(response, into)
+}
+
+// online asks the running engine and nobody else.
+func (j *journal) online(ctx context.Context, method, path string, into any) error {
+	r, err := j.request(ctx, method, path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return &exit{code: exitFailed, err: fmt.Errorf("no engine answers at %s: %w", j.settings.HTTP, err)}
+	}
+	defer func() { _ = response.Body.Close() }() // read to its end or given up
+	return answered(response, into)
+}
+
+func (j *journal) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+j.settings.HTTP+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, &exit{code: exitUsage, err: err}
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r, nil
+}
+
+// answered reads an answer.
+func answered(response *http.Response, into any) error {
 	if response.StatusCode != http.StatusOK {
 		var fault struct{ Error string }
 		if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&fault); err != nil || fault.Error == "" {
@@ -228,6 +255,7 @@ func (j *journal) ask(ctx context.Context, method, path string, body []byte, int
 		}
 		return &exit{code: exitSome, err: errors.New(fault.Error)}
 	}
+	var err error
 	if w, ok := into.(io.Writer); ok {
 		_, err = io.Copy(w, response.Body)
 	} else {

@@ -177,17 +177,17 @@ var placerNumber = regexp.MustCompile(`ORC\|NW\|[0-9a-f-]+`)
 
 // engine runs one command of the engine and looks at what a newcomer would
 // look at.
-func (s *newcomer) engine(t *testing.T, words []string) {
+func (n *newcomer) engine(t *testing.T, words []string) {
 	t.Helper()
 	for i, w := range words {
 		if w == "ID" {
-			words[i] = s.rows("")[0].ID
+			words[i] = n.rows("")[0].ID
 		}
 	}
 	if words[0] == "messages" || words[0] == "queue" {
-		words = append(words, "--http", s.http)
+		words = append(words, "--http", n.http)
 	}
-	out, errs, code := s.engineCommand(words...)
+	out, errs, code := n.engineCommand(words...)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
@@ -199,7 +199,7 @@ func (s *newcomer) engine(t *testing.T, words []string) {
 		t.Errorf("printed %q, want %q in it", out, want)
 	}
 	if words[0] == "convert" {
-		if _, err := os.Stat(filepath.Join(s.folder, "out", "adt_a01_admit.json")); err != nil {
+		if _, err := os.Stat(filepath.Join(n.folder, "out", "adt_a01_admit.json")); err != nil {
 			t.Error(err)
 		}
 	}

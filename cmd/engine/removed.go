@@ -12,10 +12,17 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
+// A stock is the work that a store holds.
+type stock interface {
+	Units(ctx context.Context) ([]store.Unit, error)
+	Ledger(ctx context.Context) ([]store.Count, error)
+	Queues(ctx context.Context) ([]store.QueueState, error)
+}
+
 // removed lists what a configuration lacks although it has work: channels with
 // stored messages, routes with deliveries that are open or parked. Nobody would
 // do it. old, which may be nil, says where they stood.
-func removed(ctx context.Context, s store.Store, config, old *routes.Config) ([]string, error) {
+func removed(ctx context.Context, s stock, config, old *routes.Config) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	units, err := s.Units(ctx)
@@ -122,7 +129,7 @@ func place(old *routes.Config, channel, route string) string {
 
 // reordered lists the routes whose open deliveries were made by another rule of
 // order than the configuration has: they go first.
-func reordered(ctx context.Context, s store.Store, config *routes.Config) ([]string, error) {
+func reordered(ctx context.Context, s stock, config *routes.Config) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	units, err := s.Units(ctx)
