@@ -41,7 +41,7 @@ func (r *run) dialing(ctx context.Context) error {
 			lost = false
 			r.env.Log.Info("connected", "address", r.options.Dial, "tls", r.options.TLS != nil)
 			began := time.Now()
-			if r.converse(conn) > 0 || time.Since(began) > r.late {
+			if r.converse(conn, nil) > 0 || time.Since(began) > r.late {
 				wait = 0 // the peer is well; one that only hangs up is not
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/plexus-health/plexus/connectors/network"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -41,6 +42,8 @@ type reader struct {
 	deadline func(time.Time)
 	// count counts a fault and says where it is: the offset in the connection.
 	count func(event string, n int, offset int64)
+	// seat is told of frames that begin; nil: nobody asks.
+	seat *network.Seat
 
 	size, whole          int64
 	idle, frame, endWait time.Duration
@@ -172,6 +175,7 @@ func (r *reader) startsTLS() bool {
 // open begins a frame: the start byte was consumed.
 func (r *reader) open() {
 	r.began, r.by, r.firsts, r.damage = r.offset, time.Time{}, 0, nil
+	r.seat.Begin()
 }
 
 func (r *reader) consume(n int) {
@@ -338,6 +342,7 @@ func (r *reader) collect() (f frame, found bool, err error) {
 		case ended:
 			if len(raw) == 0 {
 				r.count("empty-frame", 1, r.began)
+				r.seat.Void()
 				return frame{}, false, nil
 			}
 			return frame{raw: raw, damage: r.damage, last: r.strict && r.damage != nil}, true, nil
@@ -371,7 +376,7 @@ const brokenOff = "the message was broken off by the start of another"
 
 // broken is the frame in hand when the connection ended inside it.
 func (r *reader) broken(raw []byte, err error) (frame, bool, error) {
-	if errors.Is(err, errStopping) {
+	if isStopping(err) {
 		return frame{}, false, err
 	}
 	if len(raw) == 0 {

@@ -43,14 +43,14 @@ type run struct {
 	handle connectors.Handler
 	work   context.Context //nolint:containedctx // of handlers: ends a grace after ctx
 	tls    *tls.Config
-	slots  chan struct{}
+	room   *network.Room
 	conns  sync.WaitGroup
 }
 
 // Run listens until ctx ends. Then it takes no connection and no message any
 // more; a handler at work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
-	r := &run{Source: s, handle: handle, slots: make(chan struct{}, s.env.Connections)}
+	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Env: s.env}}
 	if s.options.Dial != "" {
 		return r.dialing(ctx)
 	}
@@ -152,37 +152,44 @@ func (r *run) admit(conn net.Conn) {
 		_ = conn.Close() // nothing was read from it
 		return
 	}
-	select {
-	case r.slots <- struct{}{}:
-	default:
-		r.env.Count("connection-refused", 1)
-		r.env.Log.Warn("all connections are taken, connection closed",
-			"peer", conn.RemoteAddr().String(), "connections", r.env.Connections)
-		_ = conn.Close() // nothing was read from it
+	seat := r.room.Enter(conn)
+	if seat == nil {
 		return
 	}
 	r.conns.Go(func() {
-		defer func() { <-r.slots }()
-		r.connection(conn)
+		defer seat.Leave()
+		r.connection(conn, seat)
 	})
 }
 
-// errStopping is what reads return when Run is to end.
-var errStopping = errors.New("the listener stops")
+// What reads return when the end of the connection is our doing.
+var (
+	errStopping  = errors.New("the listener stops")
+	errDisplaced = errors.New("the connection made room for another")
+)
 
-func isStopping(err error) bool { return errors.Is(err, errStopping) }
-
-// A link is a connection whose reads end with the run.
-type link struct {
-	net.Conn
-	ctx context.Context //nolint:containedctx // the life of one Run
+// isStopping reports whether nobody is to blame for the end of a connection.
+func isStopping(err error) bool {
+	return errors.Is(err, errStopping) || errors.Is(err, errDisplaced)
 }
 
-// Read reads; errStopping when the run ended while it waited.
+// A link is a connection whose reads end with the run, or when its seat is lost.
+type link struct {
+	net.Conn
+	ctx  context.Context //nolint:containedctx // the life of one Run
+	seat *network.Seat
+}
+
+// Read reads; errStopping when the run ended while it waited, errDisplaced when
+// the connection was closed in favour of another.
 func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
-	if err != nil && l.ctx.Err() != nil && timedOut(err) {
+	switch {
+	case err == nil:
+	case l.ctx.Err() != nil && timedOut(err):
 		err = errStopping
+	case l.seat.Lost():
+		err = errDisplaced
 	}
 	return n, err
 }
@@ -197,12 +204,16 @@ func (l *link) deadline(t time.Time) {
 }
 
 // connection serves one peer until it goes, misbehaves or the run ends.
-func (r *run) connection(conn net.Conn) {
+func (r *run) connection(conn net.Conn, seat *network.Seat) {
 	if r.tls != nil {
 		secure := tls.Server(conn, r.tls)
 		ctx, done := context.WithTimeout(r.ctx, r.options.Frame)
 		err := secure.HandshakeContext(ctx)
 		done()
+		if seat.Lost() {
+			_ = conn.Close() // it was told and counted already
+			return
+		}
 		if err != nil {
 			r.env.Count("tls-failed", 1)
 			r.env.Log.Warn("no encrypted connection", "peer", conn.RemoteAddr().String(), "error", err.Error())
@@ -211,21 +222,21 @@ func (r *run) connection(conn net.Conn) {
 		}
 		conn = secure
 	}
-	r.converse(conn)
+	r.converse(conn, seat)
 }
 
 // converse serves the peer of a connection that is ready for messages. It
-// returns how many were handed over.
-func (r *run) converse(conn net.Conn) (messages int) {
+// returns how many were handed over. seat is nil for one that we made.
+func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 	defer func() { _ = conn.Close() }() // after an orderly end there is nothing to tell
 	peer := conn.RemoteAddr().String()
 	log := r.env.Log.With("peer", peer)
-	l := &link{Conn: conn, ctx: r.ctx}
+	l := &link{Conn: conn, ctx: r.ctx, seat: seat}
 	unhook := context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer unhook()
 	c := &connection{run: r, conn: conn, peer: peer, log: log, told: map[string]struct{}{}}
 	c.reader = &reader{
-		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault,
+		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault, seat: seat,
 		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
 		endWait: r.endWait, strict: r.options.Framing == strict,
 	}
@@ -266,6 +277,9 @@ func (c *connection) serve() (messages int) {
 			return messages
 		}
 		messages++
+		if f.stream == nil && !c.reader.seat.Hold() {
+			return messages // nothing was claimed: the sender keeps it
+		}
 		if !c.message(f) {
 			return messages
 		}
@@ -297,6 +311,9 @@ func (c *connection) message(f frame) bool {
 		case s.failure != nil:
 			// It did not come whole: whatever was said of it does not count.
 			f = s.remains()
+			if !c.reader.seat.Hold() {
+				return false
+			}
 			reply, err = c.handle(f)
 		case !s.done && err == nil:
 			c.log.Error("a message was answered before it was read to its end, connection closed")
@@ -316,6 +333,7 @@ func (c *connection) message(f frame) bool {
 	if !f.mute && !c.write(reply.Raw) {
 		return false
 	}
+	c.reader.seat.Rest()
 	if f.last {
 		c.log.Warn("connection closed after a fault of framing")
 		if !f.mute {

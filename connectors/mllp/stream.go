@@ -46,6 +46,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	case err != nil:
 		s.failure = s.r.broke(err)
 		return 0, s.failure
+	case v == ended && !s.r.seat.Hold():
+		s.stopped = errDisplaced
+		return 0, s.stopped
 	case v == ended:
 		s.done = true
 		return 0, io.EOF
