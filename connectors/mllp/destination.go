@@ -24,8 +24,9 @@ type Destination struct {
 	options DestinationOptions
 	env     connectors.Environment
 	peers   []netip.Prefix
-	slots   chan struct{} // one for each call of Send at work
-	arrived chan struct{} // a connection may have become idle
+	tls     *network.Certificates // nil: no encryption
+	slots   chan struct{}         // one for each call of Send at work
+	arrived chan struct{}         // a connection may have become idle
 
 	mu     sync.Mutex
 	idle   []*idleClient // the newest last
@@ -148,10 +149,10 @@ func (d *Destination) dial(ctx context.Context) (*Client, error) {
 		return nil, &message.Failure{Kind: message.Down, Err: err}
 	}
 	o := ClientOptions{Address: d.options.Address, Connect: d.options.Connect, Limit: d.env.Size, KeepAlive: d.options.KeepAlive}
-	if d.options.TLS != nil {
-		config, err := d.options.TLS.Read(d.env.Folder, false) // the files may have changed
+	if d.tls != nil {
+		config, err := d.tls.Current()
 		if err != nil {
-			return nil, &message.Failure{Kind: message.Down, Err: fmt.Errorf("tls: %w", err)}
+			return nil, &message.Failure{Kind: message.Down, Err: err}
 		}
 		o.TLS = config
 	}
@@ -246,10 +247,9 @@ func (d *Destination) serve(ctx context.Context) error {
 		return err
 	}
 	s := &server{d: d, greeting: make(chan struct{}, handshakes)}
-	if o := d.options.TLS; o != nil {
+	if d.tls != nil {
 		var err error
-		certificates := &network.Certificates{Options: *o, Folder: d.env.Folder, Log: d.env.Log, Listening: true}
-		if s.tls, err = certificates.Listener(); err != nil {
+		if s.tls, err = d.tls.Listener(); err != nil {
 			return err
 		}
 	}

@@ -12,10 +12,10 @@ import (
 func (r *run) dialing(ctx context.Context) error {
 	_, end := r.live(ctx)
 	defer end()
-	if r.options.TLS != nil {
-		// What cannot be read now is a fault of the configuration; later it
-		// is one that may pass.
-		if _, err := r.options.TLS.Read(r.env.Folder, false); err != nil {
+	if r.certificates != nil {
+		// What cannot be read now is a fault of the configuration; later the
+		// certificates that were read stay.
+		if _, err := r.certificates.Current(); err != nil {
 			return err
 		}
 	}
@@ -65,10 +65,10 @@ func (r *run) dial(ctx context.Context) (net.Conn, error) {
 	defer done()
 	dialer := net.Dialer{KeepAliveConfig: keepAlive(r.options.KeepAlive)}
 	conn, err := dialer.DialContext(ctx, "tcp", r.options.Dial)
-	if err != nil || r.options.TLS == nil {
+	if err != nil || r.certificates == nil {
 		return conn, err
 	}
-	config, err := r.options.TLS.Read(r.env.Folder, false) // the files may have changed
+	config, err := r.certificates.Current()
 	if err != nil {
 		_ = conn.Close() // nothing was read from it
 		return nil, err

@@ -132,6 +132,9 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 		options: *o, env: env.WithDefaults(),
 		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
 	}
+	if o.TLS != nil {
+		d.tls = &network.Certificates{Options: *o.TLS, Folder: d.env.Folder, Log: d.env.Log, Count: d.env.Count, Listening: o.Mode == modeServer}
+	}
 	var err error
 	d.peers, err = network.ParsePeers(o.Peers)
 	return d, err

@@ -42,21 +42,25 @@ type run struct {
 	ctx    context.Context //nolint:containedctx // the life of one Run
 	handle connectors.Handler
 	work   context.Context //nolint:containedctx // of handlers: ends a grace after ctx
-	tls    *tls.Config
 	room   *network.Room
 	conns  sync.WaitGroup
+
+	certificates *network.Certificates // nil: no encryption
+	tls          *tls.Config           // of a listener
 }
 
 // Run listens until ctx ends. Then it takes no connection and no message any
 // more; a handler at work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
 	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Env: s.env}}
+	if s.options.TLS != nil {
+		r.certificates = &network.Certificates{Options: *s.options.TLS, Folder: s.env.Folder, Log: s.env.Log, Count: s.env.Count, Listening: s.options.Dial == ""}
+	}
 	if s.options.Dial != "" {
 		return r.dialing(ctx)
 	}
-	if s.options.TLS != nil {
-		certificates := &network.Certificates{Options: *s.options.TLS, Folder: s.env.Folder, Log: s.env.Log, Listening: true}
-		config, err := certificates.Listener()
+	if r.certificates != nil {
+		config, err := r.certificates.Listener()
 		if err != nil {
 			return err
 		}

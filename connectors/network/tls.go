@@ -105,12 +105,14 @@ type Certificates struct {
 	Options   TLSOptions
 	Folder    string // that relative files start at
 	Log       *slog.Logger
+	Count     func(event string, n int)
 	Listening bool
 	Protocols []string // spoken inside, by RFC 7301; none: not said
 
 	mu     sync.Mutex
 	stamps [3]stamp
 	config *tls.Config
+	fault  string // of the files as they are, once it was logged
 }
 
 // A stamp tells whether a file has changed.
@@ -147,6 +149,7 @@ func (c *Certificates) Current() (*tls.Config, error) {
 		now[i] = stamp{info.ModTime(), info.Size()}
 	}
 	if c.config != nil && now == c.stamps {
+		c.fault = ""
 		return c.config, nil
 	}
 	config, err := c.Options.Read(c.Folder, c.Listening)
@@ -157,15 +160,20 @@ func (c *Certificates) Current() (*tls.Config, error) {
 	if c.config != nil {
 		c.Log.Info("certificates were read again")
 	}
-	c.config, c.stamps = config, now
+	c.config, c.stamps, c.fault = config, now, ""
 	return config, nil
 }
 
-// keep answers with the configuration in use when the files are not usable.
+// keep answers with the configuration in use when the files are not usable. That
+// is counted each time, and logged when the reason is another.
 func (c *Certificates) keep(err error) (*tls.Config, error) {
 	if c.config == nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	c.Log.Warn("changed certificates are not usable, the old ones stay", "error", err.Error())
+	c.Count("certificates-unusable", 1)
+	if text := err.Error(); text != c.fault {
+		c.fault = text
+		c.Log.Warn("changed certificates are not usable, the old ones stay", "error", text)
+	}
 	return c.config, nil
 }

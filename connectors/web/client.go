@@ -120,7 +120,7 @@ func NewClient(o ClientOptions, env connectors.Environment) (*Client, error) {
 	}
 	c := &Client{options: o, env: env.WithDefaults(), url: u, slots: make(chan struct{}, o.Connections)}
 	if u.Scheme == "https" {
-		c.tls = &network.Certificates{Folder: c.env.Folder, Log: c.env.Log, Protocols: protocols}
+		c.tls = &network.Certificates{Folder: c.env.Folder, Log: c.env.Log, Count: c.env.Count, Protocols: protocols}
 		if o.TLS != nil {
 			c.tls.Options = *o.TLS
 		}

@@ -218,7 +218,7 @@ func (d *door) open(ctx context.Context) error {
 	}
 	if o := d.Options.TLS; o != nil {
 		certificates := &network.Certificates{
-			Options: *o, Folder: d.Env.Folder, Log: d.Env.Log, Listening: true, Protocols: protocols,
+			Options: *o, Folder: d.Env.Folder, Log: d.Env.Log, Count: d.Env.Count, Listening: true, Protocols: protocols,
 		}
 		if d.tls, err = certificates.Listener(); err != nil {
 			return err
