@@ -227,7 +227,7 @@ type server struct {
 	conns    sync.WaitGroup
 	ctx      context.Context //nolint:containedctx // the life of the listener
 	cancel   context.CancelFunc
-	greeting chan struct{} // one for each handshake under way
+	greeting *network.Room // of handshakes under way
 }
 
 // handshakes is how many connections may be at their handshake at once.
@@ -246,7 +246,7 @@ func (d *Destination) serve(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s := &server{d: d, greeting: make(chan struct{}, handshakes)}
+	s := &server{d: d, greeting: &network.Room{Seats: handshakes, Env: d.env}}
 	if d.tls != nil {
 		var err error
 		if s.tls, err = d.tls.Listener(); err != nil {
@@ -268,56 +268,42 @@ func (d *Destination) serve(ctx context.Context) error {
 
 // accept takes connections until the listener is closed.
 func (s *server) accept() {
-	for {
-		conn, err := s.listener.Accept()
-		switch {
-		case s.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			if err == nil {
-				_ = conn.Close() // nothing was sent
-			}
+	err := network.Accept(s.ctx, s.listener, s.d.peers, s.d.env, func(conn net.Conn) {
+		seat := s.greeting.Enter(conn)
+		if seat == nil {
 			return
-		case err != nil:
-			s.d.env.Count("accept-error", 1)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-s.ctx.Done():
-			}
-			continue
-		case !network.Allowed(s.d.peers, network.AddressOf(conn.RemoteAddr())):
-			s.d.env.Count("peer-refused", 1)
-			s.d.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
-			_ = conn.Close() // nothing was sent
-			continue
-		}
-		select {
-		case s.greeting <- struct{}{}:
-		default:
-			s.d.env.Count("connection-refused", 1)
-			_ = conn.Close() // nothing was sent
-			continue
 		}
 		s.conns.Go(func() {
-			defer func() { <-s.greeting }()
-			s.greet(conn)
+			defer seat.Leave()
+			s.greet(conn, seat)
 		})
+	})
+	if err != nil {
+		s.d.env.Log.Error("the listener has ended", "error", err.Error())
 	}
 }
 
 // greet makes a connection of the receiver one of the pool.
-func (s *server) greet(conn net.Conn) {
+func (s *server) greet(conn net.Conn, seat *network.Seat) {
+	secure := conn
 	if s.tls != nil {
-		secure := tls.Server(conn, s.tls)
+		encrypted := tls.Server(conn, s.tls)
 		ctx, done := context.WithTimeout(s.ctx, s.d.options.Connect)
-		defer done()
-		if err := secure.HandshakeContext(ctx); err != nil {
+		err := encrypted.HandshakeContext(ctx)
+		done()
+		if err != nil && !seat.Lost() {
 			s.d.env.Count("tls-failed", 1)
 			s.d.env.Log.Warn("no encrypted connection", "peer", conn.RemoteAddr().String(), "error", err.Error())
+		}
+		if err != nil {
 			_ = conn.Close() // nothing was sent
 			return
 		}
-		conn = secure
+		secure = encrypted
 	}
-	s.d.put(newClient(conn, s.d.env.Size))
+	if seat.Hold() { // else it was closed
+		s.d.put(newClient(secure, s.d.env.Size))
+	}
 }
 
 // end closes the listener and waits for what it started.

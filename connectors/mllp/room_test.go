@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors/network"
+	"github.com/plexus-health/plexus/internal/partner"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -275,4 +276,39 @@ func sendUntil(address string, raw []byte, control string) error {
 		}
 	}
 	return errors.New(control + " was never answered")
+}
+
+// TestHandshakesThatDoNotEnd holds that a receiver reaches a destination of mode
+// server whoever else has begun to connect.
+func TestHandshakesThatDoNotEnd(t *testing.T) {
+	keys := newKeyring(t)
+	o := defaults()
+	o.Mode, o.Address, o.TLS, o.Connect = modeServer, "127.0.0.1:0", ours(), time.Hour
+	r := newRoute(t, o, keys.folder)
+	began, gone := time.Now(), new(atomic.Int64)
+	r.env.Now = func() time.Time { return began.Add(time.Duration(gone.Load())) }
+	if err := r.serve(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	address := r.server.listener.Addr().String()
+	var silent []net.Conn
+	for range handshakes + 1 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		silent = append(silent, conn)
+	}
+	r.until("one is too many", func() bool { return r.event("connection-refused") == 1 })
+	gone.Add(int64(network.Grace + 1))
+	p := newPartner(t, partner.Options{Address: address, Dial: 1, TLS: keys.client})
+	r.mustSend(1)
+	if controls(p) != "M000001" || r.event("connection-displaced") != 1 || r.event("tls-failed") != 0 {
+		t.Errorf("%s arrived, %d displaced, %d failed", controls(p), r.event("connection-displaced"), r.event("tls-failed"))
+	}
+	_ = silent[0].SetReadDeadline(time.Now().Add(patience))
+	if _, err := silent[0].Read(make([]byte, 1)); err == nil || timedOut(err) {
+		t.Errorf("the oldest handshake: %v, want that it was closed", err)
+	}
 }

@@ -107,7 +107,7 @@ func (r *run) serve(ctx context.Context, listener net.Listener) error {
 	defer end()
 	closed := context.AfterFunc(r.ctx, func() { _ = listener.Close() }) // ends Accept; there is nobody to tell more
 	defer closed()
-	err := r.accept(listener)
+	err := network.Accept(r.ctx, listener, r.peers, r.env, r.admit)
 	cancel()
 	_ = listener.Close() // it may be closed already
 	r.conns.Wait()
@@ -117,45 +117,8 @@ func (r *run) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// accept takes connections until the listener is closed. That the machine has
-// no file descriptor left, or a peer that gave up, does not end it.
-func (r *run) accept(listener net.Listener) error {
-	pause := time.Duration(0)
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case r.ctx.Err() != nil:
-			if err == nil {
-				_ = conn.Close() // nothing was read from it
-			}
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			r.env.Count("accept-error", 1)
-			if pause == 0 {
-				r.env.Log.Warn("connections cannot be accepted for now", "error", err.Error())
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-			case <-r.ctx.Done():
-			}
-			continue
-		}
-		pause = 0
-		r.admit(conn)
-	}
-}
-
-// admit starts a connection if its peer is allowed and there is room.
+// admit starts a connection if there is room.
 func (r *run) admit(conn net.Conn) {
-	if !network.Allowed(r.peers, network.AddressOf(conn.RemoteAddr())) {
-		r.env.Count("peer-refused", 1)
-		r.env.Log.Warn("peer is not in peers, connection closed", "peer", conn.RemoteAddr().String())
-		_ = conn.Close() // nothing was read from it
-		return
-	}
 	seat := r.room.Enter(conn)
 	if seat == nil {
 		return

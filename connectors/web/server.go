@@ -257,47 +257,16 @@ func (d *door) end() {
 
 var longAgo = time.Unix(1, 0)
 
-// accept takes connections until the listener is closed. That the machine has
-// no file descriptor left, or a peer that gave up, does not end it.
+// accept takes connections until the listener is closed.
 func (d *door) accept() {
-	pause := time.Duration(0)
-	for {
-		conn, err := d.listener.Accept()
-		switch {
-		case d.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
-			if err == nil {
-				_ = conn.Close() // nothing was read from it
-			}
-			return
-		case err != nil:
-			d.Env.Count("accept-error", 1)
-			if pause == 0 {
-				d.Env.Log.Warn("connections cannot be accepted for now", "error", err.Error())
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-			case <-d.ctx.Done():
-			}
-			continue
-		}
-		pause = 0
-		d.admit(conn)
+	if err := network.Accept(d.ctx, d.listener, d.peers, d.Env, d.admit); err != nil {
+		d.Env.Log.Error("the listener has ended", "error", err.Error())
 	}
 }
 
-// admit starts a connection if its peer is allowed and there is room.
+// admit starts a connection if there is room.
 func (d *door) admit(conn net.Conn) {
 	l := &link{Conn: conn, door: d, peer: network.AddressOf(conn.RemoteAddr())}
-	refuse := func(event, text string) {
-		d.Env.Count(event, 1)
-		d.Env.Log.Warn(text, "peer", conn.RemoteAddr().String())
-		_ = conn.Close() // nothing was read from it
-	}
-	if !network.Allowed(d.peers, l.peer) {
-		refuse("peer-refused", "peer is not in peers, connection closed")
-		return
-	}
 	d.mu.Lock()
 	all, own := len(d.links), d.each[l.peer]
 	full := all >= d.Env.Connections || (d.Options.PeerConnections > 0 && own >= d.Options.PeerConnections)
@@ -308,7 +277,9 @@ func (d *door) admit(conn net.Conn) {
 	}
 	d.mu.Unlock()
 	if full {
-		refuse("connection-refused", "all connections are taken, connection closed")
+		d.Env.Count("connection-refused", 1)
+		d.Env.Log.Warn("all connections are taken, connection closed", "peer", conn.RemoteAddr().String())
+		_ = conn.Close() // nothing was read from it
 		return
 	}
 	d.conns.Go(func() { d.greet(l) })
