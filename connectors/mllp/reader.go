@@ -229,8 +229,10 @@ func (r *reader) piece() ([]byte, verdict, error) {
 			if r.firsts == 0 {
 				// Nothing was lost: the peer only said it twice.
 				r.count("start-twice", 1, r.offset)
+				by := r.by // the time for the frame goes on, or it would never end
 				r.consume(1)
 				r.open()
+				r.by = by
 				continue
 			}
 			if r.another() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -99,6 +100,23 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStartBytesForEver holds that a frame which begins again and again has the
+// time of one frame.
+func TestStartBytesForEver(t *testing.T) {
+	bounds := map[time.Time]struct{}{}
+	r := &reader{
+		in:       bufio.NewReader(iotest.OneByteReader(strings.NewReader(strings.Repeat("\x0b", 1000)))),
+		deadline: func(by time.Time) { bounds[by] = struct{}{} }, count: func(string, int, int64) {},
+		size: 2000, whole: 500, idle: time.Hour, frame: time.Hour, endWait: time.Hour,
+	}
+	if _, err := r.next(); !errors.Is(err, io.EOF) {
+		t.Fatalf("next = %v, want the end", err)
+	}
+	if len(bounds) != 2 {
+		t.Errorf("%d times bounded the reads, want that of silence and that of a frame", len(bounds))
+	}
 }
 
 func TestClientReadsAnswers(t *testing.T) {
