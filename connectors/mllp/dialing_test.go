@@ -40,7 +40,14 @@ func (c *caller) taken() *Client {
 		c.t.Fatal(err)
 	}
 	if c.tls != nil {
-		conn = tls.Server(conn, c.tls)
+		secure := tls.Server(conn, c.tls)
+		ctx, done := context.WithTimeout(context.Background(), patience)
+		defer done()
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			c.t.Fatal(err)
+		}
+		conn = secure
 	}
 	c.t.Cleanup(func() { _ = conn.Close() })
 	return newClient(conn, 0)

@@ -234,6 +234,11 @@ func TestDisplacedMessagesAreSentAgain(t *testing.T) {
 		return s.note(ctx, m)
 	}
 	address := s.run()
+	for range s.env.Connections {
+		s.dial() // says nothing
+	}
+	s.mustEnd("a newcomer within the grace", s.dial()) // those before it have their seats
+	pass(2 * network.Quiet)
 	var group sync.WaitGroup
 	for sender := range senders {
 		group.Go(func() {
