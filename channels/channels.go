@@ -59,6 +59,7 @@ type Line struct {
 
 	leasing sync.Mutex
 	leases  map[string]store.Lease // by unit
+	older   map[string]bool        // units of which another engine runs a newer configuration
 
 	progress progress
 	watch    watch
@@ -137,6 +138,9 @@ func (l *Line) Apply(config *routes.Config) error {
 	u, err := l.resolve(l.ctx, config)
 	if err != nil {
 		return err
+	}
+	if err := l.options.Store.Runs(l.ctx, hashesOf(config, u)); err != nil {
+		return wrap("versions", err)
 	}
 	next := map[string]*routes.Channel{}
 	for _, c := range config.Channels {

@@ -72,8 +72,13 @@ func (l *Line) pokeAll(ctx context.Context) {
 		return
 	}
 	elsewhere, err := l.options.Store.Elsewhere(ctx)
-	if err != nil && ctx.Err() == nil {
-		l.options.Log.Warn("it cannot be read what other engines own, trying again", "error", err.Error())
+	if err == nil {
+		err = l.compareVersions(ctx)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			l.options.Log.Warn("it cannot be read what other engines own, trying again", "error", err.Error())
+		}
 		return
 	}
 	for _, unit := range busy {
@@ -149,11 +154,19 @@ func (l *Line) take(ctx context.Context, unit string) time.Time {
 }
 
 // lease returns this engine's lease of a unit. What another engine may still be
-// sending waits for grace.
+// sending waits for grace. ErrOwned: it is another engine's, or to be left to
+// one with a newer configuration.
 func (l *Line) lease(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
 	l.leasing.Lock()
 	defer l.leasing.Unlock()
-	if held := l.leases[unit]; held != nil {
+	held := l.leases[unit]
+	switch {
+	case l.older[unit] && held != nil:
+		l.handBack(ctx, unit)
+		return nil, store.ErrOwned
+	case l.older[unit]:
+		return nil, store.ErrOwned
+	case held != nil:
 		return held, nil
 	}
 	lease, err := l.options.Store.TakeOver(ctx, unit, grace)
@@ -177,12 +190,9 @@ func (l *Line) release() {
 	defer l.leasing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for unit, lease := range l.leases {
-		if err := lease.Release(ctx); err != nil {
-			l.options.Log.Warn("unit was not handed back", "unit", unit, "error", err.Error())
-		}
+	for unit := range l.leases {
+		l.handBack(ctx, unit)
 	}
-	clear(l.leases)
 }
 
 // A desk is the work of one channel in hand.
@@ -314,7 +324,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 		d.resume()
 	case <-beat:
 		d.scan = true // rows that other engines have recorded
-		d.stopping = d.c.paused(ctx)
+		d.stopping = d.c.paused(ctx) || d.c.line.isOlder(d.c.id)
 	case <-ctx.Done():
 	case <-d.c.retired:
 	}

@@ -26,7 +26,7 @@ func (d *dispatch) pause(ctx context.Context, beat <-chan time.Time, closed time
 		d.resume()
 	case <-beat:
 		d.scan = true
-		if isHeld(context.WithoutCancel(ctx), d.r.c.line.options.Store, d.r.unit) {
+		if isHeld(context.WithoutCancel(ctx), d.r.c.line.options.Store, d.r.unit) || d.r.c.line.isOlder(d.r.unit) {
 			d.mu.Lock()
 			d.held = true
 			d.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (l *loader) channel(n *node) *Channel {
 	b.reply()
 	b.rules()
 	b.semantics()
-	b.c.Hash = b.hash()
+	b.c.Hash, b.c.Work = b.hash(), b.hash("source")
 	return b.c
 }
 
@@ -262,11 +263,12 @@ func (b *channelBuilder) semantics() {
 	}
 }
 
-// hash is a digest of all that the running channel has to be told of.
-func (b *channelBuilder) hash() string {
+// hash is a digest of all that the running channel has to be told of, but for
+// some keys.
+func (b *channelBuilder) hash(but ...string) string {
 	h := sha256.New()
 	for _, m := range b.n.members {
-		if m.key != "title" && m.key != "note" {
+		if m.key != "title" && m.key != "note" && !slices.Contains(but, m.key) {
 			fmt.Fprintf(h, "%q:", m.key)
 			m.value.canonical(h)
 		}

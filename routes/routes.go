@@ -117,7 +117,9 @@ type Channel struct {
 
 	// Hash changes when anything changes that the running channel must be
 	// told of; title, note and the place in the file are not among it.
-	Hash  string
+	Hash string
+	// Work is the same without the source: what becomes of a message.
+	Work  string
 	Place Place
 }
 

@@ -263,6 +263,12 @@ type Work interface {
 	ParkedKeys(ctx context.Context, channel string) ([]*message.Message, error)
 	// Elsewhere lists the units that other engines own which are alive.
 	Elsewhere(ctx context.Context) (map[string]bool, error)
+	// Runs notes which configuration of each unit (a hash, by id) this engine
+	// runs from now on.
+	Runs(ctx context.Context, hashes map[string]string) error
+	// Older lists the units of which another engine that is alive runs another
+	// configuration, which it began to run later: they are not to be owned here.
+	Older(ctx context.Context) (map[string]bool, error)
 	// Units lists the channels and routes that there are or were.
 	Units(ctx context.Context) ([]Unit, error)
 	// Barrier is the largest n of the deliveries of a unit that were made by

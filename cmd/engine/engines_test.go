@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,6 +127,53 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	for _, l := range lives {
 		l.stop()
 	}
+}
+
+// TestTheNewerConfigurationWorks runs two engines whose files differ, as while a
+// changed one goes from engine to engine: both take in, the one that read its
+// file last works, and when it dies the other one does again.
+func TestTheNewerConfigurationWorks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are killed")
+	}
+	sites, r, env := twoSites(t)
+	for i, mrn := range []string{"OLD", "NEW"} { // what each filters
+		s := sites[i]
+		config := fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit)
+		s.configure(strings.Replace(config, "parse: hl7v2\n", "parse: hl7v2\n    filter: PID-3.1 != \""+mrn+"\"\n", 1))
+	}
+	first := sites[0].mustReady(env)
+	n := 0
+	// state sends a message of patient OLD and returns what became of it.
+	state := func(to *site) string {
+		n++
+		control := fmt.Sprintf("V-%04d", n)
+		if code := to.send(to.results, oru(control, "OLD", fmt.Sprint(n), 1)); code != "AA" {
+			t.Fatalf("%s was answered %s", control, code)
+		}
+		was := ""
+		eventually(t, control+" is processed", func() bool {
+			rows := sites[0].rows("control=" + control)
+			if len(rows) == 1 {
+				was = rows[0].State
+			}
+			return was == "done" || was == "filtered"
+		})
+		return was
+	}
+	if got := state(sites[0]); got != "filtered" {
+		t.Fatalf("by the first engine: %s", got)
+	}
+	second := sites[1].mustReady(env)
+	eventually(t, "the newer configuration works", func() bool { return state(sites[0]) == "done" })
+	for i := range 10 {
+		if got := state(sites[i%2]); got != "done" {
+			t.Errorf("%s, although the engine with the newer configuration lives", got)
+		}
+	}
+	second.kill()
+	eventually(t, "the older one works again", func() bool { return state(sites[0]) == "filtered" })
+	first.stop()
 }
 
 // TestTheDatabaseRestartsUnderLoad restarts PostgreSQL while messages come in

@@ -281,18 +281,11 @@ func insertFresh(ctx context.Context, p pgx.Tx, fresh []*record, led *relational
 func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
 	l := &lease{store: s, unit: unit, owner: *s.owner.Load()}
 	err := s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
-		var now int64
-		rows, err := t.Query(ctx, `SELECT `+clock)
+		now, err := clockOf(ctx, t)
 		if err != nil {
 			return err
 		}
-		if rows.Next() {
-			err = rows.Scan(&now)
-		}
-		if err := errors.Join(err, rows.Close()); err != nil {
-			return err
-		}
-		l.epoch, err = relational.TakeOver(ctx, t, unit, l.owner, time.UnixMicro(now), grace, led)
+		l.epoch, err = relational.TakeOver(ctx, t, unit, l.owner, now, grace, led)
 		return err
 	})
 	if err != nil {

@@ -77,6 +77,8 @@ type Store struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	survives string
+	versions sync.Mutex
+	runs     map[string]version // by unit
 }
 
 var _ store.Store = (*Store)(nil)
@@ -213,6 +215,16 @@ func (s *Store) shard(i int) int {
 
 const clock = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 
+// clockOf reads the database's clock.
+func clockOf(ctx context.Context, t *tx) (time.Time, error) {
+	rows, err := t.q.Query(ctx, `SELECT `+clock)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+	return time.UnixMicro(now), err
+}
+
 // beat renews this engine's row by the database's clock.
 func (s *Store) beat(ctx context.Context) error {
 	var dead int64
@@ -225,7 +237,12 @@ ON CONFLICT (owner) DO UPDATE SET until = excluded.until RETURNING dead`, *s.own
 	case dead != 0:
 		s.options.Log.Warn("another engine has taken over from this one; going on as a new one")
 		s.newOwner()
-		return s.beat(ctx)
+		if err := s.beat(ctx); err != nil {
+			return err
+		}
+		s.versions.Lock()
+		defer s.versions.Unlock()
+		return s.inTx(ctx, func(t *tx, _ *relational.Ledger) error { return s.noteRuns(ctx, t.q, s.runs) })
 	}
 	s.until.Store(int64(asked + lifetime - lastPart))
 	return nil

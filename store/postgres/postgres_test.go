@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/plexus-health/plexus/internal/pgtest"
@@ -62,6 +64,46 @@ func TestOwners(t *testing.T) {
 	if err := taken.Finish(t.Context(), store.Outcome{}); err == nil {
 		t.Error("an engine that ended finished a message")
 	}
+}
+
+// Of two configurations of a unit the one that was noted last is newer, as long
+// as its engine is alive.
+func TestVersions(t *testing.T) {
+	dsn := pgtest.Start(t)
+	first, second := open(t, dsn), open(t, dsn)
+	runs := func(s *Store, lab, ward string) {
+		t.Helper()
+		if err := s.Runs(t.Context(), map[string]string{"lab": lab, "ward": ward}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older := func(s *Store, want ...string) {
+		t.Helper()
+		got, err := s.Older(t.Context())
+		if err != nil || !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
+			t.Errorf("older are %v, %v; want %v", got, err, want)
+		}
+	}
+	runs(first, "a", "a")
+	older(first)
+	runs(second, "a", "b")
+	older(first, "ward")
+	older(second)
+	// The same again is not newer.
+	runs(first, "a", "a")
+	older(first, "ward")
+	runs(first, "c", "b")
+	older(first)
+	older(second, "lab")
+	// What an engine lacks, the other may have as it is.
+	if err := first.Runs(t.Context(), map[string]string{"ward": "d"}); err != nil {
+		t.Fatal(err)
+	}
+	older(second, "ward")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	older(second)
 }
 
 func TestUnsafeDatabaseIsRefused(t *testing.T) {

@@ -92,6 +92,12 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 // Start says who makes the messages that written resources start.
 func (s *Store) Start(t store.Trigger) { s.trigger = t }
 
+// Runs notes nothing: no other engine has the folder open.
+func (s *Store) Runs(context.Context, map[string]string) error { return nil }
+
+// Older is empty for the same reason.
+func (s *Store) Older(context.Context) (map[string]bool, error) { return nil, nil }
+
 // Elsewhere is empty: no other engine has the folder open.
 func (s *Store) Elsewhere(context.Context) (map[string]bool, error) { return nil, nil }
 
