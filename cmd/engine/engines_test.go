@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,6 +129,83 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	for _, l := range lives {
 		l.stop()
 	}
+}
+
+// TestAnEngineThatStoodStillIsFenced stops the engine that owns the units in the
+// middle of a send, by SIGSTOP, and lets it go on when the other one has taken
+// over and sent everything. What was under way may arrive twice, under the same
+// control id and marked; nothing that the first one still knows takes effect.
+func TestAnEngineThatStoodStillIsFenced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: no processes are stopped")
+	}
+	for _, point := range []string{"after_claim", "after_send_before_answer"} {
+		t.Run(point, func(t *testing.T) {
+			sites, r, env := twoSites(t)
+			for _, s := range sites {
+				s.tags = "killpoints"
+			}
+			first := sites[0].mustReady(env, "PLEXUS_STOP_AT="+point+":5")
+			lanes := lanesOf(3, 6)
+			if code := sites[0].send(sites[0].results, lanes[0][0]); code != "AA" {
+				t.Fatalf("answered %s", code)
+			}
+			eventually(t, "the first engine owns the route", func() bool { return len(r.arrived(t)) == 1 })
+			second := sites[1].mustReady(env)
+			var senders sync.WaitGroup
+			for i, lane := range lanes {
+				senders.Go(func() {
+					for n, raw := range lane {
+						if i == 0 && n == 0 {
+							continue // sent above
+						}
+						if code := sites[1].send(sites[1].results, raw); code != "AA" {
+							t.Errorf("%s was answered %s", control10(raw), code)
+						}
+					}
+				})
+			}
+			senders.Wait()
+			eventually(t, "the first engine stands still", func() bool { return standsStill(t, first) })
+			queue := sites[1].drained("lab-results/out", 18)
+			if err := first.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			// It finds out that it was given up, and goes on as another owner.
+			more := oru("AFTER", "K0", "99", 1)
+			eventually(t, "it takes messages again", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				code, _, err := deliver(ctx, sites[0].results, more)
+				return err == nil && code == "AA"
+			})
+			queue = append(queue, sites[1].drained("lab-results/out", 19)...)
+			lanes[0] = append(lanes[0], more)
+			compareArrivals(t, sites[1], r.arrived(t), lanes, queue)
+			marked := 0
+			for _, d := range queue[:18] {
+				if d.MaybeSent {
+					marked++
+				}
+			}
+			if marked != 1 {
+				t.Errorf("%d deliveries are marked as perhaps sent, want the one that was under way", marked)
+			}
+			first.stop()
+			second.stop()
+		})
+	}
+}
+
+// standsStill reports whether a process is stopped.
+func standsStill(t *testing.T, l *life) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // the name of the program may hold spaces
+	return strings.HasPrefix(after, "T")
 }
 
 // TestTheNewerConfigurationWorks runs two engines whose files differ, as while a

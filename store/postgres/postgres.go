@@ -104,6 +104,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if _, said := config.ConnConfig.RuntimeParams["plan_cache_mode"]; !said {
 		config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
 	}
+	// An engine that stands still (a suspended machine, a stopped process) or is
+	// cut off must not keep its locks: whoever takes over its units waits for
+	// them. A transaction of ours that goes on is never idle for so long.
+	for name, value := range map[string]string{
+		"idle_in_transaction_session_timeout": "5s", "tcp_user_timeout": "8s",
+		"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+	} {
+		if _, said := config.ConnConfig.RuntimeParams[name]; !said {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, plain(err)
