@@ -180,7 +180,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown type", strings.Replace(oru("B1", "M", "1", 1), "ORU^R01^ORU_R01", "ORU^Z77^ORU_Z77", 1), "MSA|AA|B1", "parked"},
 		{"no patient number parks nothing less than the message", strings.Replace(oru("B2", "M", "1", 1), "M^^^NORTH CLINIC^MR", "", 1), "MSA|AA|B2", "done"},
 		{"NUL bytes", strings.Replace(oru("B3", "M", "1", 1), "PATIENT", "PAT\x00IENT", 1), "MSA|A", ""},
-		{"bytes of no charset", strings.Replace(oru("B4", "M", "1", 1), "PATIENT", "PAT\xff\xfeIENT", 1), "MSA|AA|B4", "done"},
+		{"bytes of no charset", strings.Replace(oru("B4", "M", "4", 1), "PATIENT", "PAT\xff\xfeIENT", 1), "MSA|AA|B4", "done"},
 		{"enhanced mode, no MSH-10", "MSH|^~\\&|A|B|C|D|20260105||ORU^R01||P|2.5.1|||AL|NE\rPID|1||M\r", "MSA|C", "refused"},
 		{"a version that takes ERR segments", "MSH|^~\\&|A|B|C|D|20260105||ORU^R01||P|2.5.1\r", "\rERR|", "refused"},
 	} {

@@ -101,14 +101,16 @@ func Rules(ctx context.Context, tx Tx, rules map[string]string) error {
 }
 
 func newRule(ctx context.Context, tx Tx, unit, rule string) error {
-	lock := ""
-	if tx.Dialect() == PostgreSQL {
-		lock = " FOR UPDATE"
-	}
+	const read = `SELECT rule, barriers FROM units WHERE unit = ?`
 	var old, barriers string
-	found, err := one(ctx, tx, `SELECT rule, barriers FROM units WHERE unit = ?`+lock, []any{unit}, &old, &barriers)
+	found, err := one(ctx, tx, read, []any{unit}, &old, &barriers)
 	if err != nil || !found || old == rule {
-		return err
+		return err // as nearly always: nothing is locked
+	}
+	if tx.Dialect() == PostgreSQL {
+		if found, err = one(ctx, tx, read+` FOR UPDATE`, []any{unit}, &old, &barriers); err != nil || !found || old == rule {
+			return err
+		}
 	}
 	var kept []string
 	if old != "" {

@@ -140,7 +140,7 @@ func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
 func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	now := l.store.options.Now()
 	relational.Triggered(l.store.trigger, o.Writes, o.Via)
-	err := l.store.writer.do(ctx, &op{outcome: &outcome{
+	err := l.store.writer.do(ctx, &op{bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
 		set:      relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
@@ -149,6 +149,22 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 		relational.Started(l.store.trigger, o.Writes, o.Intakes)
 	}
 	return err
+}
+
+// weight is about how much a batch grows by what an outcome writes.
+func weight(writes []store.Write, deliveries []message.Delivery, intakes []store.Intake) int {
+	const row = 300
+	n := row
+	for i := range writes {
+		n += len(writes[i].Content) + row
+	}
+	for i := range deliveries {
+		n += len(deliveries[i].Payload) + row
+	}
+	for i := range intakes {
+		n += len(intakes[i].Message.Raw) + row
+	}
+	return n
 }
 
 // Valid is always true: the folder's lock is held as long as the process lives.
@@ -169,7 +185,7 @@ func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d messa
 	now := l.store.options.Now()
 	answered := relational.AnsweredOf(&a, now)
 	killpoint.Hit("before_answer")
-	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: len(a.Raw), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: len(a.Raw) + weight(nil, nil, a.Intakes), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		if err = answered.Settle(ctx, tx, l.unit, led); err == nil && next != 0 {
 			d, err = relational.Claim(ctx, tx, l.unit, next, now, led)
 			if errors.Is(err, store.ErrNotWaiting) {

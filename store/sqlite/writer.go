@@ -12,6 +12,7 @@ import (
 	codes "modernc.org/sqlite/lib"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
+	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
 
@@ -31,7 +32,8 @@ const (
 
 // An op is one operation that waits for its commit.
 type op struct {
-	// small is run by itself and must not be able to fail alone; nil for an outcome.
+	// small is run by itself, a second time when something in its batch could
+	// not be written; nil for an outcome.
 	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
 	// lease, if it is not nil, is what small is fenced by.
 	lease *lease
@@ -319,9 +321,9 @@ func passing(err error) bool {
 // begun again.
 const carefulFor = 32
 
-// errAgain: an outcome could not be written, and without a savepoint nothing of
-// its batch was.
-var errAgain = errors.New("an outcome could not be written")
+// errAgain: an operation could not be written, and without a savepoint nothing
+// of its batch was.
+var errAgain = errors.New("an operation could not be written")
 
 // write runs a batch. It returns what there was no time for. A savepoint keeps
 // a copy of every page that is changed under it, a third of the work of writing
@@ -399,8 +401,12 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 			return w.answered(o, answer)
 		}
 	}
-	if !o.whole {
-		return w.answered(o, o.small(ctx, w.tx, led))
+	if !o.whole && w.careful == 0 {
+		err := o.small(ctx, w.tx, led)
+		if isFault(err) && !full(err) {
+			return errAgain // what it wrote until then cannot be undone alone
+		}
+		return w.answered(o, err)
 	}
 	if o.lease == nil {
 		clear(fenced) // it may be a take-over
@@ -414,13 +420,26 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 }
 
 // answered gives an operation its answer, or returns the fault that concerns
-// the whole batch.
+// the whole batch: the disk or the database cannot be relied on.
 func (w *writer) answered(o *op, err error) error {
-	if err != nil && isFault(err) {
+	if isFault(err) && full(err) {
 		return err
 	}
-	o.err = err
+	o.err = ownFault(err)
 	return nil
+}
+
+// ownFault is the error of a statement that the database did not take, in words
+// of ours: what it says may quote values.
+func ownFault(err error) error {
+	e, ok := errors.AsType[*driver.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Code() == codes.SQLITE_CONSTRAINT_UNIQUE, e.Code() == codes.SQLITE_CONSTRAINT_PRIMARYKEY: // somebody was first
+		return fmt.Errorf("%w: %s", store.ErrConflict, codeName(e.Code()))
+	}
+	return unavailable(err)
 }
 
 // isFault reports whether an error is one of the database and not an answer.
