@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/plexus-health/plexus/channels/ehr"
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/message"
@@ -245,6 +247,7 @@ type channel struct {
 	done    chan struct{} // closed when the source has ended
 	retired chan struct{} // closed when nothing new is to be processed
 	recent  *recent
+	pace    *rate.Limiter     // nil: there is no `limits: { rate }`
 	pokes   chan struct{}     // a message was recorded
 	working atomic.Bool       // the owner is at work on it here
 	routes  map[string]*route // by id
@@ -265,6 +268,9 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
 		recent: newRecent(64 << 20), state: "starting",
+	}
+	if r := config.Limits.Rate; r.Count > 0 {
+		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)
 	}
 	c.routesOf(l.units)
 	for unit, r := range c.routes {

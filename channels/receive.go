@@ -19,6 +19,11 @@ import (
 // receive takes charge of one message: T1 and what `ack:` claims. A nil error
 // means that the reply may go out; an error that nothing may be claimed.
 func (c *channel) receive(ctx context.Context, m *message.Message) (message.Reply, error) {
+	if c.pace != nil {
+		if err := c.pace.Wait(ctx); err != nil {
+			return message.Reply{}, wrap("rate", err)
+		}
+	}
 	began := time.Now()
 	killpoint.Hit("after_read")
 	now := c.line.options.Now()
@@ -221,7 +226,9 @@ func (c *channel) recorded(m *message.Message, entry *store.Entry) {
 // ours. Where the store says that nothing was written and the fault may pass,
 // the sender is told to send again; otherwise nothing is said.
 func (c *channel) unavailable(head []byte, err error) (message.Reply, error) {
-	c.line.options.Metrics.event(c.config.Name, "unavailable", 1)
+	if failure, ok := errors.AsType[*message.Failure](err); !ok || failure.Kind != message.Malformed {
+		c.line.options.Metrics.event(c.config.Name, "unavailable", 1)
+	}
 	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.Canceled) {
 		return message.Reply{}, err
 	}

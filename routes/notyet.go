@@ -5,11 +5,10 @@ package routes
 // "channel.key: word". Each is refused, never ignored. What the engine learns
 // is taken off here.
 var notYet = map[string]bool{
-	"channel.reply":       true,
-	"channel.split":       true,
-	"channel.check":       true,
-	"channel.keep":        true,
-	"channel.limits.rate": true,
+	"channel.reply": true,
+	"channel.split": true,
+	"channel.check": true,
+	"channel.keep":  true,
 
 	"route.each":        true,
 	"route.batch":       true,

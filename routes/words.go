@@ -140,7 +140,7 @@ func channelWords() []word {
 		{name: "duplicates", shape: oneOf(string(DuplicatesAnswer), string(DuplicatesNew), string(DuplicatesRefuse)), def: "answer", text: "A retransmission is answered as before, taken again (new), or answered as before while the same control id with other content is refused (refuse)."},
 		{name: "limits", shape: with(
 			word{name: "size", shape: is(aSize), def: "8MB", text: "The largest message: bytes with KB, MB or GB."},
-			word{name: "rate", shape: is(aRate), def: "none", text: "The most messages in a time, such as 50/s."},
+			word{name: "rate", shape: is(aRate), def: "none", text: "The most messages in a time, such as 50/s: so many at once, and from then on so many in each time. Whoever sends faster is answered later, nobody is refused."},
 			word{name: "connections", shape: is(aWhole), def: "100", text: "The most connections at once."},
 		), text: "What the channel takes at most."},
 		{name: "keep", shape: is(aDuration), def: "90d", text: "How long the bytes stay readable after everything about them ended."},
