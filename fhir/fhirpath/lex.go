@@ -96,6 +96,9 @@ func (l *lexer) next() (token, error) {
 		kind := tokString
 		if c != '\'' {
 			kind = tokQuoted // "…" is how FHIRPath wrote them before 1.3
+			if err == nil && text == "" {
+				err = fault(start, "a name is empty")
+			}
 		}
 		return token{kind, start, text, Value{}}, err
 	case c == '@':
