@@ -84,7 +84,18 @@ func (k *strict) node(n *node, this shape, depth int) (shape, error) {
 }
 
 func (s shape) with(o shape) shape {
-	return shape{append(slices.Clip(s.places), o.places...), s.any || o.any, s.unordered || o.unordered}
+	out := shape{slices.Clip(s.places), s.any || o.any, s.unordered || o.unordered}
+	for _, p := range o.places {
+		out.add(p)
+	}
+	return out
+}
+
+// add notes a place once: choices within choices would double without end.
+func (s *shape) add(p place) {
+	if !slices.Contains(s.places, p) {
+		s.places = append(s.places, p)
+	}
 }
 
 // narrowed is what as and ofType leave.
@@ -137,7 +148,7 @@ func (k *strict) member(n *node, this shape, depth int) (shape, error) {
 		}
 		own := strings.TrimSuffix(e.Path[lead(p.path):], "[x]")
 		for _, typ := range e.Types {
-			out.places = append(out.places, p.child(own, typ))
+			out.add(p.child(own, typ))
 		}
 		out.any = out.any || len(e.Types) == 0
 	}

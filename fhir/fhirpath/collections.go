@@ -430,14 +430,39 @@ func (m *machine) extreme(c *call, code operator) ([]Value, error) {
 	return out, nil
 }
 
+// A sortRow is an item with its keys; a key is None where there is none.
+type sortRow struct {
+	item Value
+	keys []Value
+}
+
+func (a sortRow) compare(b sortRow, descends []bool, at int) (int, error) {
+	for k, x := range a.keys {
+		y := b.keys[k]
+		if x.kind == None || y.kind == None {
+			if x.kind != y.kind {
+				return sign(int(x.kind) - int(y.kind)), nil
+			}
+			continue
+		}
+		order, _, ok := compareSystem(x, y)
+		if !ok {
+			return 0, fault(at, "sort() does not compare a %s with a %s", systemNames[x.kind], systemNames[y.kind])
+		}
+		if descends[k] {
+			order = -order
+		}
+		if order != 0 {
+			return order, nil
+		}
+	}
+	return 0, nil
+}
+
 // sorted orders by keys; a sign before a key turns its order around. Items
 // without a key come first.
 func sorted(m *machine, c *call) ([]Value, error) {
-	type row struct {
-		item Value
-		keys []Value // None where there is none
-	}
-	rows := make([]row, len(c.in))
+	rows := make([]sortRow, len(c.in))
 	descends := make([]bool, max(1, len(c.n.args)))
 	for i := range c.in {
 		rows[i].item = c.in[i]
@@ -462,30 +487,15 @@ func sorted(m *machine, c *call) ([]Value, error) {
 		}
 	}
 	var failed error
-	slices.SortStableFunc(rows, func(a, b row) int {
+	slices.SortStableFunc(rows, func(a, b sortRow) int {
 		if err := m.work(1, c.n.at); err != nil {
 			failed = err
 		}
-		for k, x := range a.keys {
-			y := b.keys[k]
-			if x.kind == None || y.kind == None {
-				if x.kind != y.kind {
-					return sign(int(x.kind) - int(y.kind))
-				}
-				continue
-			}
-			order, _, ok := compareSystem(x, y)
-			if !ok {
-				failed = fault(c.n.at, "sort() does not compare a %s with a %s", systemNames[x.kind], systemNames[y.kind])
-			}
-			if descends[k] {
-				order = -order
-			}
-			if order != 0 {
-				return order
-			}
+		order, err := a.compare(b, descends, c.n.at)
+		if err != nil {
+			failed = err
 		}
-		return 0
+		return order
 	})
 	out := make([]Value, len(rows))
 	for i := range rows {

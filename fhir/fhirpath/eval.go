@@ -2,6 +2,7 @@ package fhirpath
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func (m *machine) member(n *node, sc *scope) ([]Value, error) {
 		}
 		return nil, nil
 	}
-	var out []Value
+	out := make([]Value, 0, len(in))
 	for _, v := range in {
 		if out, err = m.step(v, n.name, out, n.at); err != nil {
 			return nil, err
@@ -172,6 +173,8 @@ func (m *machine) signed(n *node, sc *scope) ([]Value, error) {
 		return nil, fault(n.at, "%q stands before a %s, which has no sign", n.name, systemNames[v.kind])
 	case n.name == "+":
 		return []Value{v}, nil
+	case v.kind == Integer && -v.num > math.MaxInt32:
+		return nil, nil
 	case v.kind == Integer:
 		return []Value{integer(-v.num)}, nil
 	}

@@ -6,6 +6,7 @@ package fhirpath
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -46,8 +47,8 @@ type Options struct {
 	Resource, RootResource *fhir.Node
 	// Variables are further %variables.
 	Variables map[string][]Value
-	// Now is what now(), today() and timeOfDay() say. Default: the time the
-	// evaluation begins.
+	// Now is what now(), today() and timeOfDay() say. Default: the time when
+	// the evaluation first asks for it.
 	Now time.Time
 	// Resolve finds the resource a reference names, for resolve(), where it is
 	// neither contained in the resource nor an entry of the Bundle. It must
@@ -112,9 +113,6 @@ func CompileFor(typ, expression string) (*Expression, error) {
 // outlive a change of it.
 func (e *Expression) Eval(ctx context.Context, root *fhir.Node, options Options) ([]Value, error) {
 	m := &machine{ctx: ctx, opt: &options, now: options.Now, left: options.MaxSteps, most: options.MaxItems}
-	if m.now.IsZero() {
-		m.now = time.Now()
-	}
 	if m.left <= 0 {
 		m.left = 1_000_000
 	}
@@ -130,7 +128,11 @@ func (e *Expression) Eval(ctx context.Context, root *fhir.Node, options Options)
 		sc.this = []Value{m.root}
 	}
 	m.context = sc.this
-	return m.eval(e.root, &sc)
+	values, err := m.eval(e.root, &sc)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(values), nil // may be a literal of the expression
 }
 
 // EvalBool evaluates the expression as a condition. Empty is false, one value

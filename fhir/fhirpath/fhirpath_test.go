@@ -212,10 +212,12 @@ func TestSyntax(t *testing.T) {
 		"(name | contact.name).family.count()":                 "3",
 		"is":                                                   "",
 		"contains.as.in":                                       "",
-		strings.Repeat("(", 300) + "1" + strings.Repeat(")", 300): "error: nested more than 200 deep",
-		"1" + strings.Repeat(" + 1", 300):                         "error: more than 200 operators",
-		"a" + strings.Repeat(".a", 300):                           "error: more than 200 steps",
-		strings.Repeat(" ", 70_000):                               "error: longer than",
+		strings.Repeat("(", 300) + "1" + strings.Repeat(")", 300):                    "error: nested more than 200 deep",
+		"1" + strings.Repeat(" + 1", 300):                                            "error: more than 200 operators",
+		"a" + strings.Repeat(".a", 300):                                              "error: more than 200 steps",
+		"coalesce('a'.matches('a')" + strings.Repeat(", 'a'.matches('a')", 80) + ")": "error: more than 64 regular expressions",
+		"-(-2147483648)":            "",
+		strings.Repeat(" ", 70_000): "error: longer than",
 	})
 }
 

@@ -297,6 +297,7 @@ func TestCheck(t *testing.T) {
 		"nope + 1":                                       "is no element",
 		"nope is string":                                 "is no element",
 		"1 +":                                            "byte 3",
+		"extension" + strings.Repeat(".value.extension", 60) + ".nope": "is no element",
 	} {
 		_, err := CompileFor("Patient", expression)
 		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {

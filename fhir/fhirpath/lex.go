@@ -225,7 +225,8 @@ func (l *lexer) moment() (token, error) {
 	return token{tokMoment, start, "", v}, nil
 }
 
-// variable reads %name, %`name` and %'name'. A name may have dashes in it.
+// variable reads %name, %`name` and %'name'. The names of value sets have
+// dashes in them.
 func (l *lexer) variable() (token, error) {
 	start := l.at
 	l.at++
@@ -237,10 +238,8 @@ func (l *lexer) variable() (token, error) {
 	if text == "" {
 		return token{}, fault(start, "no name follows %%")
 	}
-	for strings.HasPrefix(text, "vs") || strings.HasPrefix(text, "ext") {
-		if l.at+1 >= len(l.src) || l.src[l.at] != '-' || !isWord(l.src[l.at+1]) {
-			break // only value sets and extensions are written with dashes
-		}
+	dashes := text == "vs" || text == "ext" // only value sets and extensions have dashes
+	for dashes && l.at+1 < len(l.src) && l.src[l.at] == '-' && isWord(l.src[l.at+1]) {
 		l.at++
 		text += "-" + l.word()
 	}

@@ -1,19 +1,21 @@
 package fhirpath
 
 import (
+	"time"
+
 	"github.com/cockroachdb/apd/v3"
 )
 
 // momentFunctions are those of the clock, of the parts of dates and times, and
 // of precision (FHIRPath N1, 5.9, and the functions that 3.0 adds for trial).
 var momentFunctions = map[string]function{
-	"now":              {run: func(m *machine, _ *call) ([]Value, error) { return []Value{temporal(DateTime, momentOf(m.now))}, nil }},
+	"now":              {run: func(m *machine, _ *call) ([]Value, error) { return []Value{temporal(DateTime, m.clock())}, nil }},
 	"today":            {run: today},
 	"timeOfDay":        {run: timeOfDay},
 	"lowBoundary":      {most: 1, run: func(m *machine, c *call) ([]Value, error) { return boundary(m, c, false) }},
 	"highBoundary":     {most: 1, run: func(m *machine, c *call) ([]Value, error) { return boundary(m, c, true) }},
 	"precision":        {run: precisionOf},
-	"comparable":       {least: 1, most: 1, run: comparable},
+	"comparable":       {least: 1, most: 1, run: comparableWith},
 	"yearOf":           {run: part(toYear, func(m *moment) int { return m.year })},
 	"monthOf":          {run: part(toMonth, func(m *moment) int { return m.month })},
 	"dayOf":            {run: part(toDay, func(m *moment) int { return m.day })},
@@ -26,13 +28,21 @@ var momentFunctions = map[string]function{
 	"timeOf":           {run: timeOf},
 }
 
+// clock is the time of the evaluation, which stands still.
+func (m *machine) clock() *moment {
+	if m.now.IsZero() {
+		m.now = time.Now()
+	}
+	return momentOf(m.now)
+}
+
 func today(m *machine, _ *call) ([]Value, error) {
-	d := momentOf(m.now)
+	d := m.clock()
 	return []Value{temporal(Date, &moment{year: d.year, month: d.month, day: d.day, known: toDay})}, nil
 }
 
 func timeOfDay(m *machine, _ *call) ([]Value, error) {
-	return []Value{clockOf(momentOf(m.now))}, nil
+	return []Value{clockOf(m.clock())}, nil
 }
 
 // clockOf is the time of day of a dateTime.
@@ -122,8 +132,8 @@ func precisionOf(_ *machine, c *call) ([]Value, error) {
 	return nil, fault(c.n.at, "precision() does not apply to a %s", systemNames[v.kind])
 }
 
-// comparable reports whether two quantities measure the same.
-func comparable(m *machine, c *call) ([]Value, error) {
+// comparableWith reports whether two quantities measure the same.
+func comparableWith(m *machine, c *call) ([]Value, error) {
 	v, ok, err := oneOf(c.in, Quantity, c.n.at, "what comparable() applies to")
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package fhirpath
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -191,6 +192,7 @@ func appendItems(n, shadow *fhir.Node, at place, out []Value) []Value {
 	if shadows {
 		count = max(count, len(shadow.Items))
 	}
+	out = slices.Grow(out, count)
 	for i := range count {
 		var one, beside *fhir.Node
 		if list && i < len(n.Items) {

@@ -42,7 +42,11 @@ func (m *machine) binary(n *node, sc *scope) ([]Value, error) {
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		return ordered(n, left, right)
 	}
-	return arithmetic(n, left, right)
+	out, err := arithmetic(n, left, right)
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	return out, m.work(len(out[0].text)/64, n.at)
 }
 
 func (t truth) not() truth {
@@ -128,7 +132,7 @@ func (m *machine) equal(a, b Value, at int) (truth, error) {
 	x, okX := a.system()
 	y, okY := b.system()
 	if okX && okY {
-		return equalSystem(x, y), nil
+		return equalSystem(x, y), m.work(min(len(x.text), len(y.text))/256, at)
 	}
 	if okX != okY || a.kind != Element || b.kind != Element {
 		return no, nil
@@ -255,7 +259,7 @@ func (m *machine) alike(a, b Value, at int) (bool, error) {
 	x, okX := a.system()
 	y, okY := b.system()
 	if okX && okY {
-		return alikeSystem(x, y), nil
+		return alikeSystem(x, y), m.work((len(x.text)+len(y.text))/16, at)
 	}
 	if okX != okY || a.kind != Element || b.kind != Element || a.node == nil || b.node == nil {
 		t, err := m.equal(a, b, at)
@@ -532,7 +536,7 @@ func shifted(n *node, x, y Value) ([]Value, error) {
 	}
 	count, err := whole.Int64()
 	if err != nil {
-		return nil, nil //nolint:nilerr // out of range is empty
+		return nil, nil // out of range is empty
 	}
 	var rest time.Duration
 	if y.num == 1 && unit == "second" { // the calendar's seconds have a fraction

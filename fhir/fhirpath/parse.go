@@ -139,8 +139,9 @@ const signStrength = 11
 
 type parser struct {
 	lexer
-	tok   token
-	depth int
+	tok      token
+	depth    int
+	patterns int // regular expressions so far
 }
 
 func (p *parser) advance() error {
@@ -365,6 +366,9 @@ func (p *parser) call(n *node) (*node, error) {
 		return nil, fault(n.at, "%s() has %d arguments, not %s", n.name, len(n.args), fn.arity())
 	}
 	if fn.pattern && n.args[0].op == opLiteral && len(n.args[0].value) == 1 && n.args[0].value[0].kind == String {
+		if p.patterns++; p.patterns > maxPatterns {
+			return nil, fault(n.at, "the expression has more than %d regular expressions", maxPatterns)
+		}
 		re, err := compilePattern(n.name, n.args[0].value[0].text, n.args[0].at)
 		if err != nil {
 			return nil, err

@@ -115,9 +115,8 @@ func alikeQuantities(a, b Value) bool {
 	ratio := new(big.Rat).Quo(y.factor, x.factor)
 	for n := range 30 {
 		if ratio.Cmp(powerOfTen(-n)) == 0 && x.offset == nil && y.offset == nil {
-			d := *b.dec
-			d.Exponent -= int32(n)
-			converted = &d
+			converted = new(apd.Decimal).Set(b.dec)
+			converted.Exponent -= int32(n)
 		}
 	}
 	return alikeDecimals(a.dec, converted)

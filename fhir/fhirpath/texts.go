@@ -131,7 +131,8 @@ func replace(m *machine, c *call) ([]Value, error) {
 	if n := strings.Count(s, old.text); n*len(by.text)+len(s) > maxString {
 		return nil, fault(c.n.at, "a string has more than %d bytes", maxString)
 	}
-	return []Value{Text(strings.ReplaceAll(s, old.text, by.text))}, nil
+	out := strings.ReplaceAll(s, old.text, by.text)
+	return []Value{Text(out)}, m.work(len(out)/64, c.n.at)
 }
 
 // Bounds of regular expressions, which are those of RE2 and linear in time.
@@ -139,6 +140,8 @@ const (
 	maxPattern = 4096
 	maxGroups  = 20
 	maxMatches = 50_000
+	// maxPatterns is how many may be written out in one expression.
+	maxPatterns = 64
 )
 
 // compilePattern compiles a regular expression; its dot matches line ends too
