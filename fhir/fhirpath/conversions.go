@@ -83,7 +83,7 @@ func (m *machine) inUnit(c *call, q Value) (Value, bool, error) {
 	if !same || q.uneven() != to.uneven() {
 		return Value{}, false, nil
 	}
-	to.dec, _ = decimalOf(y.out(x.in(rat(q.dec))))
+	to.dec, _ = decimalOf(y.Of(x.Base(rat(q.dec))))
 	return to, true, nil
 }
 

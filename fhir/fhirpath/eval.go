@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/fhirpath/ucum"
 )
 
 // A scope is what the words of an expression stand for at one place.
@@ -231,7 +232,7 @@ func (m *machine) variable(n *node, sc *scope) ([]Value, error) {
 	case "rootResource":
 		return m.resource(m.opt.RootResource, m.opt.Resource), nil
 	case "ucum":
-		return []Value{Text(ucumSystem)}, nil
+		return []Value{Text(ucum.System)}, nil
 	case "sct":
 		return []Value{Text("http://snomed.info/sct")}, nil
 	case "loinc":

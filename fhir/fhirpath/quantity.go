@@ -1,11 +1,12 @@
 package fhirpath
 
 import (
-	"maps"
 	"math/big"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
+
+	"github.com/plexus-health/plexus/fhir/fhirpath/ucum"
 )
 
 // calendarUnit is the word of the calendar for one of its words, in the
@@ -60,14 +61,14 @@ func rat(d *apd.Decimal) *big.Rat {
 	if d.Negative {
 		r.Neg(r)
 	}
-	return r.Mul(r, powerOfTen(int(d.Exponent)))
+	return r.Mul(r, ucum.PowerOfTen(int(d.Exponent)))
 }
 
 // units are the units of two quantities, if they measure the same.
-func units(a, b Value) (x, y unit, ok bool) {
-	x, okX := parseUnit(a.unitCode())
-	y, okY := parseUnit(b.unitCode())
-	return x, y, okX && okY && maps.Equal(x.bases, y.bases)
+func units(a, b Value) (x, y ucum.Unit, ok bool) {
+	x, okX := ucum.Parse(a.unitCode())
+	y, okY := ucum.Parse(b.unitCode())
+	return x, y, okX && okY && x.Same(y)
 }
 
 // compareQuantities orders two quantities; known is false where their units do
@@ -86,7 +87,7 @@ func compareQuantities(a, b Value) (order int, known bool) {
 	if !ok {
 		return 0, false
 	}
-	return x.in(rat(a.dec)).Cmp(y.in(rat(b.dec))), true
+	return x.Base(rat(a.dec)).Cmp(y.Base(rat(b.dec))), true
 }
 
 func monthsOf(v Value) *big.Rat {
@@ -104,17 +105,17 @@ func alikeQuantities(a, b Value) bool {
 	if !ok {
 		return a.text == b.text && a.num == b.num && alikeDecimals(a.dec, b.dec)
 	}
-	if x.factor.Cmp(y.factor) < 0 {
+	if y.Larger(x) {
 		a, b, x, y = b, a, y, x
 	}
-	converted, exact := decimalOf(x.out(y.in(rat(b.dec))))
+	converted, exact := decimalOf(x.Of(y.Base(rat(b.dec))))
 	if !exact {
 		return alikeDecimals(a.dec, converted)
 	}
 	// A factor that is a power of ten keeps the digits the value had.
-	ratio := new(big.Rat).Quo(y.factor, x.factor)
+	ratio := x.Of(y.Base(big.NewRat(1, 1)))
 	for n := range 30 {
-		if ratio.Cmp(powerOfTen(-n)) == 0 && x.offset == nil && y.offset == nil {
+		if ratio.Cmp(ucum.PowerOfTen(-n)) == 0 && !x.Shifted() && !y.Shifted() {
 			converted = new(apd.Decimal).Set(b.dec)
 			converted.Exponent -= int32(n)
 		}
@@ -143,10 +144,10 @@ func sameUnit(a, b Value) (*apd.Decimal, bool) {
 		return nil, false
 	}
 	x, y, ok := units(a, b)
-	if !ok || x.offset != nil || y.offset != nil {
+	if !ok || x.Shifted() || y.Shifted() {
 		return nil, false
 	}
-	d, _ := decimalOf(x.out(y.in(rat(b.dec))))
+	d, _ := decimalOf(x.Of(y.Base(rat(b.dec))))
 	return d, true
 }
 
@@ -177,7 +178,7 @@ func scaled(a, b Value, op operator) (Value, bool) {
 		}
 		q.text += sign + other
 	}
-	return q, ok && len(q.text) <= maxUnit
+	return q, ok && len(q.text) <= ucum.MaxLength
 }
 
 // parseQuantity reads a quantity as toQuantity() does: a number, and a unit in

@@ -18,15 +18,9 @@ func fhirType(name string) bool {
 	return ok || slices.Contains(quantities[:], name)
 }
 
-func (t typeName) known() bool {
-	switch t.space {
-	case "System":
-		return systemType(t.name)
-	case "FHIR":
-		return fhirType(t.name)
-	}
-	return systemType(t.name) || fhirType(t.name)
-}
+// known reports whether there is such a type, if in the other namespace:
+// Patient is none of System, and asking is no mistake.
+func (t typeName) known() bool { return systemType(t.name) || fhirType(t.name) }
 
 // quantities are the types that are read as quantities.
 var quantities = [...]string{"Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity"}

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/apd/v3"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/fhirpath/ucum"
 )
 
 // Kind is what a value is: an element of FHIR, or one of the types of FHIRPath.
@@ -246,7 +247,7 @@ func (v Value) quantity() (Value, bool) {
 		}
 		return q, true
 	}
-	if system == nil || code == nil || system.Text != ucumSystem {
+	if system == nil || code == nil || system.Text != ucum.System {
 		return Value{}, false
 	}
 	q.text = code.Text

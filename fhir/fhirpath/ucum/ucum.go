@@ -1,4 +1,6 @@
-package fhirpath
+// Package ucum reads units of UCUM (the Unified Code for Units of Measure) and
+// converts numbers between those that measure the same.
+package ucum
 
 import (
 	"maps"
@@ -8,25 +10,26 @@ import (
 	"sync"
 )
 
-const ucumSystem = "http://unitsofmeasure.org"
+// System is the system of UCUM in FHIR.
+const System = "http://unitsofmeasure.org"
 
-// A unit is a unit of UCUM in base units: a factor, and the power of each base.
-// Where it has no zero in common with them, offset is added to the value first.
-type unit struct {
+// A Unit is a unit in base units: a factor, and the power of each base. It is
+// not changed once read.
+type Unit struct {
 	factor *big.Rat
 	bases  map[string]int
-	offset *big.Rat
+	offset *big.Rat // added to the value first; nil where the zeros are the same
 }
 
-// ucumPrefixes are the metric prefixes, as powers of ten.
-var ucumPrefixes = map[string]int{
+// prefixes are the metric prefixes, as powers of ten.
+var prefixes = map[string]int{
 	"Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1, "d": -1, "c": -2, "m": -3,
 	"u": -6, "n": -9, "p": -12, "f": -15, "a": -18, "z": -21, "y": -24,
 }
 
-// ucumAtoms are units with what they are made of: "*" for those that take
+// atoms are units with what they are made of: "*" for those that take
 // prefixes, a factor, and a term of other units; "!" for a base unit.
-const ucumAtoms = `
+const atoms = `
 m * !
 s * !
 g * !
@@ -77,7 +80,6 @@ Mx * 1 10*-8.Wb
 dyn * 1 10*-5.N
 erg * 1 10*-7.J
 Gal * 1 cm/s2
-Kat * 1 mol/s
 tex * 1 g/km
 bit * 1 1
 B[10.nV] - !
@@ -235,60 +237,61 @@ b - 100 fm2
 [m/s2/Hz^0.5] - !
 `
 
-type ucumAtom struct {
+type atom struct {
 	metric, base bool
 	factor, term string
 }
 
-var ucumTable = sync.OnceValue(func() map[string]ucumAtom {
-	table := map[string]ucumAtom{}
-	for line := range strings.Lines(ucumAtoms) {
+var table = sync.OnceValue(func() map[string]atom {
+	table := map[string]atom{}
+	for line := range strings.Lines(atoms) {
 		f := strings.Fields(line)
 		switch {
 		case len(f) == 3:
-			table[f[0]] = ucumAtom{metric: f[1] == "*", base: true}
+			table[f[0]] = atom{metric: f[1] == "*", base: true}
 		case len(f) == 4:
-			table[f[0]] = ucumAtom{metric: f[1] == "*", factor: f[2], term: f[3]}
+			table[f[0]] = atom{metric: f[1] == "*", factor: f[2], term: f[3]}
 		}
 	}
 	return table
 })
 
-// Bounds of a unit, which may come from a resource.
-const (
-	maxUnit  = 80 // bytes
-	maxPower = 24 // of one unit
-)
+// MaxLength is the most bytes of a unit, which may come from a resource.
+const MaxLength = 80
 
-// parseUnit reads a unit of UCUM.
-func parseUnit(s string) (unit, bool) {
+// maxPower is the highest power of one unit.
+const maxPower = 24
+
+// Parse reads a unit. ok is false for what is none, and for units longer than
+// MaxLength.
+func Parse(s string) (u Unit, ok bool) {
 	switch s {
 	case "Cel":
-		return unit{big.NewRat(1, 1), map[string]int{"K": 1}, big.NewRat(27315, 100)}, true
+		return Unit{big.NewRat(1, 1), map[string]int{"K": 1}, big.NewRat(27315, 100)}, true
 	case "[degF]":
-		return unit{big.NewRat(5, 9), map[string]int{"K": 1}, big.NewRat(45967, 100)}, true
+		return Unit{big.NewRat(5, 9), map[string]int{"K": 1}, big.NewRat(45967, 100)}, true
 	case "":
-		return unit{}, false
+		return Unit{}, false
 	}
-	if len(s) > maxUnit {
-		return unit{}, false
+	if len(s) > MaxLength {
+		return Unit{}, false
 	}
-	u := unit{factor: big.NewRat(1, 1), bases: map[string]int{}}
-	p := &unitParser{s: s}
+	u = Unit{factor: big.NewRat(1, 1), bases: map[string]int{}}
+	p := &parser{s: s}
 	if !p.term(&u, 1, 0) || p.at != len(p.s) {
-		return unit{}, false
+		return Unit{}, false
 	}
 	maps.DeleteFunc(u.bases, func(_ string, power int) bool { return power == 0 })
 	return u, true
 }
 
-type unitParser struct {
+type parser struct {
 	s  string
 	at int
 }
 
 // term reads components with "." and "/" between them into u, raised to power.
-func (p *unitParser) term(u *unit, power, depth int) bool {
+func (p *parser) term(u *Unit, power, depth int) bool {
 	if depth > 8 {
 		return false
 	}
@@ -317,7 +320,7 @@ func (p *unitParser) term(u *unit, power, depth int) bool {
 }
 
 // component reads a unit with its power and annotation, a number, or brackets.
-func (p *unitParser) component(u *unit, power, depth int) bool {
+func (p *parser) component(u *Unit, power, depth int) bool {
 	if p.at >= len(p.s) {
 		return false
 	}
@@ -348,14 +351,16 @@ func (p *unitParser) component(u *unit, power, depth int) bool {
 	return p.at == len(p.s) || p.s[p.at] != '{' || p.annotation()
 }
 
-func (p *unitParser) annotation() bool {
+func (p *parser) annotation() bool {
 	end := strings.IndexByte(p.s[p.at:], '}')
 	p.at += end + 1
 	return end > 0
 }
 
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
 // code reads the letters of a unit, or a number.
-func (p *unitParser) code() string {
+func (p *parser) code() string {
 	start := p.at
 	for _, tens := range []string{"10*", "10^"} {
 		if strings.HasPrefix(p.s[p.at:], tens) {
@@ -382,7 +387,7 @@ func (p *unitParser) code() string {
 	return p.s[start:p.at]
 }
 
-func (p *unitParser) exponent() (int, bool) {
+func (p *parser) exponent() (int, bool) {
 	end := p.at
 	if end < len(p.s) && (p.s[end] == '+' || p.s[end] == '-') {
 		end++
@@ -399,25 +404,25 @@ func (p *unitParser) exponent() (int, bool) {
 }
 
 // atom multiplies u by a unit, with or without a prefix.
-func (u *unit) atom(code string, power, depth int) bool {
-	table := ucumTable()
-	if a, ok := table[code]; ok {
+func (u *Unit) atom(code string, power, depth int) bool {
+	all := table()
+	if a, ok := all[code]; ok {
 		return u.known(code, a, power, depth)
 	}
 	for length := 2; length >= 1; length-- {
 		if len(code) <= length {
 			continue
 		}
-		tens, ok := ucumPrefixes[code[:length]]
-		a, metric := table[code[length:]]
+		tens, ok := prefixes[code[:length]]
+		a, metric := all[code[length:]]
 		if ok && metric && a.metric {
-			return u.scale(powerOfTen(tens), power) && u.known(code[length:], a, power, depth)
+			return u.scale(PowerOfTen(tens), power) && u.known(code[length:], a, power, depth)
 		}
 	}
 	return false
 }
 
-func (u *unit) known(code string, a ucumAtom, power, depth int) bool {
+func (u *Unit) known(code string, a atom, power, depth int) bool {
 	if a.base {
 		u.bases[code] += power
 		return true
@@ -432,13 +437,13 @@ func (u *unit) known(code string, a ucumAtom, power, depth int) bool {
 		}
 		factor = x.Quo(x, y)
 	}
-	p := &unitParser{s: a.term}
+	p := &parser{s: a.term}
 	return u.scale(factor, power) && p.term(u, power, depth+1)
 }
 
 // scale multiplies the factor by a number raised to power; a factor that grows
 // beyond every use is none.
-func (u *unit) scale(by *big.Rat, power int) bool {
+func (u *Unit) scale(by *big.Rat, power int) bool {
 	if power < 0 {
 		by, power = new(big.Rat).Inv(by), -power
 	}
@@ -448,7 +453,8 @@ func (u *unit) scale(by *big.Rat, power int) bool {
 	return u.factor.Num().BitLen() < 8192 && u.factor.Denom().BitLen() < 8192
 }
 
-func powerOfTen(n int) *big.Rat {
+// PowerOfTen is 10 to the power of n.
+func PowerOfTen(n int) *big.Rat {
 	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(n, -n))), nil)
 	if n < 0 {
 		return new(big.Rat).SetFrac(big.NewInt(1), ten)
@@ -456,8 +462,18 @@ func powerOfTen(n int) *big.Rat {
 	return new(big.Rat).SetInt(ten)
 }
 
-// in converts a number of this unit to base units.
-func (u unit) in(n *big.Rat) *big.Rat {
+// Same reports whether two units measure the same.
+func (u Unit) Same(o Unit) bool { return maps.Equal(u.bases, o.bases) }
+
+// Larger reports whether one of this unit is more than one of another that
+// measures the same.
+func (u Unit) Larger(o Unit) bool { return u.factor.Cmp(o.factor) > 0 }
+
+// Shifted reports whether the unit has a zero of its own, as Celsius has.
+func (u Unit) Shifted() bool { return u.offset != nil }
+
+// Base converts a number of this unit to base units.
+func (u Unit) Base(n *big.Rat) *big.Rat {
 	out := new(big.Rat).Set(n)
 	if u.offset != nil {
 		out.Add(out, u.offset)
@@ -465,8 +481,8 @@ func (u unit) in(n *big.Rat) *big.Rat {
 	return out.Mul(out, u.factor)
 }
 
-// out converts a number of base units to this unit.
-func (u unit) out(n *big.Rat) *big.Rat {
+// Of converts a number of base units to this unit.
+func (u Unit) Of(n *big.Rat) *big.Rat {
 	out := new(big.Rat).Quo(n, u.factor)
 	if u.offset != nil {
 		out.Sub(out, u.offset)
