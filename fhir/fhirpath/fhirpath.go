@@ -109,7 +109,8 @@ func CompileFor(typ, expression string) (*Expression, error) {
 }
 
 // Eval evaluates the expression on root. A path that leads nowhere is empty,
-// no error (Check finds those). The values refer to the tree and must not
+// no error (Check finds those). The error is an *Error, or that of ctx. The
+// values refer to the tree and must not
 // outlive a change of it.
 func (e *Expression) Eval(ctx context.Context, root *fhir.Node, options Options) ([]Value, error) {
 	m := &machine{ctx: ctx, opt: &options, now: options.Now, left: options.MaxSteps, most: options.MaxItems}

@@ -467,3 +467,75 @@ func TestEvalBool(t *testing.T) {
 		t.Error("three values are a condition, want an error")
 	}
 }
+
+func TestElements(t *testing.T) {
+	root := parsed(t, `{"resourceType":"Observation","status":"final","component":[
+		{"valueQuantity":{"value":1.0,"unit":"drops","system":"urn:x","code":"d"}},{"valueQuantity":{"value":1.00,"code":"d","unit":"drops","system":"urn:x"}},
+		{"valueQuantity":{"value":2,"unit":"drops","system":"urn:x","code":"d"}},{"valueQuantity":{"value":2,"unit":"mg"}},{"valueQuantity":{"unit":"mg"}},
+		{"valueQuantity":{"value":2,"system":"http://unitsofmeasure.org","code":"min"}},{"valueQuantity":{"value":120,"system":"http://unitsofmeasure.org","code":"s"}},
+		{"valueQuantity":{"value":3,"system":"http://unitsofmeasure.org","code":"mo"}},{"valueQuantity":{"value":2,"system":"http://unitsofmeasure.org","code":"h"}},
+		{"valueQuantity":{"value":1,"system":"http://unitsofmeasure.org","code":"d"}},{"valueQuantity":{"value":1e900,"system":"http://unitsofmeasure.org","code":"kg"}},
+		{"valueQuantity":{"value":1e9999,"system":"http://unitsofmeasure.org","code":"kg"}},
+		{"valueSampledData":{"origin":{"value":0},"period":1.5,"dimensions":1}},{"valueTime":"10:30:00"},{"valueRange":{"low":{"value":1}}},{"_valueString":{"id":"s"}}],
+		"effectiveDateTime":"not a date","issued":"2020-01-01T00:00:00.123456Z","identifier":[{"value":"a","period":{"start":"2020"}},{"value":"a","period":{"start":"2020"}},{"value":"a","period":{"start":"2021"}}],
+		"valueInteger":3000000000,"note":["wrong"],"focus":{"reference":"#"},"nothing":{"x":[1,2.5,"c",true,null,{"y":1}]}}`)
+	for expression, want := range map[string]string{
+		"component[0].value = component[1].value":    "true",
+		"component[0].value ~ component[1].value":    "true",
+		"component[0].value = component[2].value":    "false",
+		"component[0].value < component[2].value":    "error: a Quantity stands where a simple value",
+		"component[3].value > 1 'mg'":                "true",
+		"component[4].value.exists()":                "true",
+		"component[5].value = component[6].value":    "true",
+		"component[5].value = 2 minutes":             "true",
+		"component[7].value = 3 months":              "true",
+		"component[8].value = 2 hours":               "true",
+		"component[9].value + 1 day":                 "2 days",
+		"component[10].value > 1 'g'":                "true",
+		"component[11].value > 1 'g'":                "error: a Quantity stands",
+		"component[12].value.period = 1.5":           "true",
+		"component.value.ofType(time)":               "time 10:30:00",
+		"component[15].value.id":                     "string s",
+		"component[15].value = 'a'":                  "false",
+		"component[15].value & 'a'":                  "a",
+		"component.value.count()":                    "16",
+		"effective & '!'":                            "not a date!",
+		"effective < now()":                          "error: does not compare a String with a DateTime",
+		"issued.toString()":                          "2020-01-01T00:00:00.123456Z",
+		"issued < @2020-01-01T00:00:00.124Z":         "true",
+		"identifier[0] = identifier[1]":              "true",
+		"identifier[0] ~ identifier[1]":              "true",
+		"identifier[1] = identifier[2]":              "false",
+		"identifier.distinct().count()":              "2",
+		"identifier.period.start.distinct().count()": "2",
+		"value":                            "integer 3000000000",
+		"note.text":                        "",
+		"focus.resolve().status":           "code final",
+		"nothing.x":                        "",
+		"component[12].children().count()": "1",
+	} {
+		e, err := Compile(expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		values, err := e.Eval(t.Context(), root, Options{})
+		got := shown(values)
+		if part, failing := strings.CutPrefix(want, "error: "); failing {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s = %s, %v, want the error %q", expression, got, err, part)
+			}
+		} else if err != nil || got != want {
+			t.Errorf("%s = %q, %v, want %q", expression, got, err, want)
+		}
+	}
+	loose := &fhir.Node{Kind: fhir.Object, Members: []fhir.Member{{Name: "a", Value: root.Get("nothing").Get("x")}}}
+	e, err := Compile("a.y | a.where($this is FHIR.Element).count() | descendants().count()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := e.Eval(t.Context(), loose, Options{})
+	if got := shown(values); err != nil || !strings.HasSuffix(got, "0, 6") {
+		t.Errorf("without a type: %s, %v", got, err)
+	}
+}

@@ -189,8 +189,11 @@ func power(m *machine, c *call) ([]Value, error) {
 }
 
 func raised(base, exponent *apd.Decimal) (*apd.Decimal, bool) {
-	if base.IsZero() {
-		return apd.New(map[bool]int64{true: 1, false: 0}[exponent.IsZero()], 0), exponent.Sign() >= 0
+	switch {
+	case exponent.IsZero():
+		return one, true
+	case base.IsZero():
+		return base, exponent.Sign() > 0
 	}
 	// The result has about this many digits before or behind its point.
 	digits, err := base.Float64()
