@@ -122,15 +122,19 @@ func direction(s store.SortKey) string {
 // sortValue adds the value a resource is sorted by.
 func (q *sqlText) sortValue(s store.SortKey, i int) error {
 	name := ` AS s` + strconv.Itoa(i)
+	best := `MIN` // of several values the one that comes first in the order
+	if s.Desc {
+		best = `MAX`
+	}
 	switch s.Shape {
 	case store.ShapeDate:
-		q.add(`, (SELECT MIN(x.lo) FROM ix_date x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.lo) FROM ix_date x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeString:
-		q.add(`, (SELECT MIN(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeToken:
-		q.add(`, (SELECT MIN(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeNumber:
-		q.add(`, (SELECT MIN(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeLastUpdated:
 		q.add(`, r.last_updated` + name)
 	case store.ShapeID:
@@ -222,8 +226,11 @@ func (r *Reader) openCursor(s string) (cursor, error) {
 // weight orders clauses: what selects few resources comes first and is looked
 // up in its index; the others are asked of each that is left.
 func weight(c *store.Clause) int {
-	if c.Not || c.Missing != nil {
+	if c.Not || c.Missing != nil || len(c.Or) > 0 {
 		return 9
+	}
+	if len(c.Together) > 0 {
+		return 8
 	}
 	switch c.Shape {
 	case store.ShapeID:
@@ -247,7 +254,10 @@ func weight(c *store.Clause) int {
 
 // matches writes the condition of a query over the resource of an alias.
 func (q *sqlText) matches(query *store.Query, alias string) error {
-	q.add(alias+`.tenant = 0 AND `+alias+`.rtype = ? AND `+alias+`.deleted = 0`, definitions.Number(query.Type))
+	q.add(alias + `.tenant = 0 AND ` + alias + `.deleted = 0`)
+	if query.Type != "*" {
+		q.add(` AND `+alias+`.rtype = ?`, definitions.Number(query.Type))
+	}
 	clauses := make([]*store.Clause, len(query.Where))
 	for i := range query.Where {
 		clauses[i] = &query.Where[i]
@@ -268,8 +278,16 @@ var tables = map[store.Shape]string{
 }
 
 func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
-	if c.Has != nil {
+	switch {
+	case len(c.Or) > 0:
+		return q.or(c, alias)
+	case len(c.Together) > 0:
+		return q.together(c, alias)
+	case c.Has != nil:
 		return q.has(c, alias)
+	case c.Shape == store.ShapeNear:
+		q.near(c, alias)
+		return nil
 	}
 	if c.Shape == store.ShapeID || c.Shape == store.ShapeLastUpdated {
 		return q.own(c, alias)
@@ -285,7 +303,9 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		if *c.Missing {
 			not = "NOT "
 		}
-		q.add(not+`EXISTS (SELECT 1 FROM `+table+` `+x+` WHERE `+x+`.rid = `+alias+`.rid AND `+x+`.pid = ?)`, int(c.Param))
+		q.add(not + `EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
+		q.rows(c, x)
+		q.add(`)`)
 		return nil
 	}
 	if first && !c.Not {
@@ -296,7 +316,8 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		}
 		q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	}
-	q.add(x+`.pid = ? AND (`, int(c.Param))
+	q.rows(c, x)
+	q.add(` AND (`)
 	if err := q.alternatives(c, x); err != nil {
 		return err
 	}
@@ -346,7 +367,7 @@ func (q *sqlText) alternatives(c *store.Clause, x string) error {
 func (q *sqlText) token(m *store.Match, x string) {
 	q.add(`(1 = 1`)
 	if m.Value != nil {
-		q.add(` AND `+x+`.val = ?`, []byte(limit(*m.Value)))
+		q.value(m, x)
 	}
 	if m.System != nil {
 		q.add(` AND `+x+`.sys = ?`, systemID(*m.System))
@@ -392,6 +413,10 @@ func (q *sqlText) text(m *store.Match, x string) {
 
 func (q *sqlText) reference(m *store.Match, x string) {
 	key := noNUL(limit(m.ID))
+	if m.ID == "" {
+		q.add(x+`.ttype = ?`, definitions.Number(m.Type))
+		return
+	}
 	if m.Type == "*" {
 		q.add(`(`+x+`.tkey = ? AND `+x+`.ttype <> 0)`, key)
 		return
@@ -448,7 +473,11 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 			if m.Value != nil {
 				value = *m.Value
 			}
-			q.add(alias+`.id = ?`, noNUL(value))
+			q.add(`(`+alias+`.id = ?`, noNUL(value))
+			if m.Type != "" {
+				q.add(` AND `+alias+`.rtype = ?`, definitions.Number(m.Type))
+			}
+			q.add(`)`)
 			continue
 		}
 		q.lastUpdated(m, alias)
