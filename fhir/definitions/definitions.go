@@ -188,7 +188,8 @@ func (m *model) loadParams() {
 		m.params[p.Type] = append(m.params[p.Type], p)
 		m.byID[p.ID] = p
 	}
-	for _, list := range m.params {
+	for typ, list := range m.params {
+		m.rename(typ)
 		sort.Slice(list, func(i, j int) bool { return list[i].Code < list[j].Code })
 		for _, p := range list {
 			p.Row = p.ID
@@ -199,6 +200,21 @@ func (m *model) loadParams() {
 			for _, other := range list {
 				if other.Expression == whole && other.Kind == "reference" {
 					p.Row, p.Targets = other.ID, []string{"Patient"}
+				}
+			}
+		}
+	}
+}
+
+// rename lets each component name the parameter that has its expression: in R4
+// those of DocumentReference's relationship are exchanged.
+func (m *model) rename(typ string) {
+	for _, p := range m.params[typ] {
+		for i := range p.Components {
+			c := &p.Components[i]
+			for _, other := range m.params[typ] {
+				if other.Kind != "composite" && other.Expression == p.Expression+"."+c.Expression {
+					c.Code = other.Code
 				}
 			}
 		}

@@ -83,6 +83,8 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	switch name {
 	case "_count", "_format", "_pretty":
 		return true, nil
+	case "_type": // of a compartment: see inside
+		return p.Type == "*", nil
 	case "_page":
 		p.After = value
 		return true, nil

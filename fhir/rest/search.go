@@ -27,6 +27,11 @@ func (c *call) search() error {
 	if err != nil {
 		return err
 	}
+	if c.within != "" {
+		if err := q.inside(c.within, values["_type"]); err != nil {
+			return err
+		}
+	}
 	b, err := c.searchset(q)
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 }
 
 func (c *call) link(relation string, values url.Values) *fhir.Node {
-	address := strings.TrimSuffix(c.full(c.typ, ""), "/")
+	address := strings.TrimSuffix(c.full(c.within+c.typ, ""), "/")
 	if query := values.Encode(); query != "" {
 		address += "?" + query
 	}
