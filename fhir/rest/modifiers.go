@@ -312,3 +312,34 @@ func (p *parsed) list(value string) error {
 	p.Where = append(p.Where, store.Clause{Param: item.Row, Shape: store.ShapeRef, Has: &store.Query{Type: "List", Where: []store.Clause{ids}}})
 	return nil
 }
+
+// here lets a reference that is written with the address of this server and one
+// without it find the same (search.html#reference).
+func here(base string, clauses []store.Clause) {
+	for i := range clauses {
+		c := &clauses[i]
+		for _, list := range c.Or {
+			here(base, list)
+		}
+		here(base, c.Together)
+		for k := range c.Chain {
+			here(base, c.Chain[k].Where)
+		}
+		if c.Has != nil {
+			here(base, c.Has.Where)
+		}
+		if c.Shape != store.ShapeRef {
+			continue
+		}
+		for _, m := range c.Any {
+			switch rest, ours := strings.CutPrefix(m.ID, base+"/"); {
+			case m.Type == "" && ours:
+				if typ, id, ok := localReference(rest); ok {
+					c.Any = append(c.Any, store.Match{Type: typ, ID: id})
+				}
+			case m.Type != "" && m.Type != "*" && m.ID != "":
+				c.Any = append(c.Any, store.Match{ID: base + "/" + m.Type + "/" + m.ID})
+			}
+		}
+	}
+}

@@ -27,6 +27,7 @@ func (c *call) search() error {
 	if err != nil {
 		return err
 	}
+	here(strings.TrimRight(c.full("", ""), "/"), q.Where)
 	if c.within != "" {
 		if err := q.inside(c.within, values["_type"]); err != nil {
 			return err

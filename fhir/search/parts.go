@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cockroachdb/apd/v3"
+
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
@@ -159,6 +161,54 @@ func Place(latitude, longitude float64) [3]float64 {
 func Chord(km float64) float64 {
 	half := min(km/6371.0088/2, math.Pi/2)
 	return 4 * math.Sin(half) * math.Sin(half)
+}
+
+// sampled keeps the smallest and the largest value of a SampledData: "just
+// search on the bounds" (search parameter value-quantity).
+func (x *rows) sampled(id fhir.Param, n, origin *fhir.Node) {
+	ctx := apd.BaseContext.WithPrecision(40)
+	zero, ok := decimal(numberOf(origin, "value"), "0")
+	factor, known := decimal(numberOf(n, "factor"), "1")
+	if !ok || !known {
+		return
+	}
+	var low, high *apd.Decimal
+	for word := range strings.FieldsSeq(textOf(n, "data")) {
+		v, ok := decimal(word, "")
+		if !ok {
+			continue // E, L and U: no value
+		}
+		if _, err := ctx.Mul(v, v, factor); err != nil {
+			return
+		}
+		if _, err := ctx.Add(v, v, zero); err != nil {
+			return
+		}
+		if low == nil || v.Cmp(low) < 0 {
+			low = v
+		}
+		if high == nil || v.Cmp(high) > 0 {
+			high = v
+		}
+	}
+	unit := textOf(origin, "code")
+	if unit == "" {
+		unit = textOf(origin, "unit")
+	}
+	for _, bound := range []*apd.Decimal{low, high} {
+		if bound != nil {
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(origin, "system"), Unit: unit, Value: bound.Text('f')})
+		}
+	}
+}
+
+// decimal reads a number that is not too large to be written out.
+func decimal(text, without string) (*apd.Decimal, bool) {
+	if text == "" {
+		text = without
+	}
+	d, _, err := apd.NewFromString(text)
+	return d, err == nil && d.Form == apd.Finite && d.Exponent >= -100 && d.Exponent <= 100
 }
 
 func numberOf(n *fhir.Node, name string) string {

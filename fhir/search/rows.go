@@ -96,6 +96,9 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		reference = n.Text
 	case fhir.Object:
 		reference = textOf(n, "reference")
+		if typ := textOf(n, "resourceType"); typ != "" { // the resource itself stands in a Bundle
+			reference = typ + "/" + textOf(n, "id")
+		}
 	}
 	if reference == "" || strings.HasPrefix(reference, "#") {
 		return
@@ -105,6 +108,9 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: reference})
+	if bare, _, versioned := strings.Cut(reference, "|"); versioned && n.Kind == fhir.String {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare}) // who asks for no version asks for any
+	}
 }
 
 // text takes strings, names and addresses.
@@ -251,6 +257,15 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 	case fhir.Number:
 		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: n.Text})
 	case fhir.Object:
+		if origin := n.Get("origin"); origin != nil {
+			x.sampled(id, n, origin)
+			return
+		}
+		for _, end := range []string{"low", "high"} {
+			if q := n.Get(end); q != nil && q.Kind == fhir.Object { // a Range, by its ends
+				x.number(id, q)
+			}
+		}
 		v := n.Get("value")
 		if v == nil || v.Kind != fhir.Number {
 			return
@@ -263,6 +278,9 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 			unit = c
 		}
 		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: v.Text})
+		if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: v.Text})
+		}
 	}
 }
 
