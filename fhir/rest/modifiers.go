@@ -188,6 +188,9 @@ func uris(c *store.Clause, modifier, value string) error {
 			c.Any = append(c.Any, store.Match{Value: &base, Below: true})
 			continue
 		}
+		if strings.Count(base, "/") > 64 {
+			return bad("a URL has more than 64 segments")
+		}
 		host := strings.Index(base, "://") + 3
 		for len(base) > host || host == 2 && base != "" {
 			with := base + "/"

@@ -73,6 +73,22 @@ func TestSearchBeyondValues(t *testing.T) {
 	})
 }
 
+// TestManyAlternatives asks for as many values as a page has resources.
+func TestManyAlternatives(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func(*testing.T) *api) {
+		a := open(t)
+		a.put(`{"resourceType":"Patient","id":"p1","identifier":[{"value":"v1"}],"name":[{"family":"f1"}]}`, `{"resourceType":"Patient","id":"p2"}`)
+		for _, code := range []string{"_id=p1", "identifier=v1", "family=f1"} {
+			if got := a.found("Patient?" + code + strings.Repeat(",x", 1500)); got != "p1" {
+				t.Errorf("%s and 1500 others found %q, want p1", code, got)
+			}
+		}
+		if got := a.found("ValueSet?url:above=http://x" + strings.Repeat("/a", 5000)); got != "invalid" {
+			t.Errorf("a URL of 5000 segments: %q", got)
+		}
+	})
+}
+
 // TestViews asks for parts of resources.
 func TestViews(t *testing.T) {
 	a := newAPI(t)
