@@ -286,8 +286,7 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 	case c.Has != nil:
 		return q.has(c, alias)
 	case c.Shape == store.ShapeNear:
-		q.near(c, alias)
-		return nil
+		return q.near(c, alias)
 	}
 	if c.Shape == store.ShapeID || c.Shape == store.ShapeLastUpdated {
 		return q.own(c, alias)
@@ -326,14 +325,10 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 }
 
 func (q *sqlText) alternatives(c *store.Clause, x string) error {
-	n := 0
-	or := func() {
-		if n++; n > 1 {
-			q.add(` OR `)
+	return q.anyOf(0, len(c.Any)+len(c.Chain), func(i int) error {
+		if i >= len(c.Any) {
+			return q.chain(&c.Chain[i-len(c.Any)], x)
 		}
-	}
-	for i := range c.Any {
-		or()
 		m := &c.Any[i]
 		switch c.Shape {
 		case store.ShapeToken:
@@ -347,20 +342,42 @@ func (q *sqlText) alternatives(c *store.Clause, x string) error {
 		case store.ShapeNumber:
 			q.number(m, x)
 		}
-	}
-	for i := range c.Chain {
-		or()
-		q.alias++
-		t := "t" + strconv.Itoa(q.alias)
-		q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(c.Chain[i].Type))
-		if err := q.matches(&c.Chain[i], t); err != nil {
-			return err
-		}
-		q.add(`))`)
-	}
-	if n == 0 {
+		return nil
+	})
+}
+
+// anyOf joins conditions by OR, halves with halves: a database bounds how deep an
+// expression goes.
+func (q *sqlText) anyOf(from, to int, write func(int) error) error {
+	switch {
+	case from >= to:
 		q.add(`1 = 0`)
+		return nil
+	case to-from == 1:
+		return write(from)
 	}
+	middle := (from + to) / 2
+	q.add(`(`)
+	if err := q.anyOf(from, middle, write); err != nil {
+		return err
+	}
+	q.add(` OR `)
+	if err := q.anyOf(middle, to, write); err != nil {
+		return err
+	}
+	q.add(`)`)
+	return nil
+}
+
+// chain asks that the reference points to what a query finds.
+func (q *sqlText) chain(inner *store.Query, x string) error {
+	q.alias++
+	t := "t" + strconv.Itoa(q.alias)
+	q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(inner.Type))
+	if err := q.matches(inner, t); err != nil {
+		return err
+	}
+	q.add(`))`)
 	return nil
 }
 
@@ -462,31 +479,25 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 	if c.Not {
 		q.add(`NOT `)
 	}
-	q.add(`(`)
-	for i := range c.Any {
-		if i > 0 {
-			q.add(` OR `)
-		}
+	return q.anyOf(0, len(c.Any), func(i int) error {
 		m := &c.Any[i]
-		if c.Shape == store.ShapeID {
-			value := ""
-			if m.Value != nil {
-				value = *m.Value
-			}
-			q.add(`(`+alias+`.id = ?`, noNUL(value))
-			if m.Type != "" {
-				q.add(` AND `+alias+`.rtype = ?`, definitions.Number(m.Type))
-			}
+		if c.Shape != store.ShapeID {
+			q.add(`(`)
+			q.lastUpdated(m, alias)
 			q.add(`)`)
-			continue
+			return nil
 		}
-		q.lastUpdated(m, alias)
-	}
-	if len(c.Any) == 0 {
-		q.add(`1 = 0`)
-	}
-	q.add(`)`)
-	return nil
+		value := ""
+		if m.Value != nil {
+			value = *m.Value
+		}
+		q.add(`(`+alias+`.id = ?`, noNUL(value))
+		if m.Type != "" {
+			q.add(` AND `+alias+`.rtype = ?`, definitions.Number(m.Type))
+		}
+		q.add(`)`)
+		return nil
+	})
 }
 
 func (q *sqlText) lastUpdated(m *store.Match, alias string) {

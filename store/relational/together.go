@@ -27,21 +27,19 @@ func (q *sqlText) or(c *store.Clause, alias string) error {
 		q.add(`NOT `)
 	}
 	q.add(`(`)
-	for i, list := range c.Or {
-		if i > 0 {
-			q.add(` OR `)
-		}
+	err := q.anyOf(0, len(c.Or), func(i int) error {
 		q.add(`(1 = 1`)
-		for k := range list {
+		for k := range c.Or[i] {
 			q.add(` AND `)
-			if err := q.clause(&list[k], alias, k == 0); err != nil {
+			if err := q.clause(&c.Or[i][k], alias, k == 0); err != nil {
 				return err
 			}
 		}
 		q.add(`)`)
-	}
+		return nil
+	})
 	q.add(`)`)
-	return nil
+	return err
 }
 
 // together asks that one element has a row for each of some clauses: the rows
@@ -83,7 +81,7 @@ func (q *sqlText) together(c *store.Clause, alias string) error {
 
 // near asks for a place within a distance: the coordinates are the parts of an
 // element, and the chord between two points of a sphere grows with the distance.
-func (q *sqlText) near(c *store.Clause, alias string) {
+func (q *sqlText) near(c *store.Clause, alias string) error {
 	q.alias++
 	x, y, z := "nx"+strconv.Itoa(q.alias), "ny"+strconv.Itoa(q.alias), "nz"+strconv.Itoa(q.alias)
 	if c.Not {
@@ -92,21 +90,26 @@ func (q *sqlText) near(c *store.Clause, alias string) {
 	q.add(`EXISTS (SELECT 1 FROM ix_number `+x+` JOIN ix_number `+y+` ON `+y+`.rid = `+x+`.rid AND `+y+`.pid = ? JOIN ix_number `+z+` ON `+z+`.rid = `+x+`.rid AND `+z+`.pid = ? WHERE `+x+`.rid = `+alias+`.rid AND `+x+`.pid = ?`,
 		int(search.Part(c.Param, 1, 0)), int(search.Part(c.Param, 2, 0)), int(search.Part(c.Param, 0, 0)))
 	if c.Missing == nil {
-		q.add(` AND (1 = 0`)
-		for i := range c.Any {
+		q.add(` AND (`)
+		err := q.anyOf(0, len(c.Any), func(i int) error {
 			m := &c.Any[i]
-			q.add(` OR `)
+			q.add(`(`)
 			for k, name := range []string{x, y, z} {
 				if k > 0 {
 					q.add(` + `)
 				}
 				q.add(`(`+name+`.val - ?) * (`+name+`.val - ?)`, m.Point[k], m.Point[k])
 			}
-			q.add(` <= ?`, m.Chord)
+			q.add(` <= ?)`, m.Chord)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		q.add(`)`)
 	}
 	q.add(`)`)
+	return nil
 }
 
 // value compares the value of a token or uri.
