@@ -96,10 +96,12 @@ const (
 	ShapeNumber
 	ShapeID          // _id
 	ShapeLastUpdated // _lastUpdated
+	ShapeNear        // a place on the sphere
 )
 
 // A Query is a search of one resource type.
 type Query struct {
+	// Type is the resource type; "*" for any.
 	Type string
 	// Where are joined by AND.
 	Where []Clause
@@ -115,6 +117,8 @@ type Query struct {
 // A Clause is one parameter with its alternatives.
 type Clause struct {
 	Param fhir.Param
+	// Also are further parameters whose rows count as well.
+	Also  []fhir.Param
 	Shape Shape
 	// Not: no row matches (:not).
 	Not bool
@@ -128,6 +132,12 @@ type Clause struct {
 	// Has: a resource of type Has.Type that matches it points here by
 	// Param, a reference parameter of Has.Type (_has).
 	Has *Query
+	// Or, when there are any, stands for all of the above but Not: one of the
+	// lists holds whole.
+	Or [][]Clause
+	// Together, when there are any, stands for all of the above but Not: one
+	// element of the resource has a row for each (search.Part).
+	Together []Clause
 }
 
 // A Match is one value of a parameter.
@@ -135,6 +145,8 @@ type Match struct {
 	// Token: System nil means any, "" none. Value nil means any of System.
 	System *string
 	Value  *string
+	// Below takes what begins with Value and goes on with a slash or a bar too.
+	Below bool
 	// Date: microseconds UTC of the searched period, and number prefix.
 	Prefix string // "", eq ne lt gt le ge sa eb
 	Lo, Hi int64
@@ -143,12 +155,17 @@ type Match struct {
 	Text     string
 	Exact    bool
 	Contains bool
-	// Ref: Type and ID as in fhir.RefRow; Type "*" for an id of any type.
+	// Ref: Type and ID as in fhir.RefRow; Type "*" for an id of any type, no ID
+	// for any of Type. For ShapeID Type is that of the resource, if given.
 	Type, ID string
 	// Number: the interval [Low, High) as decimals, or with another prefix than
 	// eq and ne both the number itself; System and Unit when given.
 	Low, High string
 	Unit      string
+	// Near: a point of the sphere of radius 1 and the square of the longest
+	// chord to it (search.Place).
+	Point [3]float64
+	Chord float64
 }
 
 // A SortKey is one key of _sort.

@@ -5,6 +5,7 @@ package definitions
 
 import (
 	_ "embed"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -24,6 +25,12 @@ var paramsText string
 
 //go:embed patient.tsv
 var patientText string
+
+//go:embed compartments.tsv
+var compartmentsText string
+
+//go:embed summary.tsv
+var summaryText string
 
 // A Type is a resource type, data type or primitive.
 type Type struct {
@@ -62,14 +69,30 @@ func (e *Element) Repeats() bool { return e.Max < 0 || e.Max > 1 }
 type Param struct {
 	ID         fhir.Param
 	Type, Code string
-	// Kind is token, date, string, reference, number, quantity or uri.
+	// Kind is token, date, string, reference, number, quantity, uri, composite
+	// or special.
 	Kind       string
 	Targets    []string
 	Expression string
 	// Row is the number its index rows stand under: its own, or that of the
 	// parameter it is a part of (patient is subject where that is a Patient).
 	Row fhir.Param
+	// Components are the parts of a composite; Expression is then the element
+	// they have in common.
+	Components []Component
 }
+
+// A Component is one part of a composite parameter.
+type Component struct {
+	// Code is the parameter of the same type whose values the part takes.
+	Code string
+	// Expression starts at the element of the composite, or with %resource.
+	Expression string
+}
+
+// Combined reports whether the parameter is found by two others that have rows:
+// combo-code is code or component-code.
+func (p *Param) Combined() bool { return strings.HasPrefix(p.Code, "combo-") }
 
 // Alias reports whether the rows of another parameter serve this one too.
 func (p *Param) Alias() bool { return p.Row != p.ID }
@@ -80,11 +103,14 @@ type model struct {
 	params  map[string][]*Param // by resource type, sorted by code
 	byID    map[fhir.Param]*Param
 	patient map[string][]string
+	// compartments are the parameters by compartment and type.
+	compartments map[string]map[string][]string
+	summary      map[string]map[string]bool
 }
 
 // load parses the tables once.
 var load = sync.OnceValue(func() *model {
-	m := &model{types: map[string]*Type{}, numbers: map[int]string{}, params: map[string][]*Param{}, byID: map[fhir.Param]*Param{}, patient: map[string][]string{}}
+	m := &model{types: map[string]*Type{}, numbers: map[int]string{}, params: map[string][]*Param{}, byID: map[fhir.Param]*Param{}, patient: map[string][]string{}, compartments: map[string]map[string][]string{}, summary: map[string]map[string]bool{}}
 	m.loadTypes()
 	m.loadParams()
 	for line := range strings.Lines(patientText) {
@@ -92,6 +118,7 @@ var load = sync.OnceValue(func() *model {
 			m.patient[name] = strings.Fields(codes)
 		}
 	}
+	m.loadCompartments()
 	return m
 })
 
@@ -122,24 +149,47 @@ func (m *model) loadTypes() {
 	}
 }
 
-// unindexed are parameters that are not kept: what they find is found by
-// another one too, or they are about the engine itself.
-func unindexed(code string) bool {
-	return strings.HasPrefix(code, "combo-") || code == "_source" || code == "_query"
+func (m *model) loadCompartments() {
+	for line := range strings.Lines(compartmentsText) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 3 {
+			continue
+		}
+		if m.compartments[f[0]] == nil {
+			m.compartments[f[0]] = map[string][]string{}
+		}
+		m.compartments[f[0]][f[1]] = strings.Fields(f[2])
+	}
+	for line := range strings.Lines(summaryText) {
+		name, paths, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		m.summary[name] = map[string]bool{}
+		for _, path := range strings.Fields(paths) {
+			m.summary[name][path] = true
+		}
+	}
 }
 
 func (m *model) loadParams() {
 	for line := range strings.Lines(paramsText) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(f) != 6 || unindexed(f[2]) {
+		if len(f) != 6 {
 			continue
 		}
 		id, _ := strconv.Atoi(f[0]) // generated
 		p := &Param{ID: fhir.Param(id), Type: f[1], Code: f[2], Kind: f[3], Targets: strings.Fields(f[4]), Expression: f[5]}
+		if p.Kind == "composite" {
+			parts := strings.Split(f[5], " $ ")
+			p.Expression = parts[0]
+			for _, part := range parts[1:] {
+				code, expression, _ := strings.Cut(part, "=")
+				p.Components = append(p.Components, Component{code, expression})
+			}
+		}
 		m.params[p.Type] = append(m.params[p.Type], p)
 		m.byID[p.ID] = p
 	}
-	for _, list := range m.params {
+	for typ, list := range m.params {
+		m.rename(typ)
 		sort.Slice(list, func(i, j int) bool { return list[i].Code < list[j].Code })
 		for _, p := range list {
 			p.Row = p.ID
@@ -150,6 +200,21 @@ func (m *model) loadParams() {
 			for _, other := range list {
 				if other.Expression == whole && other.Kind == "reference" {
 					p.Row, p.Targets = other.ID, []string{"Patient"}
+				}
+			}
+		}
+	}
+}
+
+// rename lets each component name the parameter that has its expression: in R4
+// those of DocumentReference's relationship are exchanged.
+func (m *model) rename(typ string) {
+	for _, p := range m.params[typ] {
+		for i := range p.Components {
+			c := &p.Components[i]
+			for _, other := range m.params[typ] {
+				if other.Kind != "composite" && other.Expression == p.Expression+"."+c.Expression {
+					c.Code = other.Code
 				}
 			}
 		}
@@ -302,3 +367,18 @@ func ParamByID(id fhir.Param) (*Param, bool) {
 // PatientParams lists the reference parameters that put a resource of a type
 // into the compartment of a patient.
 func PatientParams(typ string) []string { return load().patient[typ] }
+
+// Compartment lists the parameters that put a resource of a type into a
+// compartment (Patient, Encounter, Practitioner, RelatedPerson, Device); "{def}"
+// is the resource itself.
+func Compartment(name, typ string) []string { return load().compartments[name][typ] }
+
+// Compartments lists the types a compartment has, sorted; none when the name is
+// no compartment.
+func Compartments(name string) []string {
+	return slices.Sorted(maps.Keys(load().compartments[name]))
+}
+
+// InSummary reports whether _summary=true keeps an element of a resource type:
+// path as in Element.
+func InSummary(typ, path string) bool { return load().summary[typ][path] }

@@ -20,8 +20,8 @@ type parsed struct {
 	// used are the parameters understood, for the self link.
 	used     url.Values
 	includes []include
-	elements []string
-	summary  bool // _summary=count
+	// view is what of a match is shown: _summary and _elements.
+	view view
 }
 
 // An include asks for resources that matches point to, or that point to them.
@@ -72,7 +72,7 @@ func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed,
 			}
 		}
 	}
-	if p.summary {
+	if p.view.summary == "count" {
 		p.Limit = 0
 	}
 	return p, nil
@@ -83,20 +83,30 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	switch name {
 	case "_count", "_format", "_pretty":
 		return true, nil
+	case "_type": // of a compartment: see inside
+		return p.Type == "*", nil
 	case "_page":
 		p.After = value
 		return true, nil
 	case "_total":
-		p.Total = value == "accurate" || value == "estimate"
-		return true, nil
+		p.Total = value != "none"
+		return true, oneOf(name, value, "none", "estimate", "accurate")
 	case "_summary":
-		p.summary = value == "count"
-		return value == "count" || value == "false", nil
+		p.view.summary = value
+		return true, oneOf(name, value, "true", "text", "data", "count", "false")
+	case "_contained":
+		return true, oneOf(name, value, "false") // what is contained is not searched
 	case "_sort":
 		return true, p.sort(value)
 	case "_elements":
-		p.elements = append(p.elements, strings.Split(value, ",")...)
+		for one := range strings.SplitSeq(value, ",") {
+			p.view.elements = append(p.view.elements, strings.TrimPrefix(strings.TrimSpace(one), p.Type+"."))
+		}
 		return true, nil
+	case "_filter", "_query", "_text", "_content", "_containedType":
+		return true, &fault{http.StatusBadRequest, "not-supported", "", name + " is not supported"}
+	case "_list":
+		return true, p.list(value)
 	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
 		return true, p.include(name, value)
 	}
@@ -130,27 +140,33 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		c.Any, err = dates(value)
 		return c, true, firstError(err, onlyModifier(modifier))
 	}
+	if typ == "*" {
+		return anyType(code, modifier, value)
+	}
 	param, ok := definitions.FindParam(typ, code)
 	if !ok {
 		return c, false, nil
 	}
-	c.Param, c.Shape = param.Row, shapeOf(param.Kind)
 	if modifier == "missing" {
-		missing := value == "true"
-		if !missing && value != "false" {
-			return c, true, bad(":missing takes true or false")
-		}
-		c.Missing = &missing
-		return c, true, nil
+		c, err = missing(param, value)
+		return c, true, err
 	}
+	if param.Combined() {
+		c, err = combined(typ, code, modifier, value)
+		return c, true, err
+	}
+	c, err = valuesOf(param, modifier, value)
+	return c, true, err
+}
+
+// valuesOf compiles the values of a parameter.
+func valuesOf(param *definitions.Param, modifier, value string) (c store.Clause, err error) {
+	c.Param, c.Shape = param.Row, shapeOf(param.Kind)
 	switch param.Kind {
 	case "token":
-		err = tokens(&c, modifier, value)
+		err = tokens(&c, param, modifier, value)
 	case "uri":
-		for _, one := range list(value) {
-			c.Any = append(c.Any, store.Match{Value: &one})
-		}
-		err = onlyModifier(modifier)
+		err = uris(&c, modifier, value)
 	case "string":
 		err = texts(&c, modifier, value)
 	case "date":
@@ -158,11 +174,16 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		err = firstError(err, onlyModifier(modifier))
 	case "reference":
 		err = references(&c, param, modifier, value)
+	case "composite":
+		c, err = composites(param, value)
+		err = firstError(err, onlyModifier(modifier))
+	case "special":
+		err = firstError(near(&c, value), onlyModifier(modifier))
 	default:
 		err = numbers(&c, value)
 		err = firstError(err, onlyModifier(modifier))
 	}
-	return c, true, err
+	return c, err
 }
 
 func firstError(errs ...error) error {
@@ -191,6 +212,8 @@ func shapeOf(kind string) store.Shape {
 		return store.ShapeRef
 	case "number", "quantity":
 		return store.ShapeNumber
+	case "special":
+		return store.ShapeNear
 	}
 	return store.ShapeToken
 }
@@ -203,9 +226,12 @@ func list(value string) []string {
 		switch c := value[i]; {
 		case c == '\\' && i+1 < len(value) && strings.IndexByte(`,$|\\`, value[i+1]) >= 0:
 			i++
-			if value[i] == '|' {
+			switch value[i] {
+			case '|':
 				b.WriteString("\x00") // not the separator of system and code
-			} else {
+			case '$':
+				b.WriteString("\x01") // not the separator of components
+			default:
 				b.WriteByte(value[i])
 			}
 		case c == ',':
@@ -218,56 +244,9 @@ func list(value string) []string {
 	return append(out, b.String())
 }
 
-func plain(s string) string { return strings.ReplaceAll(s, "\x00", "|") }
-
-func tokens(c *store.Clause, modifier, value string) error {
-	switch modifier {
-	case "":
-	case "not":
-		c.Not = true
-	default:
-		return bad("a modifier is not supported for tokens; supported: :not, :missing")
-	}
-	for _, one := range list(value) {
-		m := store.Match{}
-		system, code, both := strings.Cut(one, "|")
-		if !both {
-			code = one
-		} else {
-			system = plain(system)
-			m.System = &system
-		}
-		code = plain(code)
-		if code != "" {
-			m.Value = &code
-		}
-		if m.Value == nil && (m.System == nil || system == "") {
-			return bad("a token has neither system nor code")
-		}
-		c.Any = append(c.Any, m)
-	}
-	return nil
-}
-
-func texts(c *store.Clause, modifier, value string) error {
-	for _, one := range list(value) {
-		one = plain(one)
-		m := store.Match{Text: search.Fold(one)}
-		switch modifier {
-		case "":
-		case "exact":
-			m.Text, m.Exact = one, true
-		case "contains":
-			m.Contains = true
-		default:
-			return bad("a modifier is not supported for strings; supported: :exact, :contains, :missing")
-		}
-		if one == "" {
-			return bad("a string parameter is empty")
-		}
-		c.Any = append(c.Any, m)
-	}
-	return nil
+// plain puts back what was escaped.
+func plain(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\x00", "|"), "\x01", "$")
 }
 
 // prefixes of ordered values (search.html#prefix).
@@ -298,7 +277,13 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 	target := ""
 	switch {
 	case modifier == "identifier":
-		return bad(":identifier is not supported; write PARAM.identifier=system|value")
+		c.Param, c.Shape = search.Identifier(param.Row), store.ShapeToken
+		return codes(c, value)
+	case modifier == "text":
+		c.Param, c.Shape = search.Text(param.Row), store.ShapeString
+		return texts(c, "", value)
+	case modifier == "in", modifier == "not-in", modifier == "above", modifier == "below":
+		return bad("a modifier is not supported for references; supported: :Type, :identifier, :text, :missing")
 	case modifier != "":
 		if _, known := definitions.Resource(modifier); !known {
 			return bad("a modifier of a reference is no resource type")
@@ -464,7 +449,7 @@ func (p *parsed) sort(value string) error {
 			s.Shape = store.ShapeLastUpdated
 		default:
 			param, ok := definitions.FindParam(p.Type, code)
-			if !ok || param.Kind == "reference" {
+			if !ok || param.Kind == "reference" || param.Kind == "composite" || param.Kind == "special" || param.Combined() {
 				return bad("_sort names no parameter that gives an order")
 			}
 			s.Param, s.Shape = param.ID, shapeOf(param.Kind)

@@ -57,6 +57,8 @@ type call struct {
 	// typ, id and version are those of the path.
 	typ, id string
 	version int
+	// within is the compartment searched in: "Patient/7/", or empty.
+	within string
 }
 
 var (
@@ -149,6 +151,8 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "delete", c.remove, nil
 	case len(parts) == 2:
 		return "", nil, notAllowed("GET, PUT, DELETE")
+	case len(parts) == 3 && method == http.MethodGet && c.inCompartment(parts[2]):
+		return "search", c.search, nil
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
 	case method != http.MethodGet:

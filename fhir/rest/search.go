@@ -27,6 +27,12 @@ func (c *call) search() error {
 	if err != nil {
 		return err
 	}
+	here(strings.TrimRight(c.full("", ""), "/"), q.Where)
+	if c.within != "" {
+		if err := q.inside(c.within, values["_type"]); err != nil {
+			return err
+		}
+	}
 	b, err := c.searchset(q)
 	if err != nil {
 		return err
@@ -60,14 +66,14 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 	b.Set("link", links)
 	entries := &fhir.Node{Kind: fhir.Array}
 	for _, res := range page.Resources {
-		entries.Items = append(entries.Items, c.entry(res, "match", q.elements))
+		entries.Items = append(entries.Items, c.entry(res, "match", q.view))
 	}
 	more, err := c.included(q, page.Resources)
 	if err != nil {
 		return nil, err
 	}
 	for _, res := range more {
-		entries.Items = append(entries.Items, c.entry(res, "include", nil))
+		entries.Items = append(entries.Items, c.entry(res, "include", view{}))
 	}
 	if len(entries.Items) > 0 {
 		b.Set("entry", entries)
@@ -76,7 +82,7 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 }
 
 func (c *call) link(relation string, values url.Values) *fhir.Node {
-	address := strings.TrimSuffix(c.full(c.typ, ""), "/")
+	address := strings.TrimSuffix(c.full(c.within+c.typ, ""), "/")
 	if query := values.Encode(); query != "" {
 		address += "?" + query
 	}
@@ -86,11 +92,8 @@ func (c *call) link(relation string, values url.Values) *fhir.Node {
 	return n
 }
 
-func (c *call) entry(res store.Resource, mode string, elements []string) *fhir.Node {
-	text := fhir.Stamped(res.Content, res.Version, res.Updated)
-	if len(elements) > 0 {
-		text = only(text, elements)
-	}
+func (c *call) entry(res store.Resource, mode string, v view) *fhir.Node {
+	text := v.of(res.Type, fhir.Stamped(res.Content, res.Version, res.Updated))
 	e := fhir.NewObject()
 	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
 	e.Set("resource", raw(text))
@@ -98,25 +101,6 @@ func (c *call) entry(res store.Resource, mode string, elements []string) *fhir.N
 	how.Set("mode", fhir.Text(mode))
 	e.Set("search", how)
 	return e
-}
-
-// only keeps the elements asked for (_elements) and those that always stay.
-func only(text []byte, elements []string) []byte {
-	n, err := fhir.Parse(text)
-	if err != nil {
-		return text // it came from the store and was parsed before
-	}
-	keep := map[string]bool{"resourceType": true, "id": true, "meta": true}
-	for _, e := range elements {
-		keep[e] = true
-	}
-	out := fhir.NewObject()
-	for _, m := range n.Members {
-		if keep[m.Name] {
-			out.Members = append(out.Members, m)
-		}
-	}
-	return out.AppendJSON(nil)
 }
 
 // mostIncluded bounds what a search brings along.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -19,21 +20,32 @@ type rows struct {
 }
 
 func (x *rows) add(p *definitions.Param, v found) {
+	x.value(p.ID, p.Kind, v.node)
 	switch p.Kind {
 	case "token":
-		x.token(p.ID, v.node)
+		x.described(p.ID, v.node)
+	case "reference":
+		x.named(p.ID, v.node)
+	}
+}
+
+// value adds the rows of one value under a number.
+func (x *rows) value(id fhir.Param, kind string, n *fhir.Node) {
+	switch kind {
+	case "token":
+		x.token(id, n)
 	case "uri":
-		if v.node.Kind == fhir.String {
-			x.Tokens = append(x.Tokens, fhir.TokenRow{Param: p.ID, Value: v.node.Text})
+		if n.Kind == fhir.String {
+			x.Tokens = append(x.Tokens, fhir.TokenRow{Param: id, Value: n.Text})
 		}
 	case "reference":
-		x.reference(p.ID, v.node)
+		x.reference(id, n)
 	case "string":
-		x.text(p.ID, v.node)
+		x.text(id, n)
 	case "date":
-		x.date(p.ID, v.node)
+		x.date(id, n)
 	case "number", "quantity":
-		x.number(p.ID, v.node)
+		x.number(id, n)
 	}
 }
 
@@ -63,7 +75,7 @@ func (x *rows) token(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	system := textOf(n, "system")
-	if n.Get("use") != nil && n.Get("assigner") == nil && n.Get("type") == nil && isContact(system) {
+	if isContact(system) {
 		system = "" // a ContactPoint's system is no code system
 	}
 	x.Tokens = append(x.Tokens, fhir.TokenRow{Param: id, System: system, Value: value})
@@ -84,6 +96,9 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		reference = n.Text
 	case fhir.Object:
 		reference = textOf(n, "reference")
+		if typ := textOf(n, "resourceType"); typ != "" { // the resource itself stands in a Bundle
+			reference = typ + "/" + textOf(n, "id")
+		}
 	}
 	if reference == "" || strings.HasPrefix(reference, "#") {
 		return
@@ -93,6 +108,9 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: reference})
+	if bare, _, versioned := strings.Cut(reference, "|"); versioned && n.Kind == fhir.String {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare}) // who asks for no version asks for any
+	}
 }
 
 // text takes strings, names and addresses.
@@ -116,8 +134,12 @@ func (x *rows) text(id fhir.Param, n *fhir.Node) {
 	}
 }
 
-// Fold is a text as searches compare it: without accents and case, at most 128
-// characters.
+// longest is the most bytes of a text that searches compare: an index key holds
+// no more.
+const longest = 2000
+
+// Fold is a text as searches compare it: without accents and case, at most 2000
+// bytes.
 func Fold(s string) string {
 	ascii := true
 	for i := range len(s) {
@@ -127,22 +149,17 @@ func Fold(s string) string {
 		}
 	}
 	if ascii {
-		s = strings.ToLower(s)
-		if len(s) > 128 {
-			s = s[:128]
-		}
-		return s
+		return strings.ToLower(s[:min(len(s), longest)])
 	}
 	var b strings.Builder
-	n := 0
 	for _, r := range norm.NFKD.String(s) {
 		if unicode.Is(unicode.Mn, r) {
 			continue
 		}
-		if n++; n > 128 {
+		if r = unicode.ToLower(r); b.Len()+utf8.RuneLen(r) > longest {
 			break
 		}
-		b.WriteRune(unicode.ToLower(r))
+		b.WriteRune(r)
 	}
 	return b.String()
 }
@@ -240,6 +257,15 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 	case fhir.Number:
 		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: n.Text})
 	case fhir.Object:
+		if origin := n.Get("origin"); origin != nil {
+			x.sampled(id, n, origin)
+			return
+		}
+		for _, end := range []string{"low", "high"} {
+			if q := n.Get(end); q != nil && q.Kind == fhir.Object { // a Range, by its ends
+				x.number(id, q)
+			}
+		}
 		v := n.Get("value")
 		if v == nil || v.Kind != fhir.Number {
 			return
@@ -252,6 +278,9 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 			unit = c
 		}
 		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: v.Text})
+		if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: v.Text})
+		}
 	}
 }
 

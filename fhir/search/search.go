@@ -29,6 +29,8 @@ type step struct {
 type extractor struct {
 	param *definitions.Param
 	paths [][]step
+	// parts are those of a composite.
+	parts []part
 }
 
 // programs are the compiled parameters of each resource type, made when a type
@@ -53,6 +55,9 @@ func (p *programs) of(typ string) []extractor {
 			if steps := compile(typ, one); steps != nil {
 				e.paths = append(e.paths, steps)
 			}
+		}
+		if param.Kind == "composite" {
+			e.parts = composite(typ, param)
 		}
 		list = append(list, e)
 	}
@@ -138,15 +143,37 @@ func parts(typ, text string) []step {
 
 func isChoice(typ, path string) bool {
 	t, ok := definitions.Lookup(typ)
-	if !ok {
-		return false
-	}
-	for i := range t.Elements {
-		if t.Elements[i].Path == path+"[x]" {
-			return true
+	for ok {
+		above, rest, e := longestElement(t, path)
+		switch {
+		case e == nil:
+			return false
+		case rest == "":
+			return strings.HasSuffix(e.Path, "[x]")
+		case len(e.Types) != 1:
+			return false
 		}
+		if whole, found := strings.CutPrefix(e.Types[0], "#"); found {
+			_, above, _ = strings.Cut(whole, ".")
+			path = above + "." + rest
+			continue
+		}
+		path = rest
+		t, ok = definitions.Lookup(e.Types[0])
 	}
 	return false
+}
+
+// longestElement is the element of a type that most of a path leads to, and
+// what is left of the path.
+func longestElement(t *definitions.Type, path string) (found, rest string, e *definitions.Element) {
+	for i := range t.Elements {
+		p := strings.TrimSuffix(t.Elements[i].Path, "[x]")
+		if below, ok := strings.CutPrefix(path, p); ok && (below == "" || below[0] == '.') && len(p) >= len(found) {
+			found, rest, e = p, strings.TrimPrefix(below, "."), &t.Elements[i]
+		}
+	}
+	return found, rest, e
 }
 
 // splitPath cuts at dots outside of parentheses.
@@ -242,12 +269,20 @@ func textOf(n *fhir.Node, name string) string {
 func Index(typ string, n *fhir.Node) fhir.Index {
 	x := &rows{}
 	for _, e := range compiled.of(typ) {
-		if e.param.Alias() {
+		if e.param.Alias() || e.param.Combined() {
 			continue
 		}
 		x.values = x.values[:0]
 		for _, p := range e.paths {
 			x.values = walk(n, p, "", x.values)
+		}
+		switch e.param.Kind {
+		case "composite":
+			x.composite(&e, n)
+			continue
+		case "special":
+			x.place(e.param.ID)
+			continue
 		}
 		for _, v := range x.values {
 			x.add(e.param, v)

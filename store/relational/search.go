@@ -122,15 +122,19 @@ func direction(s store.SortKey) string {
 // sortValue adds the value a resource is sorted by.
 func (q *sqlText) sortValue(s store.SortKey, i int) error {
 	name := ` AS s` + strconv.Itoa(i)
+	best := `MIN` // of several values the one that comes first in the order
+	if s.Desc {
+		best = `MAX`
+	}
 	switch s.Shape {
 	case store.ShapeDate:
-		q.add(`, (SELECT MIN(x.lo) FROM ix_date x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.lo) FROM ix_date x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeString:
-		q.add(`, (SELECT MIN(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeToken:
-		q.add(`, (SELECT MIN(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeNumber:
-		q.add(`, (SELECT MIN(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		q.add(`, (SELECT `+best+`(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeLastUpdated:
 		q.add(`, r.last_updated` + name)
 	case store.ShapeID:
@@ -222,8 +226,11 @@ func (r *Reader) openCursor(s string) (cursor, error) {
 // weight orders clauses: what selects few resources comes first and is looked
 // up in its index; the others are asked of each that is left.
 func weight(c *store.Clause) int {
-	if c.Not || c.Missing != nil {
+	if c.Not || c.Missing != nil || len(c.Or) > 0 {
 		return 9
+	}
+	if len(c.Together) > 0 {
+		return 8
 	}
 	switch c.Shape {
 	case store.ShapeID:
@@ -247,7 +254,10 @@ func weight(c *store.Clause) int {
 
 // matches writes the condition of a query over the resource of an alias.
 func (q *sqlText) matches(query *store.Query, alias string) error {
-	q.add(alias+`.tenant = 0 AND `+alias+`.rtype = ? AND `+alias+`.deleted = 0`, definitions.Number(query.Type))
+	q.add(alias + `.tenant = 0 AND ` + alias + `.deleted = 0`)
+	if query.Type != "*" {
+		q.add(` AND `+alias+`.rtype = ?`, definitions.Number(query.Type))
+	}
 	clauses := make([]*store.Clause, len(query.Where))
 	for i := range query.Where {
 		clauses[i] = &query.Where[i]
@@ -268,8 +278,15 @@ var tables = map[store.Shape]string{
 }
 
 func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
-	if c.Has != nil {
+	switch {
+	case len(c.Or) > 0:
+		return q.or(c, alias)
+	case len(c.Together) > 0:
+		return q.together(c, alias)
+	case c.Has != nil:
 		return q.has(c, alias)
+	case c.Shape == store.ShapeNear:
+		return q.near(c, alias)
 	}
 	if c.Shape == store.ShapeID || c.Shape == store.ShapeLastUpdated {
 		return q.own(c, alias)
@@ -285,7 +302,9 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		if *c.Missing {
 			not = "NOT "
 		}
-		q.add(not+`EXISTS (SELECT 1 FROM `+table+` `+x+` WHERE `+x+`.rid = `+alias+`.rid AND `+x+`.pid = ?)`, int(c.Param))
+		q.add(not + `EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
+		q.rows(c, x)
+		q.add(`)`)
 		return nil
 	}
 	if first && !c.Not {
@@ -296,7 +315,8 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		}
 		q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	}
-	q.add(x+`.pid = ? AND (`, int(c.Param))
+	q.rows(c, x)
+	q.add(` AND (`)
 	if err := q.alternatives(c, x); err != nil {
 		return err
 	}
@@ -305,14 +325,10 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 }
 
 func (q *sqlText) alternatives(c *store.Clause, x string) error {
-	n := 0
-	or := func() {
-		if n++; n > 1 {
-			q.add(` OR `)
+	return q.anyOf(0, len(c.Any)+len(c.Chain), func(i int) error {
+		if i >= len(c.Any) {
+			return q.chain(&c.Chain[i-len(c.Any)], x)
 		}
-	}
-	for i := range c.Any {
-		or()
 		m := &c.Any[i]
 		switch c.Shape {
 		case store.ShapeToken:
@@ -326,27 +342,49 @@ func (q *sqlText) alternatives(c *store.Clause, x string) error {
 		case store.ShapeNumber:
 			q.number(m, x)
 		}
-	}
-	for i := range c.Chain {
-		or()
-		q.alias++
-		t := "t" + strconv.Itoa(q.alias)
-		q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(c.Chain[i].Type))
-		if err := q.matches(&c.Chain[i], t); err != nil {
-			return err
-		}
-		q.add(`))`)
-	}
-	if n == 0 {
+		return nil
+	})
+}
+
+// anyOf joins conditions by OR, halves with halves: a database bounds how deep an
+// expression goes.
+func (q *sqlText) anyOf(from, to int, write func(int) error) error {
+	switch {
+	case from >= to:
 		q.add(`1 = 0`)
+		return nil
+	case to-from == 1:
+		return write(from)
 	}
+	middle := (from + to) / 2
+	q.add(`(`)
+	if err := q.anyOf(from, middle, write); err != nil {
+		return err
+	}
+	q.add(` OR `)
+	if err := q.anyOf(middle, to, write); err != nil {
+		return err
+	}
+	q.add(`)`)
+	return nil
+}
+
+// chain asks that the reference points to what a query finds.
+func (q *sqlText) chain(inner *store.Query, x string) error {
+	q.alias++
+	t := "t" + strconv.Itoa(q.alias)
+	q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(inner.Type))
+	if err := q.matches(inner, t); err != nil {
+		return err
+	}
+	q.add(`))`)
 	return nil
 }
 
 func (q *sqlText) token(m *store.Match, x string) {
 	q.add(`(1 = 1`)
 	if m.Value != nil {
-		q.add(` AND `+x+`.val = ?`, []byte(limit(*m.Value)))
+		q.value(m, x)
 	}
 	if m.System != nil {
 		q.add(` AND `+x+`.sys = ?`, systemID(*m.System))
@@ -392,6 +430,10 @@ func (q *sqlText) text(m *store.Match, x string) {
 
 func (q *sqlText) reference(m *store.Match, x string) {
 	key := noNUL(limit(m.ID))
+	if m.ID == "" {
+		q.add(x+`.ttype = ?`, definitions.Number(m.Type))
+		return
+	}
 	if m.Type == "*" {
 		q.add(`(`+x+`.tkey = ? AND `+x+`.ttype <> 0)`, key)
 		return
@@ -437,27 +479,25 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 	if c.Not {
 		q.add(`NOT `)
 	}
-	q.add(`(`)
-	for i := range c.Any {
-		if i > 0 {
-			q.add(` OR `)
-		}
+	return q.anyOf(0, len(c.Any), func(i int) error {
 		m := &c.Any[i]
-		if c.Shape == store.ShapeID {
-			value := ""
-			if m.Value != nil {
-				value = *m.Value
-			}
-			q.add(alias+`.id = ?`, noNUL(value))
-			continue
+		if c.Shape != store.ShapeID {
+			q.add(`(`)
+			q.lastUpdated(m, alias)
+			q.add(`)`)
+			return nil
 		}
-		q.lastUpdated(m, alias)
-	}
-	if len(c.Any) == 0 {
-		q.add(`1 = 0`)
-	}
-	q.add(`)`)
-	return nil
+		value := ""
+		if m.Value != nil {
+			value = *m.Value
+		}
+		q.add(`(`+alias+`.id = ?`, noNUL(value))
+		if m.Type != "" {
+			q.add(` AND `+alias+`.rtype = ?`, definitions.Number(m.Type))
+		}
+		q.add(`)`)
+		return nil
+	})
 }
 
 func (q *sqlText) lastUpdated(m *store.Match, alias string) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -32,6 +33,7 @@ type element struct {
 	Path             string
 	Min              int
 	Max              string
+	IsSummary        bool
 	ContentReference string
 	Type             []struct {
 		Code          string
@@ -42,18 +44,24 @@ type element struct {
 }
 
 type parameter struct {
-	ResourceType, Code, Type, Expression, Status string
-	Base, Target                                 []string
+	ResourceType, URL, Code, Type, Expression, Status string
+	Base, Target                                      []string
+	Component                                         []struct{ Definition, Expression string }
 }
 
 func main() {
 	from := flag.String("from", "", "folder of the bundles (dist/fhir/r4)")
 	to := flag.String("to", ".", "folder of the tables")
+	compartments := flag.String("compartments", "", "file of the CompartmentDefinitions, NDJSON in gzip; empty leaves their table as it is")
 	flag.Parse()
 	log.SetFlags(0)
 	types := append(structures(filepath.Join(*from, "profiles-types.json")), structures(filepath.Join(*from, "profiles-resources.json"))...)
 	write(filepath.Join(*to, "elements.tsv"), elements(types, numbers(filepath.Join(*to, "elements.tsv"), "@", 1)))
 	write(filepath.Join(*to, "params.tsv"), params(filepath.Join(*from, "search-parameters.json"), types, numbers(filepath.Join(*to, "params.tsv"), "", 2)))
+	write(filepath.Join(*to, "summary.tsv"), summaries(types))
+	if *compartments != "" {
+		write(filepath.Join(*to, "compartments.tsv"), others(*compartments))
+	}
 	write(filepath.Join(*to, "patient.tsv"), compartment(filepath.Join(*from, "compartmentdefinition-patient.json")))
 }
 
@@ -180,11 +188,15 @@ func params(path string, types []structure, known map[string]int) []byte {
 			resources = append(resources, s.Name)
 		}
 	}
+	var all []parameter
+	codes := map[string]string{} // by address
 	for _, e := range b.Entry {
 		var p parameter
-		if json.Unmarshal(e.Resource, &p) != nil || p.ResourceType != "SearchParameter" || p.Expression == "" || p.Type == "composite" || p.Type == "special" {
-			continue
+		if json.Unmarshal(e.Resource, &p) == nil && p.ResourceType == "SearchParameter" && p.Expression != "" {
+			all, codes[p.URL] = append(all, p), p.Code
 		}
+	}
+	for _, p := range all {
 		for _, base := range p.Base {
 			on := []string{base}
 			if base == "Resource" || base == "DomainResource" {
@@ -195,6 +207,9 @@ func params(path string, types []structure, known map[string]int) []byte {
 			}
 			for _, typ := range on {
 				if x := part(p.Expression, base); x != "" {
+					for _, c := range p.Component {
+						x += " $ " + codes[c.Definition] + "=" + c.Expression
+					}
 					slices.Sort(p.Target)
 					lines = append(lines, [5]string{typ, p.Code, p.Type, strings.Join(p.Target, " "), x})
 				}
@@ -239,6 +254,58 @@ func alternatives(s string) []string {
 		}
 	}
 	return append(out, strings.TrimSpace(s[from:]))
+}
+
+// summaries writes "type paths": the elements of a resource that _summary=true
+// keeps.
+func summaries(types []structure) []byte {
+	var b bytes.Buffer
+	for _, s := range types {
+		if s.Kind != "resource" || s.Abstract {
+			continue
+		}
+		var paths []string
+		for _, e := range s.Snapshot.Element {
+			if path, below := strings.CutPrefix(e.Path, s.Name+"."); below && e.IsSummary {
+				paths = append(paths, path)
+			}
+		}
+		fmt.Fprintf(&b, "%s\t%s\n", s.Name, strings.Join(paths, " "))
+	}
+	return b.Bytes()
+}
+
+// others writes "compartment type params" of all compartments of R4.
+func others(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	text, err := gzip.NewReader(f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var lines []string
+	for d := json.NewDecoder(text); d.More(); {
+		var c struct {
+			ID, Code string
+			Resource []struct {
+				Code  string
+				Param []string
+			}
+		}
+		if err := d.Decode(&c); err != nil {
+			log.Fatal(err)
+		}
+		for _, r := range c.Resource {
+			if len(r.Param) > 0 && strings.EqualFold(c.ID, c.Code) { // not the example
+				lines = append(lines, c.Code+"\t"+r.Code+"\t"+strings.Join(r.Param, " ")+"\n")
+			}
+		}
+	}
+	slices.Sort(lines)
+	return []byte(strings.Join(lines, ""))
 }
 
 // compartment writes "type params" of the patient compartment.

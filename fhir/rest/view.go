@@ -1,0 +1,118 @@
+package rest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
+)
+
+// A view is what of a resource is shown.
+type view struct {
+	// summary is true, text, data, count, false or empty.
+	summary string
+	// elements are those asked for with _elements; empty means all.
+	elements []string
+}
+
+// of shows a resource; what is left out is said by the tag SUBSETTED
+// (search.html#summary).
+func (v view) of(typ string, text []byte) []byte {
+	whole := len(v.elements) == 0 && v.summary != "true" && v.summary != "text" && v.summary != "data"
+	t, known := definitions.Lookup(typ)
+	if whole || !known {
+		return text
+	}
+	n, err := fhir.Parse(text)
+	if err != nil {
+		return text // it came from the store and was parsed before
+	}
+	var keep func(path string) bool
+	switch {
+	case v.summary == "data":
+		keep = func(path string) bool { return path != "text" }
+	case v.summary == "text":
+		keep = func(path string) bool { return path == "text" || always(t, path) }
+	case v.summary == "true":
+		keep = func(path string) bool { return definitions.InSummary(typ, path) || always(t, path) }
+	default:
+		keep = func(path string) bool { return slices.Contains(v.elements, path) || always(t, path) }
+	}
+	out := shown(t, "", n, keep, v.summary == "true")
+	out.Set("meta", subsetted(out.Get("meta")))
+	return out.AppendJSON(nil)
+}
+
+// always reports whether an element is shown in every view: the identity of a
+// resource, and what is mandatory or modifies its meaning.
+func always(t *definitions.Type, path string) bool {
+	switch path {
+	case "id", "meta", "implicitRules", "modifierExtension":
+		return true
+	}
+	for i := range t.Elements {
+		if e := &t.Elements[i]; e.Path == path {
+			return e.Min > 0
+		}
+	}
+	return false
+}
+
+// shown copies the elements to keep, with deep also those of the elements below
+// that the resource defines itself.
+func shown(t *definitions.Type, path string, n *fhir.Node, keep func(string) bool, deep bool) *fhir.Node {
+	out := fhir.NewObject()
+	for _, m := range n.Members {
+		if path == "" && m.Name == "resourceType" {
+			out.Members = append(out.Members, m)
+			continue
+		}
+		e, _, ok := t.Child(path, strings.TrimPrefix(m.Name, "_"))
+		if !ok {
+			continue
+		}
+		at := e.Path
+		if !keep(at) && !keep(strings.TrimSuffix(at, "[x]")) {
+			continue
+		}
+		value := m.Value
+		if deep && len(t.Children(at)) > 0 && value != nil {
+			value = shownBelow(t, at, value, keep)
+		}
+		out.Set(m.Name, value)
+	}
+	return out
+}
+
+func shownBelow(t *definitions.Type, path string, n *fhir.Node, keep func(string) bool) *fhir.Node {
+	if n.Kind != fhir.Array {
+		return shown(t, path, n, keep, true)
+	}
+	list := &fhir.Node{Kind: fhir.Array}
+	for _, item := range n.Items {
+		if item.Kind == fhir.Object {
+			item = shown(t, path, item, keep, true)
+		}
+		list.Items = append(list.Items, item)
+	}
+	return list
+}
+
+// subsetted adds the tag that says that elements are left out.
+func subsetted(meta *fhir.Node) *fhir.Node {
+	out := fhir.NewObject()
+	tags := &fhir.Node{Kind: fhir.Array}
+	if meta != nil {
+		out.Members = append(out.Members, meta.Members...)
+		if given := meta.Get("tag"); given != nil {
+			tags.Items = append(tags.Items, given.Items...)
+		}
+	}
+	tag := fhir.NewObject()
+	tag.Set("system", fhir.Text("http://terminology.hl7.org/CodeSystem/v3-ObservationValue"))
+	tag.Set("code", fhir.Text("SUBSETTED"))
+	tags.Items = append(tags.Items, tag)
+	out.Set("tag", tags)
+	return out
+}

@@ -1,0 +1,127 @@
+package relational
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/store"
+)
+
+// rows asks for the rows of a clause's parameters.
+func (q *sqlText) rows(c *store.Clause, x string) {
+	if len(c.Also) == 0 {
+		q.add(x+`.pid = ?`, int(c.Param))
+		return
+	}
+	q.add(x+`.pid IN (?`, int(c.Param))
+	for _, p := range c.Also {
+		q.add(`, ?`, int(p))
+	}
+	q.add(`)`)
+}
+
+// or asks that one list of clauses holds whole.
+func (q *sqlText) or(c *store.Clause, alias string) error {
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`(`)
+	err := q.anyOf(0, len(c.Or), func(i int) error {
+		q.add(`(1 = 1`)
+		for k := range c.Or[i] {
+			q.add(` AND `)
+			if err := q.clause(&c.Or[i][k], alias, k == 0); err != nil {
+				return err
+			}
+		}
+		q.add(`)`)
+		return nil
+	})
+	q.add(`)`)
+	return err
+}
+
+// together asks that one element has a row for each of some clauses: the rows
+// of an element stand under numbers that differ by the part only.
+func (q *sqlText) together(c *store.Clause, alias string) error {
+	q.alias++
+	name := func(k int) string { return "g" + strconv.Itoa(q.alias) + "_" + strconv.Itoa(k) }
+	if c.Not {
+		q.add(`NOT `)
+	}
+	first := name(0)
+	names := make([]string, len(c.Together))
+	q.add(`EXISTS (SELECT 1 FROM `)
+	for k := range c.Together {
+		names[k] = name(k)
+		table, ok := tables[c.Together[k].Shape]
+		if !ok {
+			return fmt.Errorf("no search by shape %d in an element", c.Together[k].Shape)
+		}
+		if k == 0 {
+			q.add(table + ` ` + first)
+			continue
+		}
+		apart := int(search.Part(c.Param, k, 0) - search.Part(c.Param, 0, 0))
+		q.add(` JOIN ` + table + ` ` + names[k] + ` ON ` + names[k] + `.rid = ` + first + `.rid AND ` + names[k] + `.pid = ` + first + `.pid + ` + strconv.Itoa(apart))
+	}
+	from := search.Part(c.Param, 0, 0)
+	q.add(` WHERE `+first+`.rid = `+alias+`.rid AND `+first+`.pid BETWEEN ? AND ?`, int(from), int(from)+search.MostElements-1)
+	for k := range c.Together {
+		q.add(` AND (`)
+		if err := q.alternatives(&c.Together[k], names[k]); err != nil {
+			return err
+		}
+		q.add(`)`)
+	}
+	q.add(`)`)
+	return nil
+}
+
+// near asks for a place within a distance: the coordinates are the parts of an
+// element, and the chord between two points of a sphere grows with the distance.
+func (q *sqlText) near(c *store.Clause, alias string) error {
+	q.alias++
+	x, y, z := "nx"+strconv.Itoa(q.alias), "ny"+strconv.Itoa(q.alias), "nz"+strconv.Itoa(q.alias)
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`EXISTS (SELECT 1 FROM ix_number `+x+` JOIN ix_number `+y+` ON `+y+`.rid = `+x+`.rid AND `+y+`.pid = ? JOIN ix_number `+z+` ON `+z+`.rid = `+x+`.rid AND `+z+`.pid = ? WHERE `+x+`.rid = `+alias+`.rid AND `+x+`.pid = ?`,
+		int(search.Part(c.Param, 1, 0)), int(search.Part(c.Param, 2, 0)), int(search.Part(c.Param, 0, 0)))
+	if c.Missing == nil {
+		q.add(` AND (`)
+		err := q.anyOf(0, len(c.Any), func(i int) error {
+			m := &c.Any[i]
+			q.add(`(`)
+			for k, name := range []string{x, y, z} {
+				if k > 0 {
+					q.add(` + `)
+				}
+				q.add(`(`+name+`.val - ?) * (`+name+`.val - ?)`, m.Point[k], m.Point[k])
+			}
+			q.add(` <= ?)`, m.Chord)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		q.add(`)`)
+	}
+	q.add(`)`)
+	return nil
+}
+
+// value compares the value of a token or uri.
+func (q *sqlText) value(m *store.Match, x string) {
+	if !m.Below {
+		q.add(` AND `+x+`.val = ?`, []byte(limit(*m.Value)))
+		return
+	}
+	text := *m.Value
+	q.add(` AND (`+x+`.val = ?`, []byte(limit(text)))
+	for _, next := range []byte{'/', '|'} {
+		q.add(` OR (`+x+`.val >= ? AND `+x+`.val < ?)`, []byte(text+string(next)), []byte(text+string(next+1)))
+	}
+	q.add(`)`)
+}
