@@ -379,7 +379,7 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 		r.Header.Set("If-None-Exist", it.none)
 	}
 	w := httptest.NewRecorder()
-	c.ServeHTTP(w, r)
+	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, within: true}).serve(nil)
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

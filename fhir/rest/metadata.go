@@ -75,7 +75,7 @@ func (c *call) metadata() error {
 	implementation.Set("description", fhir.Text("The core store of a Plexus integration engine"))
 	n.Set("implementation", implementation)
 	n.Set("fhirVersion", fhir.Text("4.0.1"))
-	n.Set("format", words("application/fhir+json"))
+	n.Set("format", words(append([]string{"json", "xml"}, medias...)...))
 	n.Set("rest", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{rest}})
 	c.send(http.StatusOK, n.AppendJSON(nil))
 	return nil

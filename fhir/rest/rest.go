@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -57,6 +56,9 @@ type call struct {
 	// typ, id and version are those of the path.
 	typ, id string
 	version int
+	format  format
+	// within is true for an entry of a Bundle, whose answer stands in another.
+	within bool
 }
 
 var (
@@ -67,6 +69,13 @@ var (
 // ServeHTTP serves one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{server: s, w: w, r: r}
+	c.serve(c.negotiate())
+}
+
+// serve answers; unacceptable is what is wrong with the format asked for, which
+// counts after what is wrong with the place and the person.
+func (c *call) serve(unacceptable error) {
+	s, w, r := c.server, c.w, c.r
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, s.Base), "/")
@@ -79,7 +88,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = s.allowed(r, action, c.typ)
 	}
 	if err == nil {
-		err = c.accepts()
+		err = unacceptable
+	}
+	if err == nil && action == "search" && r.Method == http.MethodPost {
+		err = c.form()
 	}
 	if err == nil {
 		err = handle()
@@ -168,25 +180,32 @@ func notAllowed(allow string) error {
 	return &fault{http.StatusMethodNotAllowed, "not-supported", "", "the method is not one of " + allow}
 }
 
-// accepts refuses who wants something else than JSON.
-func (c *call) accepts() error {
-	format := c.r.URL.Query().Get("_format")
-	wanted := c.r.Header.Get("Accept")
-	if format != "" {
-		wanted = format
-	}
-	if wanted == "" || strings.Contains(wanted, "json") || strings.Contains(wanted, "*/*") || strings.Contains(wanted, "application/*") {
-		return nil
-	}
-	return &fault{http.StatusNotAcceptable, "not-supported", "", "only application/fhir+json is served"}
-}
-
 // body reads and parses what was sent.
 func (c *call) body() (*fhir.Node, error) {
-	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || (kind != "application/fhir+json" && kind != "application/json" && kind != "text/json") {
-		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json"}
+	media, params, ok := mediaOf(c.r.Header.Get("Content-Type"))
+	if !ok || !fourth(params) {
+		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json or application/fhir+xml, of FHIR 4.0"}
 	}
+	if err := unicode(params); err != nil {
+		return nil, err
+	}
+	data, err := c.bytes()
+	if err != nil {
+		return nil, err
+	}
+	return c.parse(data, media)
+}
+
+// unicode refuses a body that says it is in another charset than UTF-8.
+func unicode(params map[string]string) error {
+	if set, said := params["charset"]; said && !strings.EqualFold(set, "utf-8") && !strings.EqualFold(set, "us-ascii") {
+		return &fault{http.StatusUnsupportedMediaType, "not-supported", "", "the charset must be UTF-8"}
+	}
+	return nil
+}
+
+// bytes reads the body up to the limit.
+func (c *call) bytes() ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.Limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, &fault{http.StatusRequestEntityTooLarge, "too-long", "", "the body is larger than " + strconv.FormatInt(c.Limit, 10) + " bytes"}
@@ -194,14 +213,7 @@ func (c *call) body() (*fhir.Node, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 	}
-	n, err := fhir.Parse(data)
-	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
-	}
-	if n.Kind != fhir.Object {
-		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is no JSON object"}
-	}
-	return n, nil
+	return data, nil
 }
 
 // resource reads a resource of the path's type and checks its structure.
