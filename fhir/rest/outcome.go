@@ -85,7 +85,7 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Retry-After", "5")
 	}
 	if status == http.StatusMethodNotAllowed {
-		c.w.Header().Set("Allow", "GET, POST, PUT, DELETE")
+		c.w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE")
 	}
 	c.send(status, outcome(list).AppendJSON(nil))
 }

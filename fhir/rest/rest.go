@@ -136,13 +136,15 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		return "create", c.create, nil
 	case len(parts) == 1 && method == http.MethodPut:
 		return "update", c.conditionalUpdate, nil
+	case len(parts) == 1 && method == http.MethodPatch:
+		return "patch", c.conditionalPatch, nil
 	case len(parts) == 1 && method == http.MethodDelete:
 		return "delete", c.conditionalDelete, nil
 	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
 		return "search", c.search, nil
 	}
 	if len(parts) == 1 || (len(parts) == 2 && parts[1] == "_search") {
-		return "", nil, notAllowed("GET, POST, PUT, DELETE")
+		return "", nil, notAllowed("GET, POST, PUT, PATCH, DELETE")
 	}
 	if !goodID.MatchString(parts[1]) {
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the id is not 1 to 64 letters, digits, dots and dashes"}
@@ -157,10 +159,12 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "read", c.read, nil
 	case len(parts) == 2 && method == http.MethodPut:
 		return "update", c.update, nil
+	case len(parts) == 2 && method == http.MethodPatch:
+		return "patch", c.patch, nil
 	case len(parts) == 2 && method == http.MethodDelete:
 		return "delete", c.remove, nil
 	case len(parts) == 2:
-		return "", nil, notAllowed("GET, PUT, DELETE")
+		return "", nil, notAllowed("GET, PUT, PATCH, DELETE")
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
 	case method != http.MethodGet:
