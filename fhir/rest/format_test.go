@@ -214,3 +214,35 @@ func TestFormatsOfTheCapabilityStatement(t *testing.T) {
 		}
 	})
 }
+
+func TestHeadAndOptions(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.want(201, "PUT", "/Patient/h", patientJSON("h", "H", ""))
+		for path, status := range map[string]int{
+			"/Patient/h": 200, "/Patient/h/_history": 200, "/Patient/h/_history/1": 200, "/Patient?family=h": 200, "/metadata": 200, "/Patient/none": 404, "/Patient/h?_format=ttl": 406, "/Patient/h?_format=xml": 200,
+		} {
+			w, _ := a.do("HEAD", path, "")
+			got, _ := a.do("GET", path, "")
+			if w.Code != status || got.Code != status || w.Body.Len() > 0 {
+				t.Errorf("HEAD %s: %d with %d bytes, GET %d, want %d", path, w.Code, w.Body.Len(), got.Code, status)
+			}
+			for _, header := range []string{"ETag", "Content-Type", "Content-Length", "Last-Modified"} {
+				if w.Header().Get(header) != got.Header().Get(header) {
+					t.Errorf("HEAD %s: %s %q, with GET %q", path, header, w.Header().Get(header), got.Header().Get(header))
+				}
+			}
+		}
+		for path, allow := range map[string]string{
+			"": "POST, OPTIONS", "/metadata": "GET, HEAD, OPTIONS", "/Patient": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", "/Patient/_search": "POST, OPTIONS",
+			"/Patient/h": "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", "/Patient/h/_history": "GET, HEAD, OPTIONS",
+		} {
+			if w, _ := a.do("OPTIONS", path, ""); w.Code != 204 || w.Header().Get("Allow") != allow {
+				t.Errorf("OPTIONS %s: %d %q, want %q", path, w.Code, w.Header().Get("Allow"), allow)
+			}
+			if w, _ := a.want(405, "LINK", path, ""); w.Header().Get("Allow") != allow {
+				t.Errorf("LINK %s: %q, want %q", path, w.Header().Get("Allow"), allow)
+			}
+		}
+		a.want(404, "OPTIONS", "/Nonsense", "")
+	})
+}

@@ -85,7 +85,7 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Retry-After", "5")
 	}
 	if status == http.StatusMethodNotAllowed {
-		c.w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE")
+		c.w.Header().Set("Allow", c.allow+", OPTIONS")
 	}
 	c.send(status, outcome(list).AppendJSON(nil))
 }
@@ -105,6 +105,9 @@ func (c *call) send(status int, body []byte) {
 	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	c.w.WriteHeader(status)
+	if c.r.Method == http.MethodHead {
+		return
+	}
 	if _, err := c.w.Write(out); err != nil {
 		c.Log.Debug("answer was not sent", "error", err.Error())
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
@@ -106,5 +107,24 @@ func TestPatch(t *testing.T) {
 				t.Errorf("got %s", n.AppendJSON(nil))
 			}
 		})
+	})
+}
+
+func TestPatchInABatch(t *testing.T) {
+	onBoth(t, func(t *testing.T, a *api) {
+		a.want(201, "PUT", "/Patient/p", patientJSON("p", "One", ""))
+		entry := func(media, data string) string {
+			return `{"resource":{"resourceType":"Binary","contentType":"` + media + `","data":"` + data + `"},"request":{"method":"PATCH","url":"Patient/p"}}`
+		}
+		good := base64.StdEncoding.EncodeToString([]byte(`[{"op":"add","path":"/gender","value":"other"}]`))
+		_, n := a.want(200, "POST", "", `{"resourceType":"Bundle","type":"batch","entry":[`+entry("application/json-patch+json", good)+`,`+entry("application/json-patch+json", "%")+`,`+entry("text/plain", good)+`]}`)
+		for i, want := range []string{"200", "400", "415"} {
+			if got := text(n.Get("entry").Items[i].Get("response"), "status"); !strings.HasPrefix(got, want) {
+				t.Errorf("entry %d: %s, want %s", i, got, want)
+			}
+		}
+		if _, n := a.want(200, "GET", "/Patient/p", ""); text(n, "gender") != "other" {
+			t.Errorf("got %s", n.AppendJSON(nil))
+		}
 	})
 }

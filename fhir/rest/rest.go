@@ -57,6 +57,8 @@ type call struct {
 	typ, id string
 	version int
 	format  format
+	// allow are the methods of the path, once another one was refused.
+	allow string
 	// within is true for an entry of a Bundle, whose answer stands in another.
 	within bool
 }
@@ -84,6 +86,9 @@ func (c *call) serve(unacceptable error) {
 		parts = nil
 	}
 	action, handle, err := c.route(parts)
+	if r.Method == http.MethodOptions && len(c.allow) > 0 {
+		action, handle, err = "options", c.options, nil
+	}
 	if err == nil {
 		err = s.allowed(r, action, c.typ)
 	}
@@ -113,15 +118,18 @@ func (s *server) allowed(r *http.Request, action, typ string) error {
 // route finds what is asked for.
 func (c *call) route(parts []string) (action string, handle func() error, err error) {
 	method := c.r.Method
+	if method == http.MethodHead { // it differs in that no body is sent
+		method = http.MethodGet
+	}
 	if len(parts) > 0 && parts[0] == "metadata" && len(parts) == 1 {
 		if method != http.MethodGet {
-			return "", nil, notAllowed("GET")
+			return "", nil, c.notAllowed("GET, HEAD")
 		}
 		return "metadata", c.metadata, nil
 	}
 	if len(parts) == 0 {
 		if method != http.MethodPost {
-			return "", nil, notAllowed("POST")
+			return "", nil, c.notAllowed("POST")
 		}
 		return "transaction", c.bundle, nil
 	}
@@ -143,8 +151,11 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
 		return "search", c.search, nil
 	}
-	if len(parts) == 1 || (len(parts) == 2 && parts[1] == "_search") {
-		return "", nil, notAllowed("GET, POST, PUT, PATCH, DELETE")
+	if len(parts) == 1 {
+		return "", nil, c.notAllowed("GET, HEAD, POST, PUT, PATCH, DELETE")
+	}
+	if len(parts) == 2 && parts[1] == "_search" {
+		return "", nil, c.notAllowed("POST")
 	}
 	if !goodID.MatchString(parts[1]) {
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the id is not 1 to 64 letters, digits, dots and dashes"}
@@ -164,11 +175,11 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	case len(parts) == 2 && method == http.MethodDelete:
 		return "delete", c.remove, nil
 	case len(parts) == 2:
-		return "", nil, notAllowed("GET, PUT, PATCH, DELETE")
+		return "", nil, c.notAllowed("GET, HEAD, PUT, PATCH, DELETE")
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
 	case method != http.MethodGet:
-		return "", nil, notAllowed("GET")
+		return "", nil, c.notAllowed("GET, HEAD")
 	case len(parts) == 3:
 		return "history", c.history, nil
 	}
@@ -180,8 +191,19 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	return "vread", c.vread, nil
 }
 
-func notAllowed(allow string) error {
+func (c *call) notAllowed(allow string) error {
+	c.allow = allow
 	return &fault{http.StatusMethodNotAllowed, "not-supported", "", "the method is not one of " + allow}
+}
+
+// options names the methods of a path and the format of patches.
+func (c *call) options() error {
+	c.w.Header().Set("Allow", c.allow+", OPTIONS")
+	if strings.Contains(c.allow, http.MethodPatch) {
+		c.w.Header().Set("Accept-Patch", mediaPatch)
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // body reads and parses what was sent.
