@@ -42,7 +42,7 @@ func (sc *scope) item(v []Value, index int) scope {
 
 // A machine evaluates an expression once.
 type machine struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of one evaluation
 	opt     *Options
 	now     time.Time
 	root    Value

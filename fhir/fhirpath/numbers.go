@@ -216,7 +216,7 @@ func round(m *machine, c *call) ([]Value, error) {
 	}
 	places := Value{kind: Integer}
 	if len(c.n.args) == 1 {
-		given := false
+		var given bool
 		if places, given, err = m.argOf(c, 0, Integer); err != nil || !given {
 			return nil, err
 		}

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -350,6 +352,19 @@ func (c *call) batch(entries []*fhir.Node) error {
 	return nil
 }
 
+// payload is what an entry sends: its resource, or for a patch what a Binary
+// holds (http.html#patch).
+func payload(method string, resource *fhir.Node) (media string, body []byte, ok bool) {
+	if method == http.MethodPatch && text(resource, "resourceType") == "Binary" {
+		body, err := base64.StdEncoding.DecodeString(text(resource, "data"))
+		return text(resource, "contentType"), body, err == nil
+	}
+	if resource != nil {
+		body = resource.AppendJSON(nil)
+	}
+	return medias[0], body, true
+}
+
 // inner serves one request of a Bundle through the handler itself, so that it
 // passes the same checks as one that comes alone.
 func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node) {
@@ -357,20 +372,17 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 	if it.id != "" {
 		target.Path += "/" + it.id
 	}
-	var body strings.Builder
-	if resource != nil {
-		body.Write(resource.AppendJSON(nil))
-	}
+	media, body, readable := payload(method, resource)
 	response := fhir.NewObject()
 	e.Set("response", response)
-	r, err := http.NewRequestWithContext(context.WithoutCancel(c.r.Context()), method, target.String(), strings.NewReader(body.String()))
-	if err != nil || it.typ == "" {
+	r, err := http.NewRequestWithContext(context.WithoutCancel(c.r.Context()), method, target.String(), bytes.NewReader(body))
+	if err != nil || it.typ == "" || !readable {
 		response.Set("status", fhir.Text("400 Bad Request"))
 		response.Set("outcome", outcome(faults{{http.StatusBadRequest, "invalid", it.at + ".request", "is no request of this API"}}))
 		return
 	}
 	r.RemoteAddr, r.Host = c.r.RemoteAddr, c.r.Host
-	r.Header.Set("Content-Type", "application/fhir+json")
+	r.Header.Set("Content-Type", media)
 	r.Header.Set("Prefer", c.r.Header.Get("Prefer"))
 	if it.match != "" {
 		r.Header.Set("If-Match", it.match)
@@ -379,7 +391,7 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 		r.Header.Set("If-None-Exist", it.none)
 	}
 	w := httptest.NewRecorder()
-	c.ServeHTTP(w, r)
+	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve(nil)
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

@@ -29,7 +29,7 @@ func (c *call) metadata() error {
 	for _, name := range definitions.Resources() {
 		r := fhir.NewObject()
 		r.Set("type", fhir.Text(name))
-		r.Set("interaction", interactions("read", "vread", "update", "delete", "history-instance", "create", "search-type"))
+		r.Set("interaction", interactions("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"))
 		r.Set("versioning", fhir.Text("versioned-update"))
 		r.Set("readHistory", fhir.Flag(true))
 		r.Set("updateCreate", fhir.Flag(true))
@@ -75,7 +75,8 @@ func (c *call) metadata() error {
 	implementation.Set("description", fhir.Text("The core store of a Plexus integration engine"))
 	n.Set("implementation", implementation)
 	n.Set("fhirVersion", fhir.Text("4.0.1"))
-	n.Set("format", words("application/fhir+json"))
+	n.Set("format", words(append([]string{"json", "xml"}, medias...)...))
+	n.Set("patchFormat", words(mediaPatch))
 	n.Set("rest", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{rest}})
 	c.send(http.StatusOK, n.AppendJSON(nil))
 	return nil

@@ -85,16 +85,30 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Retry-After", "5")
 	}
 	if status == http.StatusMethodNotAllowed {
-		c.w.Header().Set("Allow", "GET, POST, PUT, DELETE")
+		c.w.Header().Set("Allow", c.allow+", OPTIONS")
 	}
 	c.send(status, outcome(list).AppendJSON(nil))
 }
 
+// send answers with a body that is given in JSON, in the format asked for. What
+// has no form in it is refused to who reads; who has written must not be told of
+// a failure, and gets JSON.
 func (c *call) send(status int, body []byte) {
-	c.w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
-	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	out, err := c.encode(body)
+	if err != nil {
+		out, c.format = body, format{media: medias[0]}
+		if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+			c.fail(err)
+			return
+		}
+	}
+	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	c.w.WriteHeader(status)
-	if _, err := c.w.Write(body); err != nil {
+	if c.r.Method == http.MethodHead {
+		return
+	}
+	if _, err := c.w.Write(out); err != nil {
 		c.Log.Debug("answer was not sent", "error", err.Error())
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -59,6 +58,11 @@ type call struct {
 	version int
 	// within is the compartment searched in: "Patient/7/", or empty.
 	within string
+	format format
+	// allow are the methods of the path, once another one was refused.
+	allow string
+	// bundled is true for an entry of a Bundle, whose answer stands in another.
+	bundled bool
 }
 
 var (
@@ -69,6 +73,13 @@ var (
 // ServeHTTP serves one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{server: s, w: w, r: r}
+	c.serve(c.negotiate())
+}
+
+// serve answers; unacceptable is what is wrong with the format asked for, which
+// counts after what is wrong with the place and the person.
+func (c *call) serve(unacceptable error) {
+	s, w, r := c.server, c.w, c.r
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, s.Base), "/")
@@ -77,11 +88,17 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		parts = nil
 	}
 	action, handle, err := c.route(parts)
+	if r.Method == http.MethodOptions && len(c.allow) > 0 {
+		action, handle, err = "options", c.options, nil
+	}
 	if err == nil {
 		err = s.allowed(r, action, c.typ)
 	}
 	if err == nil {
-		err = c.accepts()
+		err = unacceptable
+	}
+	if err == nil && action == "search" && r.Method == http.MethodPost {
+		err = c.form()
 	}
 	if err == nil {
 		err = handle()
@@ -103,15 +120,18 @@ func (s *server) allowed(r *http.Request, action, typ string) error {
 // route finds what is asked for.
 func (c *call) route(parts []string) (action string, handle func() error, err error) {
 	method := c.r.Method
+	if method == http.MethodHead { // it differs in that no body is sent
+		method = http.MethodGet
+	}
 	if len(parts) > 0 && parts[0] == "metadata" && len(parts) == 1 {
 		if method != http.MethodGet {
-			return "", nil, notAllowed("GET")
+			return "", nil, c.notAllowed("GET, HEAD")
 		}
 		return "metadata", c.metadata, nil
 	}
 	if len(parts) == 0 {
 		if method != http.MethodPost {
-			return "", nil, notAllowed("POST")
+			return "", nil, c.notAllowed("POST")
 		}
 		return "transaction", c.bundle, nil
 	}
@@ -126,13 +146,18 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		return "create", c.create, nil
 	case len(parts) == 1 && method == http.MethodPut:
 		return "update", c.conditionalUpdate, nil
+	case len(parts) == 1 && method == http.MethodPatch:
+		return "patch", c.conditionalPatch, nil
 	case len(parts) == 1 && method == http.MethodDelete:
 		return "delete", c.conditionalDelete, nil
 	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
 		return "search", c.search, nil
 	}
-	if len(parts) == 1 || (len(parts) == 2 && parts[1] == "_search") {
-		return "", nil, notAllowed("GET, POST, PUT, DELETE")
+	if len(parts) == 1 {
+		return "", nil, c.notAllowed("GET, HEAD, POST, PUT, PATCH, DELETE")
+	}
+	if len(parts) == 2 && parts[1] == "_search" {
+		return "", nil, c.notAllowed("POST")
 	}
 	if !goodID.MatchString(parts[1]) {
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the id is not 1 to 64 letters, digits, dots and dashes"}
@@ -147,16 +172,18 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "read", c.read, nil
 	case len(parts) == 2 && method == http.MethodPut:
 		return "update", c.update, nil
+	case len(parts) == 2 && method == http.MethodPatch:
+		return "patch", c.patch, nil
 	case len(parts) == 2 && method == http.MethodDelete:
 		return "delete", c.remove, nil
 	case len(parts) == 2:
-		return "", nil, notAllowed("GET, PUT, DELETE")
+		return "", nil, c.notAllowed("GET, HEAD, PUT, PATCH, DELETE")
 	case len(parts) == 3 && method == http.MethodGet && c.inCompartment(parts[2]):
 		return "search", c.search, nil
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
 	case method != http.MethodGet:
-		return "", nil, notAllowed("GET")
+		return "", nil, c.notAllowed("GET, HEAD")
 	case len(parts) == 3:
 		return "history", c.history, nil
 	}
@@ -168,29 +195,47 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	return "vread", c.vread, nil
 }
 
-func notAllowed(allow string) error {
+func (c *call) notAllowed(allow string) error {
+	c.allow = allow
 	return &fault{http.StatusMethodNotAllowed, "not-supported", "", "the method is not one of " + allow}
 }
 
-// accepts refuses who wants something else than JSON.
-func (c *call) accepts() error {
-	format := c.r.URL.Query().Get("_format")
-	wanted := c.r.Header.Get("Accept")
-	if format != "" {
-		wanted = format
+// options names the methods of a path and the format of patches.
+func (c *call) options() error {
+	c.w.Header().Set("Allow", c.allow+", OPTIONS")
+	if strings.Contains(c.allow, http.MethodPatch) {
+		c.w.Header().Set("Accept-Patch", mediaPatch)
 	}
-	if wanted == "" || strings.Contains(wanted, "json") || strings.Contains(wanted, "*/*") || strings.Contains(wanted, "application/*") {
-		return nil
-	}
-	return &fault{http.StatusNotAcceptable, "not-supported", "", "only application/fhir+json is served"}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // body reads and parses what was sent.
 func (c *call) body() (*fhir.Node, error) {
-	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || (kind != "application/fhir+json" && kind != "application/json" && kind != "text/json") {
-		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json"}
+	media, params, ok := mediaOf(c.r.Header.Get("Content-Type"))
+	if !ok || !fourth(params) {
+		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json or application/fhir+xml, of FHIR 4.0"}
 	}
+	if err := unicode(params); err != nil {
+		return nil, err
+	}
+	data, err := c.bytes()
+	if err != nil {
+		return nil, err
+	}
+	return c.parse(data, media)
+}
+
+// unicode refuses a body that says it is in another charset than UTF-8.
+func unicode(params map[string]string) error {
+	if set, said := params["charset"]; said && !strings.EqualFold(set, "utf-8") && !strings.EqualFold(set, "us-ascii") {
+		return &fault{http.StatusUnsupportedMediaType, "not-supported", "", "the charset must be UTF-8"}
+	}
+	return nil
+}
+
+// bytes reads the body up to the limit.
+func (c *call) bytes() ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.Limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, &fault{http.StatusRequestEntityTooLarge, "too-long", "", "the body is larger than " + strconv.FormatInt(c.Limit, 10) + " bytes"}
@@ -198,14 +243,7 @@ func (c *call) body() (*fhir.Node, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 	}
-	n, err := fhir.Parse(data)
-	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
-	}
-	if n.Kind != fhir.Object {
-		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is no JSON object"}
-	}
-	return n, nil
+	return data, nil
 }
 
 // resource reads a resource of the path's type and checks its structure.

@@ -12,6 +12,10 @@ import (
 
 	"github.com/plexus-health/plexus/access"
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/xml"
+	"github.com/plexus-health/plexus/internal/pgtest"
+	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/postgres"
 	"github.com/plexus-health/plexus/store/sqlite"
 )
 
@@ -33,8 +37,30 @@ func newAPI(t *testing.T) *api {
 			t.Error(err)
 		}
 	})
+	return apiOver(t, s)
+}
+
+func apiOver(t *testing.T, s store.Records) *api {
 	log := &strings.Builder{}
 	return &api{t: t, log: log, handler: New(Options{Records: s, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.NewTextHandler(log, nil)), Limit: 1 << 20})}
+}
+
+// eachStore runs a test over each store there is.
+func eachStore(t *testing.T, test func(t *testing.T, a *api)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, newAPI(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		s, err := postgres.Open(t.Context(), postgres.Options{DSN: pgtest.Start(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		test(t, apiOver(t, s))
+	})
 }
 
 // do sends a request; headers are pairs.
@@ -53,9 +79,13 @@ func (a *api) do(method, path, body string, headers ...string) (*httptest.Respon
 	if w.Body.Len() == 0 {
 		return w, nil
 	}
-	n, err := fhir.Parse(w.Body.Bytes())
+	parse := fhir.Parse
+	if strings.Contains(w.Header().Get("Content-Type"), "xml") {
+		parse = xml.Parse
+	}
+	n, err := parse(w.Body.Bytes())
 	if err != nil {
-		a.t.Fatalf("%s %s answered no JSON: %v", method, path, err)
+		a.t.Fatalf("%s %s answered no %s: %v", method, path, w.Header().Get("Content-Type"), err)
 	}
 	return w, n
 }
@@ -171,9 +201,9 @@ func TestRefusals(t *testing.T) {
 		"an id with a slash escaped":   {404, "GET", "/Patient/a%2Fb", "", nil, ""},
 		"an id that climbs":            {404, "GET", "/Patient/..%2f..", "", nil, ""},
 		"a long id":                    {404, "GET", "/Patient/" + strings.Repeat("a", 65), "", nil, ""},
-		"a method nobody knows":        {405, "PATCH", "/Patient/1", "", nil, ""},
-		"XML asked for":                {406, "GET", "/Patient/1", "", []string{"Accept", "application/fhir+xml"}, ""},
-		"XML sent":                     {415, "POST", "/Patient", "<Patient/>", []string{"Content-Type", "application/fhir+xml"}, ""},
+		"a method nobody knows":        {405, "LINK", "/Patient/1", "", nil, ""},
+		"Turtle asked for":             {406, "GET", "/Patient/1", "", []string{"Accept", "text/turtle"}, ""},
+		"Turtle sent":                  {415, "POST", "/Patient", "<Patient/>", []string{"Content-Type", "text/turtle"}, ""},
 		"no JSON":                      {400, "POST", "/Patient", "{", nil, ""},
 		"a name twice":                 {400, "POST", "/Patient", `{"resourceType":"Patient","id":"a","id":"b"}`, nil, ""},
 		"too deep":                     {400, "POST", "/Patient", strings.Repeat(`{"a":`, 500) + "1" + strings.Repeat("}", 500), nil, ""},

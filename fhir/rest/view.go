@@ -29,12 +29,12 @@ func (v view) of(typ string, text []byte) []byte {
 		return text // it came from the store and was parsed before
 	}
 	var keep func(path string) bool
-	switch {
-	case v.summary == "data":
+	switch v.summary {
+	case "data":
 		keep = func(path string) bool { return path != "text" }
-	case v.summary == "text":
+	case "text":
 		keep = func(path string) bool { return path == "text" || always(t, path) }
-	case v.summary == "true":
+	case "true":
 		keep = func(path string) bool { return definitions.InSummary(typ, path) || always(t, path) }
 	default:
 		keep = func(path string) bool { return slices.Contains(v.elements, path) || always(t, path) }

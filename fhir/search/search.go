@@ -144,7 +144,7 @@ func parts(typ, text string) []step {
 func isChoice(typ, path string) bool {
 	t, ok := definitions.Lookup(typ)
 	for ok {
-		above, rest, e := longestElement(t, path)
+		_, rest, e := longestElement(t, path)
 		switch {
 		case e == nil:
 			return false
@@ -154,7 +154,7 @@ func isChoice(typ, path string) bool {
 			return false
 		}
 		if whole, found := strings.CutPrefix(e.Types[0], "#"); found {
-			_, above, _ = strings.Cut(whole, ".")
+			_, above, _ := strings.Cut(whole, ".")
 			path = above + "." + rest
 			continue
 		}

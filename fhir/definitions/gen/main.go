@@ -281,8 +281,7 @@ func others(path string) []byte {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer f.Close()
-	text, err := gzip.NewReader(f)
+	text, err := gzip.NewReader(f) // the end of the program closes it
 	if err != nil {
 		log.Fatal(err)
 	}

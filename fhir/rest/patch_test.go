@@ -1,0 +1,130 @@
+package rest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestPatch(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		const is, media = "Content-Type", "application/json-patch+json"
+		first := patientJSON("p", "One", `,"active":true,"identifier":[{"system":"urn:mrn","value":"9"}],"extension":[{"url":"urn:x","valueDecimal":7.20}]`)
+		a.want(201, "PUT", "/Patient/p", first)
+		t.Run("what it leaves alone stays as it was written", func(t *testing.T) {
+			w, n := a.want(200, "PATCH", "/Patient/p", `[{"op":"test","path":"/meta/versionId","value":"1"},{"op":"replace","path":"/name/0/family","value":"Two"},{"op":"add","path":"/name/0/given","value":["Ann"]},{"op":"remove","path":"/active"}]`, is, media)
+			if w.Header().Get("ETag") != `W/"2"` || !strings.Contains(w.Body.String(), "7.20") || text(n.Get("name").Items[0], "family") != "Two" || n.Get("active") != nil {
+				t.Errorf("got %v %s", w.Header(), w.Body)
+			}
+			if _, n := a.want(200, "GET", "/Patient?given=ann", ""); total(n) != 1 {
+				t.Error("what the patch has added is not found")
+			}
+		})
+		t.Run("one that changes nothing makes no version", func(t *testing.T) {
+			if w, _ := a.want(200, "PATCH", "/Patient/p", `[{"op":"test","path":"/name/0/family","value":"Two"}]`, is, media); w.Header().Get("ETag") != `W/"2"` {
+				t.Errorf("got %v", w.Header())
+			}
+		})
+		t.Run("the version seen", func(t *testing.T) {
+			change := `[{"op":"add","path":"/gender","value":"female"}]`
+			a.want(412, "PATCH", "/Patient/p", change, is, media, "If-Match", `W/"1"`)
+			a.want(200, "PATCH", "/Patient/p", change, is, media, "If-Match", `W/"2"`)
+		})
+		t.Run("refusals leave all as it is", func(t *testing.T) {
+			const canary = "CANARY77"
+			for name, c := range map[string]struct {
+				status     int
+				path, body string
+				media      string
+			}{
+				"no patch":                {415, "/Patient/p", first, "application/fhir+json"},
+				"a patch in XML":          {415, "/Patient/p", "<diff/>", "application/xml-patch+xml"},
+				"no JSON":                 {400, "/Patient/p", "[" + canary, media},
+				"no list":                 {400, "/Patient/p", "{}", media},
+				"an unknown operation":    {400, "/Patient/p", `[{"op":"` + canary + `","path":"/a"}]`, media},
+				"a test that fails":       {422, "/Patient/p", `[{"op":"remove","path":"/name"},{"op":"test","path":"/gender","value":"` + canary + `"}]`, media},
+				"a place not there":       {422, "/Patient/p", `[{"op":"remove","path":"/` + canary + `"}]`, media},
+				"another id":              {422, "/Patient/p", `[{"op":"replace","path":"/id","value":"q"}]`, media},
+				"another type":            {422, "/Patient/p", `[{"op":"replace","path":"/resourceType","value":"Basic"}]`, media},
+				"nothing left":            {422, "/Patient/p", `[{"op":"remove","path":""}]`, media},
+				"an element unknown":      {422, "/Patient/p", `[{"op":"add","path":"/` + canary + `","value":1}]`, media},
+				"a wrong value":           {422, "/Patient/p", `[{"op":"add","path":"/birthDate","value":"` + canary + `"}]`, media},
+				"an empty list":           {422, "/Patient/p", `[{"op":"remove","path":"/name/0"}]`, media},
+				"no such resource":        {404, "/Patient/none", `[]`, media},
+				"no criteria":             {400, "/Patient", `[]`, media},
+				"criteria not understood": {400, "/Patient?nonsense=1", `[]`, media},
+				"criteria, none found":    {404, "/Patient?identifier=urn:mrn|none", `[]`, media},
+			} {
+				w, _ := a.want(c.status, "PATCH", c.path, c.body, is, c.media)
+				if strings.Contains(w.Body.String(), canary) {
+					t.Errorf("%s: %s", name, w.Body)
+				}
+				if c.status == 415 && w.Header().Get("Accept-Patch") != media {
+					t.Errorf("%s: Accept-Patch %q", name, w.Header().Get("Accept-Patch"))
+				}
+			}
+			if w, _ := a.want(200, "GET", "/Patient/p", ""); w.Header().Get("ETag") != `W/"3"` {
+				t.Errorf("got %v", w.Header())
+			}
+			if strings.Contains(a.log.String(), canary) {
+				t.Error("the log shows a value")
+			}
+		})
+		t.Run("by criteria", func(t *testing.T) {
+			a.want(200, "PATCH", "/Patient?identifier=urn:mrn|9", `[{"op":"replace","path":"/gender","value":"male"}]`, is, media)
+			a.want(201, "PUT", "/Patient/t1", patientJSON("t1", "Twin", ""))
+			a.want(201, "PUT", "/Patient/t2", patientJSON("t2", "Twin", ""))
+			a.want(412, "PATCH", "/Patient?family=twin", `[{"op":"add","path":"/gender","value":"male"}]`, is, media)
+		})
+		t.Run("an identifier of another is refused", func(t *testing.T) {
+			a.want(409, "PATCH", "/Patient/t1", `[{"op":"add","path":"/identifier","value":[{"system":"urn:mrn","value":"9"}]}]`, is, media)
+		})
+		t.Run("in XML, what the client prefers, what is deleted", func(t *testing.T) {
+			w, _ := a.want(200, "PATCH", "/Patient/p", `[{"op":"replace","path":"/gender","value":"other"}]`, is, media, "Accept", "application/fhir+xml")
+			if !strings.Contains(w.Body.String(), `<gender value="other"/>`) {
+				t.Errorf("got %s", w.Body)
+			}
+			if w, _ := a.want(200, "PATCH", "/Patient/p", `[]`, is, media, "Prefer", "return=minimal"); w.Body.Len() > 0 {
+				t.Errorf("got %s", w.Body)
+			}
+			a.want(204, "DELETE", "/Patient/t2", "")
+			a.want(410, "PATCH", "/Patient/t2", `[]`, is, media)
+		})
+		t.Run("of many at once none is lost", func(t *testing.T) {
+			var all sync.WaitGroup
+			for i := range 6 {
+				all.Go(func() {
+					body := fmt.Sprintf(`[{"op":"add","path":"/name/0/given/-","value":"G%d"}]`, i)
+					if w, _ := a.do("PATCH", "/Patient/p", body, is, media); w.Code != 200 {
+						t.Errorf("%d %s", w.Code, w.Body)
+					}
+				})
+			}
+			all.Wait()
+			if _, n := a.want(200, "GET", "/Patient/p", ""); len(n.Get("name").Items[0].Get("given").Items) != 7 {
+				t.Errorf("got %s", n.AppendJSON(nil))
+			}
+		})
+	})
+}
+
+func TestPatchInABatch(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		a.want(201, "PUT", "/Patient/p", patientJSON("p", "One", ""))
+		entry := func(media, data string) string {
+			return `{"resource":{"resourceType":"Binary","contentType":"` + media + `","data":"` + data + `"},"request":{"method":"PATCH","url":"Patient/p"}}`
+		}
+		good := base64.StdEncoding.EncodeToString([]byte(`[{"op":"add","path":"/gender","value":"other"}]`))
+		_, n := a.want(200, "POST", "", `{"resourceType":"Bundle","type":"batch","entry":[`+entry("application/json-patch+json", good)+`,`+entry("application/json-patch+json", "%")+`,`+entry("text/plain", good)+`]}`)
+		for i, want := range []string{"200", "400", "415"} {
+			if got := text(n.Get("entry").Items[i].Get("response"), "status"); !strings.HasPrefix(got, want) {
+				t.Errorf("entry %d: %s, want %s", i, got, want)
+			}
+		}
+		if _, n := a.want(200, "GET", "/Patient/p", ""); text(n, "gender") != "other" {
+			t.Errorf("got %s", n.AppendJSON(nil))
+		}
+	})
+}
