@@ -68,6 +68,9 @@ type inspector struct {
 	json   bool
 	tree   bool
 	speak  bool // values in the tree
+	level  string
+	laid   []string // names and files of profiles
+	check  *checks
 	bad    bool
 
 	kinds []reading // that may be chosen by the content
@@ -100,6 +103,8 @@ func inspectCommand(a *app) *cobra.Command {
 	f.StringVar(&i.emit, "emit", "", "write files of the same names, made again from every node of the tree, into this folder")
 	f.BoolVar(&i.tree, "tree", false, "print each HL7 v2 message as a tree of groups, segments, fields and components with their names, findings in place")
 	f.BoolVar(&i.speak, "values", false, "with --tree: print values too")
+	f.StringVar(&i.level, "validate", "syntax", "with --tree: how much is checked: syntax, structure, types or tables")
+	f.StringSliceVar(&i.laid, "profile", nil, "with --tree: check by these profiles too, shipped ones or files")
 	f.StringVar(&i.get, "get", "", "print the values at this path, of each message, in place of the line")
 	return cmd
 }
@@ -108,8 +113,14 @@ func (i *inspector) run(files []string) error {
 	switch {
 	case i.speak && !i.tree:
 		return &exit{code: exitUsage, err: errors.New("--values is for --tree")}
+	case !i.tree && (i.level != "syntax" || len(i.laid) > 0):
+		return &exit{code: exitUsage, err: errors.New("--validate and --profile are for --tree")}
 	case i.tree && (i.json || i.get != ""):
 		return &exit{code: exitUsage, err: errors.New("--tree stands alone: not with --json or --get")}
+	}
+	var err error
+	if i.check, err = openChecks(i.level, i.laid); err != nil {
+		return &exit{code: exitUsage, err: err}
 	}
 	if err := i.open(); err != nil {
 		return &exit{code: exitUsage, err: err}
@@ -225,8 +236,7 @@ func (i *inspector) trees(docs []message.Document, out *inspection) error {
 		if !ok {
 			return &exit{code: exitUsage, err: errors.New("--tree is for HL7 v2 alone")}
 		}
-		m.Groups()
-		if err := printTree(i.a.stdout, m, m.Warnings(), i.speak); err != nil {
+		if err := printTree(i.a.stdout, m, i.check.findings(m), i.speak); err != nil {
 			return &exit{code: exitFailed, err: err}
 		}
 	}

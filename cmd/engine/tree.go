@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+	"github.com/plexus-health/plexus/parsers/hl7v2/validate"
 )
 
 const (
@@ -195,4 +198,45 @@ func spoken(v hl7v2.Value) string {
 		return printable(string(cut[:treeValue])) + "…"
 	}
 	return printable(text)
+}
+
+// checks are what --validate and --profile ask for.
+type checks struct {
+	level    validate.Level
+	profiles []*validate.Profile
+}
+
+// openChecks reads the profiles: a name without a dot is a shipped one.
+func openChecks(level string, names []string) (*checks, error) {
+	l, err := validate.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("--validate: %w", err)
+	}
+	c := &checks{level: l}
+	for _, name := range names {
+		var p *validate.Profile
+		if !strings.Contains(name, ".") {
+			p, err = validate.Shipped(name)
+		} else {
+			var text []byte
+			if text, err = os.ReadFile(filepath.Clean(name)); err == nil {
+				p, err = validate.ReadProfile(text)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--profile %s: %w", name, err)
+		}
+		c.profiles = append(c.profiles, p)
+	}
+	return c, nil
+}
+
+// findings are those of the parser and of the checks, as warnings.
+func (c *checks) findings(m *hl7v2.Message) []message.Warning {
+	m.Groups() // what breaks the structure is found by it
+	var out []message.Warning
+	for _, f := range validate.Message(m, c.level, c.profiles...) {
+		out = append(out, f.Warning())
+	}
+	return out
 }
