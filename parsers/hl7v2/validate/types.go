@@ -18,7 +18,8 @@ func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth 
 	if !v.Valued() || c.full() {
 		return
 	}
-	known := definitions.ComponentCount(f.Type)
+	of := c.componentsOf(f.Type)
+	known := len(of)
 	if known == 0 || depth == 2 {
 		c.leaf(v, where, f)
 		return
@@ -31,17 +32,16 @@ func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth 
 	if count > known {
 		c.add(part(known+1), where+"."+strconv.Itoa(known+1), 102, "component-extra", Warning, "the data type "+f.Type+" has no such component")
 	}
-	for n := 1; n <= min(known, maxParts); n++ {
-		inner := definitions.ComponentOf(c.version, f.Type, n)
+	for n, inner := range of[:min(known, maxParts)] {
+		n++
 		if n == 1 && f.Table != "" && inner.Table == "" {
 			inner.Table = f.Table // of a coded field: its first component
 		}
-		at := where + "." + strconv.Itoa(n)
 		switch {
 		case n <= count && part(n).Valued():
-			c.typed(part(n), at, inner, depth+1)
+			c.typed(part(n), where+"."+strconv.Itoa(n), inner, depth+1)
 		case inner.Required():
-			c.add(v, at, 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
+			c.add(v, where+"."+strconv.Itoa(n), 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
 		}
 	}
 }

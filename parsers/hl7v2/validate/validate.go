@@ -84,14 +84,15 @@ type checker struct {
 	counts   map[string]int
 	findings []Finding
 	fields   []hl7v2.Value
-	path     string // of the segment in hand
+	known    map[string][]definitions.Field // fields and components of the version, by name
+	path     string                         // of the segment in hand
 	segment  string
 }
 
 // Message checks a message, or each message of a batch, at a level and by
 // profiles. The findings stand in the order of the message, at most 1000.
 func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
-	c := &checker{m: m, level: level, counts: map[string]int{}, version: definitions.Version("")}
+	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, version: definitions.Version("")}
 	if level >= Structure {
 		c.groups(m.Groups(), definitions.Structure(m.Header().Structure))
 	}
@@ -166,20 +167,52 @@ func (c *checker) segmentOf(s hl7v2.Segment, rules ruleset) {
 	}
 	if c.counts[name]++; name == "MSH" {
 		c.version = definitions.Version(strings.Clone(s.Field(12).Comp(1).Text()))
+		clear(c.known)
 	}
 	c.segment, c.path = name, name+index(c.counts[name])
 	c.fields = s.AppendFields(c.fields[:0])
 	start, end := s.Span()
 	if c.level >= Structure {
-		known := definitions.FieldCount(name)
+		of := c.fieldsOf(name)
+		known := len(of)
 		if known == 0 && !definitions.Segment(name) && name[0] != 'Z' {
 			c.place(start, c.path, 100, "segment-unknown", Warning, "the standard has no such segment")
 		}
 		for n := 1; n <= max(known, len(c.fields)) && known > 0 && !c.full(); n++ {
-			c.field(n, known, end)
+			f := definitions.Field{}
+			if n <= known {
+				f = of[n-1]
+			}
+			c.field(n, known, f, end)
 		}
 	}
 	rules.check(c, s)
+}
+
+// fieldsOf are the fields of a segment in the version in hand.
+func (c *checker) fieldsOf(segment string) []definitions.Field {
+	of, ok := c.known[segment]
+	if !ok {
+		for n := range definitions.FieldCount(segment) {
+			of = append(of, definitions.FieldOf(c.version, segment, n+1))
+		}
+		c.known[strings.Clone(segment)] = of
+	}
+	return of
+}
+
+// componentsOf are the components of a data type in the version in hand.
+func (c *checker) componentsOf(kind string) []definitions.Field {
+	of, ok := c.known["."+kind]
+	if !ok {
+		for n := range definitions.ComponentCount(kind) {
+			of = append(of, definitions.ComponentOf(c.version, kind, n+1))
+		}
+		if len(of) > 0 { // OBX-2 may name anything
+			c.known["."+kind] = of
+		}
+	}
+	return of
 }
 
 // value is field n of the segment in hand.
@@ -198,18 +231,19 @@ func index(n int) string {
 }
 
 // field checks one field; a segment's end is the place of what is absent.
-func (c *checker) field(n, known, end int) {
+func (c *checker) field(n, known int, f definitions.Field, end int) {
 	v := c.value(n)
+	valued := v.Valued() || v.Null()
+	if !valued && !f.Required() {
+		return
+	}
 	where := c.path + "-" + strconv.Itoa(n)
-	f := definitions.FieldOf(c.version, c.segment, n)
-	if !v.Valued() && !v.Null() {
-		if f.Required() {
-			offset := end
-			if n <= len(c.fields) {
-				offset, _ = v.Span()
-			}
-			c.place(offset, where, 101, "required", Error, f.Name+" is required and empty")
+	if !valued {
+		offset := end
+		if n <= len(c.fields) {
+			offset, _ = v.Span()
 		}
+		c.place(offset, where, 101, "required", Error, f.Name+" is required and empty")
 		return
 	}
 	switch {
