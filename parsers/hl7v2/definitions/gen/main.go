@@ -16,8 +16,9 @@ import (
 	"strings"
 )
 
-// versions are those of the dictionary, in their order.
-var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"}
+// versions are those of the dictionary, in their order; what it calls 2.7.1 and
+// 2.8 is 2.7 again.
+var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7"}
 
 type part struct {
 	Type, Desc, Opt string
