@@ -67,6 +67,8 @@ func allowed(from, to string) bool {
 		return level(from) > level(to) || strings.HasPrefix(from, "fhir") || kind == "parsers" || strings.HasPrefix(from, "bench")
 	case kind == "transforms" && member != "" && strings.HasPrefix(to, "parsers/"):
 		return true // a transform may import the parsers whose documents it reads
+	case from == "parsers/hl7v2/validate" && to == "parsers/hl7v2/definitions":
+		return true // the facts of the format it checks
 	case kind == "store" && member != "" && to == "store/relational":
 		return true // the SQL both databases share
 	case kind == "connectors" && member != "" && to == "connectors/folder":

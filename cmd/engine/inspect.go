@@ -15,6 +15,7 @@ import (
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
 const (
@@ -65,6 +66,11 @@ type inspector struct {
 	emit   string
 	get    string
 	json   bool
+	tree   bool
+	speak  bool // values in the tree
+	level  string
+	laid   []string // names and files of profiles
+	check  *checks
 	bad    bool
 
 	kinds []reading // that may be chosen by the content
@@ -95,11 +101,27 @@ func inspectCommand(a *app) *cobra.Command {
 	f.StringVar(&i.format, "format", "", "the format (default: by the content)")
 	f.BoolVar(&i.json, "json", false, "print a line of JSON for each file")
 	f.StringVar(&i.emit, "emit", "", "write files of the same names, made again from every node of the tree, into this folder")
+	f.BoolVar(&i.tree, "tree", false, "print each HL7 v2 message as a tree of groups, segments, fields and components with their names, findings in place")
+	f.BoolVar(&i.speak, "values", false, "with --tree: print values too")
+	f.StringVar(&i.level, "validate", "syntax", "with --tree: how much is checked: syntax, structure, types or tables")
+	f.StringSliceVar(&i.laid, "profile", nil, "with --tree: check by these profiles too, shipped ones or files")
 	f.StringVar(&i.get, "get", "", "print the values at this path, of each message, in place of the line")
 	return cmd
 }
 
 func (i *inspector) run(files []string) error {
+	switch {
+	case i.speak && !i.tree:
+		return &exit{code: exitUsage, err: errors.New("--values is for --tree")}
+	case !i.tree && (i.level != "syntax" || len(i.laid) > 0):
+		return &exit{code: exitUsage, err: errors.New("--validate and --profile are for --tree")}
+	case i.tree && (i.json || i.get != ""):
+		return &exit{code: exitUsage, err: errors.New("--tree stands alone: not with --json or --get")}
+	}
+	var err error
+	if i.check, err = openChecks(i.level, i.laid); err != nil {
+		return &exit{code: exitUsage, err: err}
+	}
 	if err := i.open(); err != nil {
 		return &exit{code: exitUsage, err: err}
 	}
@@ -197,7 +219,28 @@ func (i *inspector) file(name string) error {
 		i.values(docs)
 		return nil
 	}
+	if i.tree {
+		return i.trees(docs, &out)
+	}
 	return i.print(&out)
+}
+
+// trees prints the line of a file and the tree of every message in it.
+func (i *inspector) trees(docs []message.Document, out *inspection) error {
+	out.Warnings = nil // they stand in the tree
+	if err := i.print(out); err != nil {
+		return err
+	}
+	for _, doc := range docs {
+		m, ok := doc.(*hl7v2.Message)
+		if !ok {
+			return &exit{code: exitUsage, err: errors.New("--tree is for HL7 v2 alone")}
+		}
+		if err := printTree(i.a.stdout, m, i.check.findings(m), i.speak); err != nil {
+			return &exit{code: exitFailed, err: err}
+		}
+	}
+	return nil
 }
 
 func readBounded(name string) ([]byte, error) {

@@ -98,6 +98,7 @@ func commands(a *app) []*cobra.Command {
 		queueCommand(a),
 		convertCommand(a),
 		inspectCommand(a),
+		diffCommand(a),
 		checkCommand(a),
 		schemaCommand(a),
 		versionCommand(a),

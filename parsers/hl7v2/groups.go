@@ -171,3 +171,13 @@ func (g *Group) descend(name string) *Group {
 	}
 	return g // cannot be: the group knows the segment
 }
+
+// Group is the group the segment stands in, nil for a line that is no segment
+// before the first one.
+func (s Segment) Group() *Group {
+	if s.m == nil {
+		return nil
+	}
+	s.m.Groups()
+	return s.m.owners[s.index]
+}

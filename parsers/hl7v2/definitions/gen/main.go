@@ -1,0 +1,178 @@
+// Command gen writes the tables of package definitions: facts of fields,
+// components and codes, one row for the versions in which they are the same.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// versions are those of the dictionary, in their order; what it calls 2.7.1 and
+// 2.8 is 2.7 again.
+var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7"}
+
+type part struct {
+	Type, Desc, Opt string
+	Rep             any
+	Len, Table      int
+}
+
+type parent struct {
+	Desc   string
+	Fields map[string]part
+}
+
+type dictionary map[string]struct{ Segments, Types map[string]parent }
+
+func main() {
+	from := flag.String("dictionary", "", "the dictionary as JSON, by version")
+	codes := flag.String("codes", "", "the FHIR bundle of HL7 v2 tables")
+	to := flag.String("to", ".", "folder of the tables")
+	flag.Parse()
+	log.SetFlags(0)
+	d := dictionary{}
+	read(*from, &d)
+	for _, v := range versions {
+		if len(d[v].Segments) == 0 {
+			log.Fatalf("the dictionary has no version %s", v)
+		}
+	}
+	segments, types := map[string]map[string]parent{}, map[string]map[string]parent{}
+	for _, v := range versions {
+		segments[v], types[v] = d[v].Segments, d[v].Types
+	}
+	write(filepath.Join(*to, "fields.tsv"), table("segment", segments))
+	write(filepath.Join(*to, "components.tsv"), table("data type", types))
+	write(filepath.Join(*to, "codes.tsv"), tables(*codes))
+}
+
+func read(path string, into any) {
+	raw, err := os.ReadFile(filepath.Clean(path))
+	if err == nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func write(path string, data []byte) {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// table writes the parts of every parent; number 0 is the parent itself.
+func table(what string, by map[string]map[string]parent) []byte {
+	rows := map[string]map[int][]string{} // by name and number: the facts of each version
+	for at, v := range versions {
+		for name, p := range by[v] {
+			if rows[name] == nil {
+				rows[name] = map[int][]string{}
+			}
+			put(rows[name], 0, at, "\t\t\t\t\t"+clean(p.Desc))
+			for number, f := range p.Fields {
+				n, err := strconv.Atoi(number)
+				if err != nil || n < 1 {
+					log.Fatalf("%s %s: %q is no number", v, name, number)
+				}
+				put(rows[name], n, at, facts(f))
+			}
+		}
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# %s\tnumber (0: itself)\tfirst version\tlast version\ttype\tlength\toptionality\trepeats\ttable\tname\n", what)
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		for _, n := range slices.Sorted(maps.Keys(rows[name])) {
+			ranges(&out, name, n, rows[name][n])
+		}
+	}
+	return out.Bytes()
+}
+
+func put(rows map[int][]string, n, at int, facts string) {
+	if rows[n] == nil {
+		rows[n] = make([]string, len(versions))
+	}
+	rows[n][at] = facts
+}
+
+// ranges writes one row for each run of versions with the same facts.
+func ranges(out *bytes.Buffer, name string, n int, facts []string) {
+	for from := 0; from < len(facts); {
+		to := from
+		for to+1 < len(facts) && facts[to+1] == facts[from] {
+			to++
+		}
+		if facts[from] != "" {
+			fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\n", name, n, versions[from], versions[to], facts[from])
+		}
+		from = to + 1
+	}
+}
+
+func facts(p part) string {
+	repeats := ""
+	// A number beside a table of the same number is that table in the wrong column.
+	if n, ok := p.Rep.(float64); !ok && p.Rep != nil || n > 1 && int(n) != p.Table {
+		repeats = "*"
+	}
+	return strings.Join([]string{p.Type, positive(p.Len), p.Opt, repeats, number(p.Table), clean(p.Desc)}, "\t")
+}
+
+func positive(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func number(table int) string {
+	if table <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%04d", table)
+}
+
+// clean is a name on one line.
+func clean(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// tables writes the codes of each table, without their narrative.
+func tables(path string) []byte {
+	var b struct {
+		Entry []struct {
+			Resource struct {
+				ResourceType, ID, Name, Content string
+				Concept                         []struct{ Code, Display string }
+			}
+		}
+	}
+	read(path, &b)
+	codes := map[string][]string{}
+	for _, e := range b.Entry {
+		id, found := strings.CutPrefix(e.Resource.ID, "v2-")
+		if !found || e.Resource.ResourceType != "CodeSystem" || len(id) != 4 || e.Resource.Content != "complete" {
+			continue // tables that differ by version have other names, and are left out
+		}
+		for _, c := range e.Resource.Concept {
+			codes[id] = append(codes[id], id+"\t"+c.Code+"\t"+clean(c.Display)+"\n")
+		}
+	}
+	var out bytes.Buffer
+	out.WriteString("# table\tcode\tname\n")
+	for _, id := range slices.Sorted(maps.Keys(codes)) {
+		for _, row := range codes[id] {
+			out.WriteString(row)
+		}
+	}
+	return out.Bytes()
+}

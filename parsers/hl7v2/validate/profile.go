@@ -1,0 +1,297 @@
+package validate
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+)
+
+//go:embed profiles/*.yaml
+var shipped embed.FS
+
+// A Profile is what a partner asks for beyond the standard, laid over it.
+type Profile struct {
+	// Name is what findings call it.
+	Name string `yaml:"name"`
+	// Source says where its facts are from.
+	Source string `yaml:"source"`
+	// Types are the messages it is for, such as VXU^V04. Default: all.
+	Types []string `yaml:"types"`
+	// Segments say how often a segment stands in the message.
+	Segments map[string]Count `yaml:"segments"`
+	// Rules are checked in every segment of their name.
+	Rules []Rule `yaml:"rules"`
+}
+
+// A Count bounds how often a segment may stand in a message.
+type Count struct {
+	// Min is the least number. Default: 0.
+	Min int `yaml:"min"`
+	// Max is the largest number. Default: 0, any.
+	Max int `yaml:"max"`
+}
+
+// A Rule is about a field, component or subcomponent.
+type Rule struct {
+	// At is the place: PID-3.4, ZPI-2.
+	At string `yaml:"at"`
+	// When makes the rule conditional on the same segment: "RXA-20 = CP",
+	// "RXA-20 != CP", "OBX-2 valued" or "OBX-2 empty".
+	When string `yaml:"when"`
+	// Required asks for a value in every segment and repetition.
+	Required bool `yaml:"required"`
+	// Length is the most characters. Default: 0, any.
+	Length int `yaml:"length"`
+	// Table is the table a code must stand in: "0001".
+	Table string `yaml:"table"`
+	// Values are the only values that may stand there; one is a constant.
+	Values []string `yaml:"values"`
+	// Warning makes findings warnings, not errors. Default: false.
+	Warning bool `yaml:"warning"`
+
+	at   spot
+	when condition
+}
+
+// A spot is a place in a segment.
+type spot struct {
+	segment          string
+	field, comp, sub int
+}
+
+type condition struct {
+	spot
+	word  string // "", =, !=, valued, empty
+	value string
+}
+
+var spotForm = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-([1-9][0-9]{0,2})(?:\.([1-9][0-9]?))?(?:\.([1-9][0-9]?))?$`)
+
+func parseSpot(text string) (spot, error) {
+	parts := spotForm.FindStringSubmatch(text)
+	if parts == nil {
+		return spot{}, fmt.Errorf("%q is not a place such as PID-3.4", text)
+	}
+	n := func(i int) int { v, _ := strconv.Atoi(parts[i]); return v } // "" is 0
+	return spot{parts[1], n(2), n(3), n(4)}, nil
+}
+
+// ReadProfile reads a profile.
+func ReadProfile(text []byte) (*Profile, error) {
+	p := &Profile{}
+	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
+		return nil, err
+	}
+	var wrong []error
+	for name, count := range p.Segments {
+		if _, err := parseSpot(name + "-1"); err != nil || count.Min < 0 || count.Max < 0 || count.Max > 0 && count.Max < count.Min {
+			wrong = append(wrong, fmt.Errorf("segments: %s: not a segment, or min and max do not go together", name))
+		}
+	}
+	for i := range p.Rules {
+		if err := p.Rules[i].compile(); err != nil {
+			wrong = append(wrong, fmt.Errorf("rule %d: %w", i+1, err))
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	return p, nil
+}
+
+func (r *Rule) compile() (err error) {
+	if r.at, err = parseSpot(r.At); err != nil {
+		return err
+	}
+	if !r.Required && r.Length <= 0 && r.Table == "" && len(r.Values) == 0 {
+		return fmt.Errorf("%s: the rule asks for nothing", r.At)
+	}
+	if _, _, known := definitions.Code(r.Table, ""); r.Table != "" && !known {
+		return fmt.Errorf("%s: the codes of table %q are not at hand", r.At, r.Table)
+	}
+	if r.When == "" {
+		return nil
+	}
+	words := strings.SplitN(r.When, " ", 3)
+	if r.when.spot, err = parseSpot(words[0]); err != nil {
+		return fmt.Errorf("when: %w", err)
+	}
+	switch {
+	case len(words) == 3 && (words[1] == "=" || words[1] == "!="):
+		r.when.word, r.when.value = words[1], words[2]
+	case len(words) == 2 && (words[1] == "valued" || words[1] == "empty"):
+		r.when.word = words[1]
+	default:
+		return fmt.Errorf("when: %q is not a condition such as RXA-20 = CP, or OBX-2 valued", r.When)
+	}
+	if r.when.segment != r.at.segment {
+		return fmt.Errorf("when: %s is not of the segment %s", r.when.segment, r.at.segment)
+	}
+	return nil
+}
+
+// Shipped returns a profile that comes with the engine.
+func Shipped(name string) (*Profile, error) {
+	text, err := shipped.ReadFile("profiles/" + name + ".yaml")
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a shipped profile; known: %s", name, strings.Join(ShippedNames(), ", "))
+	}
+	return ReadProfile(text)
+}
+
+// ShippedNames lists the profiles that come with the engine, sorted.
+func ShippedNames() []string {
+	files, err := fs.Glob(shipped, "profiles/*.yaml")
+	if err != nil {
+		panic(err) // the pattern is a constant
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "profiles/"), ".yaml")
+	}
+	return files
+}
+
+// A ruleset is what the profiles of a message say together.
+type ruleset struct {
+	rules  map[string][]*Rule
+	counts map[string]Count
+}
+
+func merged(profiles []*Profile, kind string) ruleset {
+	r := ruleset{rules: map[string][]*Rule{}, counts: map[string]Count{}}
+	for _, p := range profiles {
+		if len(p.Types) > 0 && !slices.Contains(p.Types, kind) {
+			continue
+		}
+		for i := range p.Rules {
+			rule := &p.Rules[i]
+			r.rules[rule.at.segment] = append(r.rules[rule.at.segment], rule)
+		}
+		for name, c := range p.Segments { // a later profile takes the place of one before
+			r.counts[name] = c
+		}
+	}
+	return r
+}
+
+// missing checks how often segments stood there.
+func (r ruleset) missing(c *checker) {
+	for name, count := range r.counts {
+		switch got := c.counts[name]; {
+		case c.full(): // the rest of the message was not looked at
+		case got < count.Min:
+			c.place(0, name, 100, "profile-segment", Error, "the profile asks for at least "+strconv.Itoa(count.Min))
+		case count.Max > 0 && got > count.Max:
+			c.place(0, name, 100, "profile-segment", Error, "the profile allows at most "+strconv.Itoa(count.Max))
+		}
+	}
+}
+
+// check applies the rules of a segment.
+func (r ruleset) check(c *checker, s hl7v2.Segment) {
+	_, end := s.Span()
+	for _, rule := range r.rules[c.segment] {
+		if c.full() || !rule.when.holds(c) {
+			continue
+		}
+		field := c.value(rule.at.field)
+		where := c.path + "-" + strconv.Itoa(rule.at.field)
+		if field.Empty() {
+			if rule.Required {
+				offset := end
+				if rule.at.field <= len(c.fields) {
+					offset, _ = field.Span()
+				}
+				rule.say(c, offset, rule.at.below(where), 101, "profile-required", "the profile asks for a value")
+			}
+			continue
+		}
+		for i, rep := range field.EachRep() {
+			if c.full() {
+				return
+			}
+			rule.value(c, rep, rule.at.below(where+index(i)))
+		}
+	}
+}
+
+// below is the path of the component in a repetition.
+func (s spot) below(where string) string {
+	if s.comp > 0 {
+		where += "." + strconv.Itoa(s.comp)
+	}
+	if s.sub > 0 {
+		where += "." + strconv.Itoa(s.sub)
+	}
+	return where
+}
+
+func (s spot) in(rep hl7v2.Value) hl7v2.Value {
+	if s.comp > 0 {
+		rep = rep.Comp(s.comp)
+	}
+	if s.sub > 0 {
+		rep = rep.Sub(s.sub)
+	}
+	return rep
+}
+
+func (w condition) holds(c *checker) bool {
+	if w.word == "" {
+		return true
+	}
+	v := w.in(c.value(w.field).Rep(1))
+	switch w.word {
+	case "valued":
+		return v.Valued()
+	case "empty":
+		return !v.Valued()
+	case "=":
+		return v.Text() == w.value
+	}
+	return v.Text() != w.value
+}
+
+func (r *Rule) say(c *checker, offset int, where string, code int, rule, text string) {
+	severity := Error
+	if r.Warning {
+		severity = Warning
+	}
+	c.place(offset, where, code, rule, severity, text)
+}
+
+func (r *Rule) value(c *checker, rep hl7v2.Value, where string) {
+	v := r.at.in(rep)
+	offset, _ := v.Span()
+	if !v.Valued() {
+		if r.Required {
+			if offset == 0 {
+				offset, _ = rep.Span()
+			}
+			r.say(c, offset, where, 101, "profile-required", "the profile asks for a value")
+		}
+		return
+	}
+	text := v.Text()
+	if r.Length > 0 && len([]rune(text)) > r.Length {
+		r.say(c, offset, where, 102, "profile-length", "the profile allows "+strconv.Itoa(r.Length)+" characters")
+	}
+	if r.Table != "" {
+		if _, found, _ := definitions.Code(r.Table, text); !found {
+			r.say(c, offset, where, 103, "profile-table", "is not a code of table "+r.Table)
+		}
+	}
+	if len(r.Values) > 0 && !slices.Contains(r.Values, text) {
+		r.say(c, offset, where, 103, "profile-value", "is none of the values that the profile allows")
+	}
+}

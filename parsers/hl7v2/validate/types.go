@@ -1,0 +1,162 @@
+package validate
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+)
+
+// maxParts bounds the components of a value that are looked at: no data type
+// has so many.
+const maxParts = 64
+
+// typed checks a repetition, component or subcomponent against its data type.
+func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth int) {
+	if !v.Valued() || c.full() {
+		return
+	}
+	of := c.componentsOf(f.Type)
+	known := len(of)
+	if known == 0 || depth == 2 {
+		c.leaf(v, where, f)
+		return
+	}
+	count := v.Comps()
+	part := v.Comp
+	if depth == 1 {
+		count, part = v.Subs(), v.Sub
+	}
+	if count > known {
+		c.add(part(known+1), where+"."+strconv.Itoa(known+1), 102, "component-extra", Warning, "the data type "+f.Type+" has no such component")
+	}
+	for n, inner := range of[:min(known, maxParts)] {
+		n++
+		if n == 1 && f.Table != "" && inner.Table == "" {
+			inner.Table = f.Table // of a coded field: its first component
+		}
+		switch {
+		case n <= count && part(n).Valued():
+			c.typed(part(n), where+"."+strconv.Itoa(n), inner, depth+1)
+		case inner.Required():
+			c.add(v, where+"."+strconv.Itoa(n), 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
+		}
+	}
+}
+
+// leaf checks a value without parts: its form, its length, its code.
+func (c *checker) leaf(v hl7v2.Value, where string, f definitions.Field) {
+	if v.Null() {
+		return
+	}
+	if form, ok := forms[f.Type]; ok {
+		// What is longer than any such value is not looked at.
+		if raw := v.Raw(); len(raw) > 100 || !form(strings.TrimSpace(v.Text())) {
+			c.add(v, where, 102, "data-type", Error, "is not of the data type "+f.Type)
+			return
+		}
+	}
+	// From 2.7 on lengths are what a receiver must at least take.
+	if f.Length > 0 && len(v.Raw()) > f.Length && c.version < "2.7" {
+		if n := len([]rune(v.Text())); n > f.Length {
+			c.add(v, where, 102, "length", Warning, "has "+strconv.Itoa(n)+" characters, the version allows "+strconv.Itoa(f.Length))
+		}
+	}
+	if c.level >= Tables && f.Table != "" {
+		c.code(v, where, f)
+	}
+}
+
+// code looks a code up. Tables of type ID are closed; others may be added to by
+// a site, and what is not found there is worth a warning only.
+func (c *checker) code(v hl7v2.Value, where string, f definitions.Field) {
+	if len(v.Raw()) <= 200 {
+		if _, found, known := definitions.Code(f.Table, v.Text()); found || !known {
+			return
+		}
+	} else if _, _, known := definitions.Code(f.Table, ""); !known {
+		return
+	}
+	severity := Warning
+	if f.Type == "ID" {
+		severity = Error
+	}
+	c.add(v, where, 103, "table", severity, "is not a code of table "+f.Table)
+}
+
+// forms are the data types whose values have a form.
+var forms = map[string]func(string) bool{
+	"NM": numeric, "SI": digits, "DT": date, "DTM": moment, "TM": clock, "TS": moment,
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func numeric(s string) bool {
+	s = strings.TrimPrefix(strings.TrimPrefix(s, "+"), "-")
+	whole, rest, point := strings.Cut(s, ".")
+	switch {
+	case whole == "" && rest == "":
+		return false
+	case point && rest != "" && !digits(rest):
+		return false
+	}
+	return whole == "" || digits(whole)
+}
+
+// date is YYYY[MM[DD]].
+func date(s string) bool {
+	layout := "20060102"
+	if len(s) != 4 && len(s) != 6 && len(s) != 8 {
+		return false
+	}
+	_, err := time.Parse(layout[:len(s)], s)
+	return err == nil
+}
+
+// zoned cuts the time zone off.
+func zoned(s string) (string, bool) {
+	at := strings.IndexAny(s, "+-")
+	if at < 0 {
+		return s, true
+	}
+	zone := s[at+1:]
+	return s[:at], len(zone) == 4 && digits(zone) && zone[:2] <= "14" && zone[2:] <= "59"
+}
+
+// moment is YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ].
+func moment(s string) bool {
+	s, ok := zoned(s)
+	if !ok {
+		return false
+	}
+	if len(s) <= 8 {
+		return date(s)
+	}
+	return date(s[:8]) && hours(s[8:])
+}
+
+// clock is HH[MM[SS[.S[S[S[S]]]]]][+/-ZZZZ].
+func clock(s string) bool {
+	s, ok := zoned(s)
+	return ok && hours(s)
+}
+
+func hours(s string) bool {
+	s, fraction, point := strings.Cut(s, ".")
+	if point && (len(s) != 6 || len(fraction) > 4 || !digits(fraction)) {
+		return false
+	}
+	if !digits(s) || len(s) != 2 && len(s) != 4 && len(s) != 6 {
+		return false
+	}
+	return s[:2] <= "23" && (len(s) < 4 || s[2:4] <= "59") && (len(s) < 6 || s[4:] <= "59")
+}

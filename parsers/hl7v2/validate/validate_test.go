@@ -1,0 +1,180 @@
+package validate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plexus-health/plexus/internal/corpus"
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+)
+
+func parse(t *testing.T, segments ...string) *hl7v2.Message {
+	t.Helper()
+	m, err := hl7v2.Parse([]byte(strings.Join(segments, "\r") + "\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+const header = `MSH|^~\&|A|B|C|D|20260105||ADT^A08^ADT_A01|O1|P|2.5.1`
+
+// lines are findings as "where rule code severity", and that they hold no
+// value of the message.
+func lines(t *testing.T, findings []Finding) []string {
+	t.Helper()
+	var out []string
+	for _, f := range findings {
+		if strings.Contains(f.Text+f.Where, "CANARY") {
+			t.Errorf("a finding holds a value: %+v", f)
+		}
+		out = append(out, fmt.Sprintf("%s %s %d %s", f.Where, f.Rule, f.Code, f.Severity))
+	}
+	return out
+}
+
+func TestFindings(t *testing.T) {
+	for _, c := range []struct {
+		name, segment string
+		level         Level
+		want          string // "": none of this segment
+	}{
+		{"required field", "PID|1||||X", Structure, "PID-3 required 101 E"},
+		{"null is said", `PID|1||""||X`, Structure, ""},
+		{"repeats", "PID|1||7||X||19620101~19620102", Structure, "PID-7[2] repeats 102 W"},
+		{"field of no version", "PID|1||7||X" + strings.Repeat("|", 60) + "CANARY", Structure, "PID-65 field-extra 102 W"},
+		{"date at a level that does not look", "PID|1||7||X||CANARY", Structure, ""},
+		{"date", "PID|1||7||X||CANARY", Types, "PID-7.1 data-type 102 E"},
+		{"day that is none", "PID|1||7||X||20260231", Types, "PID-7.1 data-type 102 E"},
+		{"date with time and zone", "PID|1||7||X||202602281159-0500", Types, ""},
+		{"number", "PID|CANARY||7||X", Types, "PID-1 data-type 102 E"},
+		{"component", "PID|1||7^^^B&1&ISO&CANARY||X", Types, "PID-3.4.4 component-extra 102 W"},
+		{"required component", "PID|1||^^^B||X", Types, "PID-3.1 component-required 101 W"},
+		{"length", "PID|1||7||X|||CANARY", Types, "PID-8 length 102 W"},
+		{"user table", "PID|1||7||X|||q", Tables, "PID-8 table 103 W"},
+		{"code", "PID|1||7||X|||F", Tables, ""},
+		{"closed table", "PID|1||7||X^Y^^^^^?", Tables, "PID-5.7 table 103 E"},
+		{"second repetition", "PID|1||7||X^Y^^^^^L~X^Y^^^^^?", Tables, "PID-5[2].7 table 103 E"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := parse(t, header, "EVN||20260105", c.segment, "PV1|1|O")
+			got := strings.Join(lines(t, Message(m, c.level)), "; ")
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFindingsHaveTheirPlaces(t *testing.T) {
+	m := parse(t, header, "EVN||20260105", "PID|1||7||X||CANARY", "PV1|1|O")
+	found := Message(m, Types)
+	if len(found) != 1 {
+		t.Fatalf("%+v", found)
+	}
+	if at := strings.Index(string(m.Encode(nil)), "CANARY"); found[0].Offset != at {
+		t.Errorf("found at byte %d, stands at %d", found[0].Offset, at)
+	}
+	if p, w := found[0].Problem(), found[0].Warning(); p.Code != 102 || p.Where != "PID-7.1" || w.Code != "data-type" || w.Offset != found[0].Offset {
+		t.Errorf("%+v, %+v", p, w)
+	}
+}
+
+func TestStructureOfMessages(t *testing.T) {
+	got := lines(t, Message(parse(t, header, "PID|1||7||X", "PV1|1|O", "EVN||20260105", "QZZ|1", "ZZZ|1"), Structure))
+	want := "EVN grouping 100 W; QZZ segment-unknown 100 W"
+	if strings.Join(got, "; ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	got = lines(t, Message(parse(t, header, "EVN||20260105", "PV1|1|O"), Structure))
+	if strings.Join(got, "; ") != "PID segment-missing 100 E" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestVersionsDiffer: what 2.5.1 has, 2.1 has not.
+func TestVersionsDiffer(t *testing.T) {
+	old := strings.Replace(header, "2.5.1", "2.1", 1) + "||||||UNICODE UTF-8"
+	got := strings.Join(lines(t, Message(parse(t, old, "EVN|A08|20260105", "PID|||7||X", "PV1|1|O"), Structure)), "; ")
+	if !strings.Contains(got, "MSH-18 field-version 102 W") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLevels(t *testing.T) {
+	for i, word := range levels {
+		if l, err := ParseLevel(word); err != nil || l != Level(i) || l.String() != word {
+			t.Errorf("%s: %v, %v", word, l, err)
+		}
+	}
+	if _, err := ParseLevel("CANARY"); err == nil {
+		t.Error("a word that is no level is taken")
+	}
+}
+
+// TestBounds holds time and findings within bounds on what is too much of everything.
+func TestBounds(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	head := header + "\rEVN||20260105\r"
+	for name, body := range map[string]string{
+		"segments":      strings.Repeat("OBX|1|NM|A||x\r", 200_000),
+		"good segments": strings.Repeat("OBX|1|NM|A||1||||||F\r", 200_000),
+		"fields":        "PID" + strings.Repeat("|x", 1<<20) + "\r",
+		"field":         "PID|1||" + big + "||" + big + "||" + big + "|" + big + "\r",
+		"repetitions":   "PID|1||" + strings.Repeat("7~", 1_000_000) + "||X\r",
+		"components":    "PID|1||7" + strings.Repeat("^", 1_000_000) + "||X\r",
+		"escapes":       "PID|1||" + strings.Repeat(`\T\`, 1<<19) + "||X\r",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := hl7v2.Parse([]byte(head + body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			profile, err := Shipped("vxu")
+			if err != nil {
+				t.Fatal(err)
+			}
+			profile.Types = nil
+			start := time.Now()
+			found := Message(m, Tables, profile)
+			if len(found) > maxFindings {
+				t.Errorf("%d findings", len(found))
+			}
+			if took := time.Since(start); took > 20*time.Second { // 1 s is meant; the machine may be busy
+				t.Errorf("it took %v", took)
+			} else {
+				t.Logf("%v, %d findings", took, len(found))
+			}
+		})
+	}
+}
+
+// TestCorpus: nothing that anybody sent makes it fail.
+func TestCorpus(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(corpus.Dir(t, "hl7v2"), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if m, err := hl7v2.Parse(raw); err == nil {
+			files++
+			for _, f := range Message(m, Tables) {
+				if f.Offset < 0 || f.Offset > len(raw) || f.Code < 100 || f.Code > 103 {
+					t.Errorf("%s: %+v", filepath.Base(path), f)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 500 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
