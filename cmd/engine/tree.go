@@ -76,10 +76,10 @@ func (t *tree) found(before, depth int) {
 
 func (t *tree) line(depth int, format string, args ...any) {
 	for range depth {
-		t.w.WriteString("  ") // errors of a bufio.Writer stay until Flush
+		t.w.WriteString("  ") //nolint:errcheck // errors of a bufio.Writer stay until Flush
 	}
 	fmt.Fprintf(t.w, format, args...)
-	t.w.WriteByte('\n')
+	t.w.WriteByte('\n') //nolint:errcheck // as above
 }
 
 // enter prints the names of the groups that begin, and returns the depth.
