@@ -78,7 +78,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	now := s.options.Now()
 	relational.Triggered(s.trigger, writes, "")
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{whole: true, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, tx, writes, by, now, led)
 		return err
 	}})
@@ -156,13 +156,22 @@ func weight(writes []store.Write, deliveries []message.Delivery, intakes []store
 	const row = 300
 	n := row
 	for i := range writes {
-		n += len(writes[i].Content) + row
+		n += len(writes[i].Content) + weight(nil, nil, writes[i].Starts)
 	}
 	for i := range deliveries {
 		n += len(deliveries[i].Payload) + row
 	}
 	for i := range intakes {
 		n += len(intakes[i].Message.Raw) + row
+	}
+	return n
+}
+
+// answerWeight is the same of an answer.
+func answerWeight(a *store.Answer) int {
+	n := len(a.Raw) + weight(nil, nil, a.Intakes)
+	if a.Next != nil {
+		n += len(a.Next.Payload)
 	}
 	return n
 }
@@ -185,7 +194,7 @@ func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d messa
 	now := l.store.options.Now()
 	answered := relational.AnsweredOf(&a, now)
 	killpoint.Hit("before_answer")
-	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: len(a.Raw) + weight(nil, nil, a.Intakes), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: answerWeight(&a), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		if err = answered.Settle(ctx, tx, l.unit, led); err == nil && next != 0 {
 			d, err = relational.Claim(ctx, tx, l.unit, next, now, led)
 			if errors.Is(err, store.ErrNotWaiting) {
