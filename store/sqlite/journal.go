@@ -106,6 +106,8 @@ type lease struct {
 	store *Store
 	unit  string
 	epoch int64
+	// barred: barriers stand in the unit. The writer's own, as of its batch.
+	barred bool
 }
 
 var _ store.Lease = (*lease)(nil)
@@ -195,7 +197,11 @@ func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d messa
 	answered := relational.AnsweredOf(&a, now)
 	killpoint.Hit("before_answer")
 	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: answerWeight(&a), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		if err = answered.Settle(ctx, tx, l.unit, led); err == nil && next != 0 {
+		err = answered.Settle(ctx, tx, l.unit, led)
+		if err == nil && l.barred && answered.Closes() {
+			err = relational.Barriers(ctx, tx, l.unit)
+		}
+		if err == nil && next != 0 {
 			d, err = relational.Claim(ctx, tx, l.unit, next, now, led)
 			if errors.Is(err, store.ErrNotWaiting) {
 				err = nil

@@ -395,7 +395,7 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 	if l := o.lease; l != nil {
 		answer, known := fenced[l]
 		if !known {
-			answer = relational.Fence(ctx, w.tx, l.unit, l.store.owner, l.epoch)
+			l.barred, answer = relational.FenceBarred(ctx, w.tx, l.unit, l.store.owner, l.epoch, true)
 			fenced[l] = answer
 		}
 		if answer != nil {
@@ -410,7 +410,7 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 		return w.answered(o, err)
 	}
 	if o.lease == nil {
-		clear(fenced) // it may be a take-over
+		clear(fenced) // it may be a take-over, or a new rule of order
 	}
 	own := &relational.Ledger{}
 	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
