@@ -30,7 +30,8 @@ var (
 	// ErrDeleted: the resource was deleted.
 	ErrDeleted = errors.New("deleted")
 	// ErrUnavailable is wrapped by every error that may pass by itself: the
-	// database is away, the disk is full. Nothing was written.
+	// database is away, the disk is full. Nothing was written, or nobody could
+	// be asked whether it was: to do the same again is safe.
 	ErrUnavailable = errors.New("store is not available")
 )
 
