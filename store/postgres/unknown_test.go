@@ -230,11 +230,11 @@ var lostCommits = map[string]func(s *shaky) (call func() error, check func(commi
 // committed is answered so, what was not is not available and can be repeated.
 func TestACommitWhoseEndIsNotKnown(t *testing.T) {
 	pgtest.Start(t) // one cluster for all of it
-	for name, make := range lostCommits {
+	for name, prepare := range lostCommits {
 		for when, passed := range map[string]bool{"lost before it arrived": false, "answer lost": true} {
 			t.Run(name+"/"+when, func(t *testing.T) {
 				s := newShaky(t)
-				call, check := make(s)
+				call, check := prepare(s)
 				cut := s.proxy.CutAt("commit\x00", passed)
 				err := call()
 				select {
