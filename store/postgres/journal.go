@@ -497,6 +497,29 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	}
 }
 
+// pruneAtOnce are the messages that lose their content in one transaction.
+const pruneAtOnce = 32
+
+// Prune takes content away in a small transaction.
+func (l *lease) Prune(ctx context.Context, seqs []int64) (out store.Pruned, err error) {
+	some := seqs[:min(len(seqs), pruneAtOnce)]
+	now := l.store.options.Now()
+	err = l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
+			return err
+		}
+		out, err = relational.PruneSome(ctx, t, some, now, time.Second)
+		killpoint.Hit("before_prune")
+		return err
+	})
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	killpoint.Hit("after_prune")
+	out.Left = append(out.Left, seqs[len(some):]...)
+	return out, nil
+}
+
 // Release hands the unit back.
 func (l *lease) Release(ctx context.Context) error {
 	return l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) error {

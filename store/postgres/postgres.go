@@ -354,7 +354,7 @@ func plain(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, errUnknown)
 	}
 	for _, ours := range []error{
-		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted,
+		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted, store.ErrPruned,
 		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
