@@ -13,6 +13,8 @@ import (
 const (
 	// keepEach is how often it is looked for content that is not to be kept.
 	keepEach = time.Minute
+	// keepOwned is how soon it is looked again whether the engine that does so lives.
+	keepOwned = 10 * time.Second
 	// keepBlock is how many messages are looked at at once.
 	keepBlock = 1024
 	// keepShare bounds the part of the time that is spent on looking.
@@ -46,17 +48,17 @@ func (l *Line) keep(ctx context.Context) {
 	if each == 0 {
 		each = keepEach
 	}
-	tick := time.NewTicker(each)
-	defer tick.Stop()
-	for {
-		if err := k.pass(ctx); err != nil && ctx.Err() == nil {
+	for ctx.Err() == nil {
+		err := k.pass(ctx)
+		pause := each
+		switch {
+		case errors.Is(err, store.ErrOwned):
+			k.blocks = nil // the other engine knows
+			pause = min(pause, keepOwned)
+		case err != nil && ctx.Err() == nil:
 			l.options.Log.Warn("what is not to be kept cannot be taken away, trying again", "error", err.Error())
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+		rest(ctx, pause)
 	}
 }
 
@@ -67,10 +69,6 @@ func (k *keeper) pass(ctx context.Context) error {
 		return err
 	}
 	lease, err := k.line.lease(ctx, store.UnitKeep, 0)
-	if errors.Is(err, store.ErrOwned) {
-		k.blocks = nil // the other one knows
-		return nil
-	}
 	if err != nil {
 		return err
 	}

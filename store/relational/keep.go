@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/message"
@@ -190,17 +191,97 @@ func pruneRows(ctx context.Context, tx Tx, seq int64, now time.Time, out *store.
 	if _, err := one(ctx, tx, `SELECT CAST(COALESCE(SUM(COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(answer), 0)), 0) AS bigint) FROM deliveries WHERE message = ?`, []any{seq}, &bytes); err != nil {
 		return false, err
 	}
-	for _, sql := range []string{
-		`UPDATE deliveries SET payload = NULL, answer = NULL WHERE message = ? AND (payload IS NOT NULL OR answer IS NOT NULL)`,
-		`DELETE FROM events WHERE message = ?`,
-	} {
-		if _, err := tx.Exec(ctx, sql, seq); err != nil {
-			return false, err
+	out.Bytes += bytes
+	if _, err := tx.Exec(ctx, `DELETE FROM events WHERE message = ?`, seq); err != nil {
+		return false, err
+	}
+	var err error
+	if tx.Dialect() == SQLite {
+		err = shrink(ctx, tx, seq, now)
+	} else {
+		if _, err = tx.Exec(ctx, `UPDATE deliveries SET payload = NULL, answer = NULL WHERE message = ? AND (payload IS NOT NULL OR answer IS NOT NULL)`, seq); err == nil {
+			_, err = tx.Exec(ctx, `UPDATE messages SET pruned = ?, body = NULL WHERE seq = ?`, Micros(now), seq)
 		}
 	}
-	out.Bytes += bytes
-	_, err := tx.Exec(ctx, `UPDATE messages SET pruned = ?, body = NULL WHERE seq = ?`, max(Micros(now), 1), seq)
 	return err == nil, err
+}
+
+// shrink does the same where rows stand in a tree. A row that gets smaller leaves
+// its page as it is, mostly empty, and nothing else comes there: rows of messages
+// are added at the end. One that is deleted has its page joined with the next
+// ones; so each is deleted and written again.
+func shrink(ctx context.Context, tx Tx, seq int64, now time.Time) error {
+	rows, err := tx.Query(ctx, `SELECT n FROM deliveries WHERE message = ? AND (payload IS NOT NULL OR answer IS NOT NULL)`, seq)
+	if err != nil {
+		return err
+	}
+	var sent []int64
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		sent = append(sent, n)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, n := range sent {
+		if err := rewriteRow(ctx, tx, "deliveries", "n", n, map[string]any{"payload": nil, "answer": nil}); err != nil {
+			return err
+		}
+	}
+	return rewriteRow(ctx, tx, "messages", "seq", seq, map[string]any{"body": nil, "pruned": Micros(now)})
+}
+
+// rewriteRow deletes a row and writes it again with other values in some columns.
+func rewriteRow(ctx context.Context, tx Tx, table, key string, id int64, set map[string]any) error {
+	columns, err := columnsOf(ctx, tx, table)
+	if err != nil {
+		return err
+	}
+	var asked []string
+	for _, c := range columns {
+		if _, other := set[c]; other {
+			c = "NULL" // it is not read
+		}
+		asked = append(asked, c)
+	}
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	found, err := one(ctx, tx, `SELECT `+strings.Join(asked, ", ")+` FROM `+table+` WHERE `+key+` = ?`, []any{id}, into...)
+	if err != nil || !found {
+		return err
+	}
+	for i, c := range columns {
+		if v, other := set[c]; other {
+			values[i] = v
+		}
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE `+key+` = ?`, id); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO `+table+` (`+strings.Join(columns, ", ")+`) VALUES (?`+strings.Repeat(", ?", len(columns)-1)+`)`, values...)
+	return err
+}
+
+// columnsOf are the columns of a table of SQLite, whatever migrations have added.
+func columnsOf(ctx context.Context, tx Tx, table string) ([]string, error) {
+	rows, err := tx.Query(ctx, `SELECT name FROM pragma_table_info(?)`, table)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		out = append(out, name)
+	}
+	return out, errors.Join(rows.Err(), rows.Close())
 }
 
 // PruneSome takes away the content of some messages until it has taken long
