@@ -68,6 +68,7 @@ type Line struct {
 
 	progress progress
 	watch    watch
+	clock    clock
 }
 
 var _ store.Trigger = (*Line)(nil)

@@ -27,8 +27,7 @@ const (
 // A keeper takes away the content of messages that have ended, when it has been
 // kept long enough (`keep:`). One engine does so at a time.
 type keeper struct {
-	line  *Line
-	clock keepClock
+	line *Line
 	// blocks are what is known of the messages from the first on, keepBlock to
 	// each; keeping is by what they were judged.
 	blocks  []keptBlock
@@ -159,7 +158,7 @@ func (l *Line) keeps() map[string]time.Duration {
 // now is the time that is believed, and says once when it is not the clock's.
 func (k *keeper) now(ctx context.Context) (time.Time, error) {
 	wall := k.line.options.Now().Round(0) // without the clock that only tells how long
-	if !k.clock.set {
+	if !k.line.clock.isSet() {
 		newest, err := k.line.options.Store.List(ctx, store.Filter{Limit: 1})
 		if err != nil {
 			return wall, err
@@ -168,64 +167,12 @@ func (k *keeper) now(ctx context.Context) (time.Time, error) {
 		if len(newest) > 0 {
 			known = newest[0].Received
 		}
-		k.clock.begin(wall, known)
+		k.line.clock.begin(wall, known, time.Since(started))
 	}
-	now, held := k.clock.read(wall, time.Since(started))
+	now, held := k.line.clock.read(wall, time.Since(started))
 	if held && !k.warned {
 		k.line.options.Log.Warn("the clock has gone far ahead; content is kept by the time before until the clock has run on for a day", "ahead", wall.Sub(now).Round(time.Minute).String())
 	}
 	k.warned = held
 	return now, nil
-}
-
-// started is when this process began, on the clock that nobody sets.
-var started = time.Now()
-
-const (
-	// clockIdle is how long no message may have come, at the start, for the clock
-	// to be believed.
-	clockIdle = 7 * 24 * time.Hour
-	// clockJump is what the clock may go ahead at once.
-	clockJump = time.Hour
-	// clockProof is how long it has to run on after it went further ahead.
-	clockProof = 24 * time.Hour
-)
-
-// A keepClock is the time by which content is taken away. A clock that is set far
-// ahead by mistake must not make everything look old: it is believed when it has
-// run on for a day. One that is set back only keeps content longer.
-type keepClock struct {
-	set     bool
-	trusted time.Time
-	at      time.Duration // when trusted was read, on the clock that nobody sets
-	ahead   bool
-	gap     time.Duration // how far ahead
-	since   time.Duration
-}
-
-// begin sets the clock at the start; known is when a message came last.
-func (c *keepClock) begin(wall, known time.Time) {
-	c.set, c.trusted, c.at = true, wall, time.Since(started)
-	if limit := known.Add(clockIdle); wall.After(limit) {
-		c.trusted = limit
-	}
-}
-
-// read returns the time that is believed; held when that is not the clock's.
-func (c *keepClock) read(wall time.Time, at time.Duration) (now time.Time, held bool) {
-	limit := c.trusted.Add(at - c.at)
-	c.at = at
-	gap := wall.Sub(limit)
-	switch {
-	case gap <= clockJump:
-		c.ahead, c.trusted = false, wall
-		return wall, false
-	case !c.ahead || (gap-c.gap).Abs() > clockJump:
-		c.ahead, c.gap, c.since = true, gap, at
-	case at-c.since >= clockProof:
-		c.ahead, c.trusted = false, wall
-		return wall, false
-	}
-	c.trusted = limit
-	return limit, true
 }

@@ -239,7 +239,7 @@ func (h *hall) start(text string) {
 	h.t.Helper()
 	config := h.load(text)
 	var err error
-	if h.store, err = sqlite.Open(context.Background(), sqlite.Options{Folder: filepath.Join(h.folder, "data")}); err != nil {
+	if h.store, err = sqlite.Open(context.Background(), sqlite.Options{Folder: filepath.Join(h.folder, "data"), Now: h.now}); err != nil {
 		h.t.Fatal(err)
 	}
 	h.log = &strings.Builder{}

@@ -115,7 +115,28 @@ func (d *dispatch) offer(rows []message.Delivery) bool {
 	return true
 }
 
+// dueOf is when a delivery may be tried. What was written by a clock that was
+// ahead and is not any more waits as long as it was to wait, from now on.
+func dueOf(row *message.Delivery, now time.Time) time.Time {
+	if row.Due.IsZero() || !row.Due.After(now) {
+		return row.Due
+	}
+	last := row.Answered // when it was put off, or at the earliest when a take-over did so
+	if row.Started.After(last) {
+		last = row.Started
+	}
+	var wait time.Duration
+	if !last.IsZero() {
+		wait = max(row.Due.Sub(last), 0)
+	}
+	if latest := now.Add(wait); latest.Before(row.Due) {
+		return latest
+	}
+	return row.Due
+}
+
 func (d *dispatch) add(row *message.Delivery) bool {
+	row.Due = dueOf(row, d.r.c.line.options.Now())
 	if d.sched.Has(row.N) {
 		d.later.sooner(row.N, row.Due) // an operator does not want to wait
 		if at, some := d.dues[row.N]; some && row.Due.Before(at) {

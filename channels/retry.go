@@ -44,7 +44,7 @@ func (r *route) judgeSend(d *message.Delivery, reply message.Reply, err error, n
 		after = f.After
 	}
 	switch {
-	case policy.Do == "retry" && !spent(policy, d, now):
+	case policy.Do == "retry" && !spent(policy, d, r.c.line.believed()):
 		a.State, a.Due = message.Waiting, now.Add(max(after, pause(policy, d.Attempts)))
 	case policy.Do == "retry":
 		r.giveUp(&a, policy.Then, d, fmt.Sprintf("given up after %d attempts: ", d.Attempts))

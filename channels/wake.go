@@ -7,10 +7,10 @@ import (
 
 // pause waits until something happens.
 func (d *dispatch) pause(ctx context.Context, beat <-chan time.Time, closed time.Time) {
-	at, some := d.wakeAt(closed)
+	wait, some := d.wakeIn(closed)
 	var timer <-chan time.Time
 	if some {
-		t := time.NewTimer(max(time.Until(at), 0))
+		t := time.NewTimer(max(wait, 0))
 		defer t.Stop()
 		timer = t.C
 	}
@@ -36,25 +36,27 @@ func (d *dispatch) pause(ctx context.Context, beat <-chan time.Time, closed time
 	}
 }
 
-// wakeAt is when the dispatch has to look by itself.
-func (d *dispatch) wakeAt(closed time.Time) (at time.Time, some bool) {
+// wakeIn is how long the dispatch may wait until it has to look by itself.
+func (d *dispatch) wakeIn(closed time.Time) (wait time.Duration, some bool) {
+	now := d.r.c.line.options.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	earlier := func(t time.Time) {
-		if !some || t.Before(at) {
-			at, some = t, true
+	earlier := func(in time.Duration) {
+		if !some || in < wait {
+			wait, some = in, true
 		}
 	}
 	if back, put := d.later.first(); put {
-		earlier(back)
+		earlier(back.Sub(now))
 	}
 	if !closed.IsZero() {
-		earlier(closed)
+		earlier(closed.Sub(now))
 	}
 	if (d.scan && !d.unfetched) || d.more() || d.lacks() || (d.sched.Len() == 0 && d.senders == 0) {
-		earlier(d.looked.Add(max(lookGap, min(linger, time.Since(d.looked)+lookGap))))
+		looked := time.Since(d.looked)
+		earlier(max(lookGap, min(linger, looked+lookGap)) - looked)
 	}
-	return at, some
+	return wait, some
 }
 
 // resume lets items start again whose time has come.

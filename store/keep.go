@@ -1,13 +1,6 @@
 package store
 
-import (
-	"errors"
-	"time"
-)
-
-// ErrPruned: the content of the message is not kept any more; nothing was
-// written.
-var ErrPruned = errors.New("the content of the message is not kept any more")
+import "time"
 
 // UnitKeep is the unit whose owner takes content away; no channel and no route
 // has this name.

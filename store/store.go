@@ -22,6 +22,9 @@ var (
 	// ErrNotStored: the message is not in state stored under this run any
 	// more; nothing was written.
 	ErrNotStored = errors.New("message is not stored any more")
+	// ErrPruned: the content of the message is not kept any more; nothing was
+	// written.
+	ErrPruned = errors.New("the content of the message is not kept any more")
 	// ErrConflict: a record changed since it was read; nothing was written.
 	// Read again and try again.
 	ErrConflict = errors.New("record changed meanwhile")

@@ -168,7 +168,10 @@ func (s *Store) recordGroup(ctx context.Context, batch []*record, shard int) err
 		if err := known(ctx, p, batch); err != nil {
 			return err
 		}
-		fresh := distinct(batch)
+		fresh, err := whole(ctx, p, distinct(batch))
+		if err != nil {
+			return err
+		}
 		if err := insertFresh(ctx, p, fresh, led); err != nil {
 			return err
 		}
@@ -176,7 +179,7 @@ func (s *Store) recordGroup(ctx context.Context, batch []*record, shard int) err
 		// stands in this group twice.
 		var rest []*record
 		for _, r := range batch {
-			if r.entry.Seq == 0 {
+			if r.entry.Seq == 0 && r.err == nil {
 				rest = append(rest, r)
 			}
 		}
@@ -245,6 +248,21 @@ func distinct(batch []*record) []*record {
 		}
 	}
 	return fresh
+}
+
+// whole leaves out the records whose large body is not there whole; they are told.
+func whole(ctx context.Context, p pgx.Tx, fresh []*record) ([]*record, error) {
+	var out []*record
+	for _, r := range fresh {
+		r.err = relational.Whole(ctx, &tx{p}, &r.row)
+		switch {
+		case r.err == nil:
+			out = append(out, r)
+		case !errors.Is(r.err, store.ErrUnavailable): // a fault of the database
+			return nil, r.err
+		}
+	}
+	return out, nil
 }
 
 func insertFresh(ctx context.Context, p pgx.Tx, fresh []*record, led *relational.Ledger) error {

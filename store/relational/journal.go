@@ -190,6 +190,12 @@ func RecordAtOnce(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry,
 	if r.RefuseClash {
 		return Record(ctx, tx, r, led)
 	}
+	if err := Whole(ctx, tx, r); err != nil {
+		if entry, copied, _, err := Known(ctx, tx, r); err == nil && copied {
+			return entry, nil // the first one has its own
+		}
+		return store.Entry{}, err
+	}
 	rows, err := tx.Query(ctx, recordAtOnce, r.ID, r.Channel, r.Type, r.Peer, r.State, r.Reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, r.Answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Body)
 	if err != nil {
 		return store.Entry{}, err
@@ -214,6 +220,9 @@ func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error
 	entry, copied, clash, err := Known(ctx, tx, r)
 	if err != nil || copied {
 		return entry, err
+	}
+	if err := Whole(ctx, tx, r); err != nil {
+		return store.Entry{}, err
 	}
 	state, reason, answer := r.State, r.Reason, r.Answer
 	if clash && r.RefuseClash && state == string(message.Stored) {
@@ -279,6 +288,33 @@ func (l *Ledger) Write(ctx context.Context, tx Tx, shard int) error {
 	return nil
 }
 
+// errParts: a large body is not there whole. Its sender is made to send again.
+var errParts = fmt.Errorf("%w: parts of the large body are missing", store.ErrUnavailable)
+
+// Whole fails with store.ErrUnavailable when parts of a large body are missing:
+// it took longer to arrive than parts without a message are kept, or the clock
+// was set ahead meanwhile. It holds the parts until the message refers to them.
+func Whole(ctx context.Context, tx Tx, r *Row) error {
+	if r.Chunks == "" {
+		return nil
+	}
+	var some, size int64
+	if tx.Dialect() == PostgreSQL {
+		found, err := one(ctx, tx, `SELECT n FROM chunks WHERE body = ? AND n = 0 FOR SHARE`, []any{r.Chunks}, &some)
+		if err == nil && !found {
+			err = errParts
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := one(ctx, tx, `SELECT CAST(COALESCE(SUM(LENGTH(data)), 0) AS bigint) FROM chunks WHERE body = ?`, []any{r.Chunks}, &size)
+	if err == nil && size != r.Size {
+		err = errParts
+	}
+	return err
+}
+
 // Chunk writes one part of a large body.
 func Chunk(ctx context.Context, tx Tx, id string, n int, data []byte, now time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO chunks (body, n, at, data) VALUES (?, ?, ?, ?)`, id, n, Micros(now), data)
@@ -286,9 +322,39 @@ func Chunk(ctx context.Context, tx Tx, id string, n int, data []byte, now time.T
 }
 
 // SweepChunks deletes a few of the parts that no message refers to and that
-// are older than before; it returns how many.
+// are older than before; it returns how many. Where several write, it leaves
+// those that a message is about to refer to (Whole), and holds the others while
+// it looks once more.
 func SweepChunks(ctx context.Context, tx Tx, before time.Time) (int64, error) {
-	return tx.Exec(ctx, `DELETE FROM chunks WHERE body IN (SELECT c.body FROM chunks c WHERE c.n = 0 AND c.at < ? AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.body AND m.chunks = c.body) LIMIT 4)`, Micros(before))
+	const nobodys = `NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.body AND m.chunks = c.body)`
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE OF c SKIP LOCKED"
+	}
+	rows, err := tx.Query(ctx, `SELECT c.body FROM chunks c WHERE c.n = 0 AND c.at < ? AND `+nobodys+` LIMIT 4`+lock, Micros(before))
+	if err != nil {
+		return 0, err
+	}
+	var bodies []string
+	for rows.Next() {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			return 0, errors.Join(err, rows.Close())
+		}
+		bodies = append(bodies, body)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, err
+	}
+	var all int64
+	for _, body := range bodies {
+		n, err := tx.Exec(ctx, `DELETE FROM chunks WHERE body = (SELECT c.body FROM chunks c WHERE c.body = ? AND c.n = 0 AND `+nobodys+`)`, body)
+		if err != nil {
+			return all, err
+		}
+		all += n
+	}
+	return all, nil
 }
 
 // EntryOf is an entry from the columns of its row.

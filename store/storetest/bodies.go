@@ -2,8 +2,11 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
@@ -39,6 +42,37 @@ func bodies(t *testing.T, o Opener) {
 		must(t, body.Close())
 		if !bytes.Equal(got, whole) {
 			t.Errorf("%d bytes came back, want %d", len(got), len(whole))
+		}
+	})
+	t.Run("a body of which parts are missing is not taken, and taken when it comes again", func(t *testing.T) {
+		torn := Intake("lab", "torn", "y")
+		torn.Message.Raw, torn.Message.Size, torn.Chunks = nil, 5000, torn.Message.ID
+		for _, n := range []int{0, 1, 3, 4} {
+			must(t, s.Chunk(t.Context(), torn.Chunks, n, make([]byte, 1000)))
+		}
+		before := counts(t, s, "lab")
+		if e, err := s.Record(t.Context(), torn); !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("taken with parts missing: %+v %v", e, err)
+		}
+		swept := Intake("lab", "swept", "z")
+		swept.Message.Raw, swept.Message.Size, swept.Chunks = nil, 5000, swept.Message.ID
+		if e, err := s.Record(t.Context(), swept); !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("taken with no part there: %+v %v", e, err)
+		}
+		if after := counts(t, s, "lab"); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("the ledger was %v and is %v", before, after)
+		}
+		must(t, s.Chunk(t.Context(), torn.Chunks, 2, make([]byte, 1000)))
+		if e := record(t, s, torn); e.Copy || e.Seq == 0 {
+			t.Errorf("got %+v", e)
+		}
+		// A copy has parts of its own, or none: it is known all the same.
+		again := torn
+		copied := *torn.Message
+		copied.ID = message.NewID(time.Now())
+		again.Message, again.Chunks = &copied, copied.ID
+		if e := record(t, s, again); !e.Copy || e.ID != torn.Message.ID {
+			t.Errorf("a copy finds %+v", e)
 		}
 	})
 	t.Run("crashes are counted before the work and taken back by the outcome", func(t *testing.T) {
