@@ -28,11 +28,14 @@ const (
 // kept long enough (`keep:`). One engine does so at a time.
 type keeper struct {
 	line *Line
-	// blocks are what is known of the messages from the first on, keepBlock to
-	// each; keeping is by what they were judged.
-	blocks  []keptBlock
-	keeping map[string]time.Duration
-	warned  bool
+	// blocks are what is known of the messages, keepBlock to each, from block
+	// first on: nothing before it has content, and recorded is when its last
+	// message was. keeping is by what they were judged.
+	blocks   []keptBlock
+	first    int
+	recorded time.Time
+	keeping  map[string]time.Duration
+	warned   bool
 }
 
 // A keptBlock says when a block is to be looked at again: never when next is zero.
@@ -75,14 +78,19 @@ func (k *keeper) pass(ctx context.Context) error {
 	if !maps.Equal(keeping.For, k.keeping) {
 		k.blocks, k.keeping = nil, keeping.For
 	}
-	var recorded time.Time
+	for len(k.blocks) > 0 && k.blocks[0].next.IsZero() {
+		k.first, k.recorded, k.blocks = k.first+1, k.blocks[0].recorded, k.blocks[1:]
+	}
+	recorded := k.recorded
 	for i := 0; ctx.Err() == nil; i++ {
 		if i < len(k.blocks) && (k.blocks[i].next.IsZero() || k.blocks[i].next.After(now)) {
 			recorded = k.blocks[i].recorded
 			continue
 		}
 		began := time.Now()
-		found, err := k.line.options.Store.Ended(ctx, store.Block{After: int64(i) * keepBlock, Upto: int64(i+1) * keepBlock, Recorded: recorded}, keeping)
+		found, err := k.line.options.Store.Ended(ctx, store.Block{
+			After: int64(k.first+i) * keepBlock, Upto: int64(k.first+i+1) * keepBlock, Recorded: recorded,
+		}, keeping)
 		if err != nil {
 			return err
 		}
@@ -118,20 +126,20 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// take takes the content of messages away, some at a time.
+// take takes the content of messages away, some at a time. ErrOwned: another
+// engine does so now.
 func (k *keeper) take(ctx context.Context, lease store.Lease, seqs []int64) error {
 	for len(seqs) > 0 && ctx.Err() == nil {
 		if !lease.Valid() {
 			k.line.drop(store.UnitKeep)
-			return nil
+			return store.ErrOwned
 		}
 		did, err := lease.Prune(ctx, seqs)
-		if errors.Is(err, store.ErrFenced) {
+		switch {
+		case errors.Is(err, store.ErrFenced):
 			k.line.drop(store.UnitKeep)
-			k.blocks = nil
-			return nil
-		}
-		if err != nil {
+			return store.ErrOwned
+		case err != nil:
 			return err
 		}
 		for channel, n := range did.Messages {

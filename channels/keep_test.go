@@ -3,12 +3,14 @@ package channels
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/storetest"
 )
 
 // TestWhatIsKept takes content away when the time of its channel has come, of
@@ -129,5 +131,80 @@ func TestKeepClock(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKeeperGoesFromBlockToBlock has more messages than are looked at at once.
+func TestKeeperGoesFromBlockToBlock(t *testing.T) {
+	h := newHall(t)
+	h.keepEach = 24 * time.Hour // the passes are the test's
+	var ahead atomic.Int64
+	h.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	h.start(lab(""))
+	lease, err := h.store.TakeOver(t.Context(), "gone", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = keepBlock + 60
+	parked := map[int64]string{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for w := range 16 {
+		all.Go(func() {
+			for i := w; i < n; i += 16 {
+				in := storetest.Intake("gone", fmt.Sprint(i), fmt.Sprint(i))
+				e, err := h.store.Record(t.Context(), in)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				o := store.Outcome{Seq: e.Seq, State: message.Filtered}
+				if e.Seq == 5 || e.Seq == keepBlock+5 { // one in each block
+					o.State = message.Parked
+					mu.Lock()
+					parked[e.Seq] = e.ID
+					mu.Unlock()
+				}
+				if err := lease.Finish(t.Context(), o); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	h.eventually("the first pass is over", h.line.clock.isSet)
+	k := &keeper{line: h.line}
+	pass := func(after time.Duration) (left int) {
+		t.Helper()
+		ahead.Add(int64(after))
+		h.line.clock.begin(h.now().Round(0), h.now().Round(0), time.Since(started))
+		if err := k.pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := h.store.List(t.Context(), store.Filter{Channel: "gone", Limit: n + 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range rows {
+			if m.Pruned.IsZero() {
+				left++
+			}
+		}
+		return left
+	}
+	if left := pass(0); left != n {
+		t.Errorf("%d of %d are left before their time", left, n)
+	}
+	if left := pass(91 * 24 * time.Hour); left != len(parked) {
+		t.Errorf("%d are left, want the %d that are parked", left, len(parked))
+	}
+	if err := h.store.Operate(t.Context(), store.Order{Action: store.ActDrop, Message: parked[5], Who: "ann", Why: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	if left := pass(91 * 24 * time.Hour); left != 1 {
+		t.Errorf("%d are left, want the one that is parked still", left)
+	}
+	if left := pass(time.Hour); left != 1 || k.first != 1 {
+		t.Errorf("%d are left and %d blocks are done with, want 1 and 1", left, k.first)
 	}
 }
