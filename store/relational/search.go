@@ -18,9 +18,10 @@ import (
 
 // A sqlText is a query being written; values are arguments, never text.
 type sqlText struct {
-	b     strings.Builder
-	args  []any
-	alias int
+	b       strings.Builder
+	args    []any
+	alias   int
+	dialect Dialect
 }
 
 func (q *sqlText) add(text string, args ...any) {
@@ -33,7 +34,7 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 	page := store.Page{Total: -1}
 	err := r.lend(ctx, func(tx Tx) error {
 		if q.Total || q.Limit == 0 {
-			count := &sqlText{}
+			count := &sqlText{dialect: tx.Dialect()}
 			count.add(`SELECT COUNT(*) FROM resource r WHERE `)
 			if err := count.matches(&q, "r"); err != nil {
 				return err
@@ -53,7 +54,7 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 // page reads one page in the order asked for, by keyset: the sort values and
 // the rid of the last one stand in the cursor.
 func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Page) error {
-	text := &sqlText{}
+	text := &sqlText{dialect: tx.Dialect()}
 	text.add(`SELECT * FROM (SELECT ` + resourceColumns)
 	for i, s := range q.Sort {
 		if err := text.sortValue(s, i); err != nil {
@@ -254,15 +255,21 @@ func weight(c *store.Clause) int {
 
 // matches writes the condition of a query over the resource of an alias.
 func (q *sqlText) matches(query *store.Query, alias string) error {
-	q.add(alias + `.tenant = 0 AND ` + alias + `.deleted = 0`)
-	if query.Type != "*" {
-		q.add(` AND `+alias+`.rtype = ?`, definitions.Number(query.Type))
-	}
 	clauses := make([]*store.Clause, len(query.Where))
 	for i := range query.Where {
 		clauses[i] = &query.Where[i]
 	}
 	sort.SliceStable(clauses, func(i, j int) bool { return weight(clauses[i]) < weight(clauses[j]) })
+	own := alias
+	if q.dialect == SQLite && len(clauses) > 0 && leads(clauses[0]) {
+		// SQLite, which counts no rows, would rather go over all resources of
+		// the type than over those the clause finds; a sign keeps it from that.
+		own = `+` + alias
+	}
+	q.add(own + `.tenant = 0 AND ` + alias + `.deleted = 0`)
+	if query.Type != "*" {
+		q.add(` AND `+own+`.rtype = ?`, definitions.Number(query.Type))
+	}
 	for i, c := range clauses {
 		q.add(` AND `)
 		if err := q.clause(c, alias, i == 0); err != nil {
@@ -307,14 +314,13 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		q.add(`)`)
 		return nil
 	}
-	if first && !c.Not {
-		q.add(alias + `.rid IN (SELECT ` + x + `.rid FROM ` + table + ` ` + x + ` WHERE `)
-	} else {
-		if c.Not {
-			q.add(`NOT `)
-		}
-		q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
+	if first && leads(c) {
+		return q.lead(c, table, alias)
 	}
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	q.rows(c, x)
 	q.add(` AND (`)
 	if err := q.alternatives(c, x); err != nil {

@@ -51,7 +51,7 @@ type Store struct {
 	options Options
 	owner   string
 	lock    *os.File
-	readers *sql.DB
+	readers *lending
 	writer  *writer
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -124,11 +124,9 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, db); err != nil {
 		return errors.Join(fmt.Errorf("migrate: %w", err), db.Close())
 	}
-	if s.readers, err = sql.Open("sqlite", s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)&_pragma=mmap_size(268435456)")); err != nil {
+	if s.readers, err = openReaders(ctx, s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)&_pragma=mmap_size(268435456)"), s.options.Readers); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.readers.SetMaxOpenConns(s.options.Readers)
-	s.readers.SetMaxIdleConns(s.options.Readers)
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return errors.Join(err, db.Close())
@@ -177,19 +175,9 @@ func secretOf(ctx context.Context, conn *sql.Conn) ([]byte, error) {
 	return secret, nil
 }
 
-// lend lends a reading connection, for at most half a minute.
+// lend lends a reading connection.
 func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	conn, err := s.readers.Conn(ctx)
-	if err != nil {
-		return unavailable(err)
-	}
-	err = f(readTx{conn})
-	if closing := conn.Close(); err == nil && closing != nil && !errors.Is(closing, sql.ErrConnDone) {
-		err = closing
-	}
-	return unavailable(err)
+	return unavailable(s.readers.lend(ctx, f))
 }
 
 // unavailable marks errors of the database that may pass by themselves; others
@@ -310,7 +298,7 @@ func (s *Store) Close() error {
 func (s *Store) closeFiles() error {
 	var err error
 	if s.readers != nil {
-		err = s.readers.Close()
+		err = s.readers.close()
 	}
 	return errors.Join(err, s.lock.Close())
 }

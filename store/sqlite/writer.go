@@ -58,7 +58,7 @@ type outcome struct {
 type writer struct {
 	db      *sql.DB
 	conn    *sql.Conn
-	tx      *writeTx
+	tx      *statements
 	options Options
 	files   files
 
@@ -77,7 +77,7 @@ type writer struct {
 
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 	return &writer{
-		db: db, conn: conn, options: o, tx: &writeTx{conn: conn, prepared: map[string]*sql.Stmt{}},
+		db: db, conn: conn, options: o, tx: newStatements(conn, preparedWrite),
 		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps),
 		restart: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
