@@ -49,6 +49,8 @@ type Line struct {
 	matcher *ehr.Matcher
 	large   chan struct{} // one large message is processed at a time
 	turns   turns
+	// outgoing are messages that routes send as they came.
+	outgoing *recent
 
 	mu       sync.Mutex
 	config   *routes.Config
@@ -82,6 +84,7 @@ func New(o Options) *Line {
 		matcher:  &ehr.Matcher{Records: o.Store},
 		large:    make(chan struct{}, 1),
 		turns:    turns{hot: map[string]*turn{}},
+		outgoing: newRecent(recentOutgoing),
 		channels: map[string]*channel{},
 		routes:   map[string]*route{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},
@@ -267,7 +270,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		line: l, id: l.units.id(config.Name), config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
-		recent: newRecent(64 << 20), state: "starting",
+		recent: newRecent(recentIntake), state: "starting",
 	}
 	if r := config.Limits.Rate; r.Count > 0 {
 		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)
@@ -456,47 +459,6 @@ func (p *progress) tell(seq int64) {
 		default:
 		}
 	}
-}
-
-// recent keeps the content of messages that were just recorded, so that the
-// owner need not read them back. It is bounded; what it lacks is in the store.
-type recent struct {
-	mu    sync.Mutex
-	limit int64
-	size  int64
-	held  map[int64]*message.Message
-}
-
-func newRecent(limit int64) *recent {
-	return &recent{limit: limit, held: map[int64]*message.Message{}}
-}
-
-func (r *recent) put(m *message.Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.size+m.Size <= r.limit {
-		r.held[m.Seq] = m
-		r.size += m.Size
-	}
-}
-
-func (r *recent) take(seq int64) *message.Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.held[seq]
-	if m != nil {
-		delete(r.held, seq)
-		r.size -= m.Size
-	}
-	return m
-}
-
-// forget drops what the owner will not ask for any more.
-func (r *recent) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.held)
-	r.size = 0
 }
 
 // errStopped is returned to a source whose message was not taken because the

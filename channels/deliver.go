@@ -106,6 +106,10 @@ func (r *route) content(ctx context.Context, del *message.Delivery) (free func()
 	if !del.Original {
 		return func() {}, nil
 	}
+	if m := r.c.line.outgoing.take(r.unit, del.Message); m != nil {
+		del.Payload = m.Raw
+		return func() {}, nil
+	}
 	m, err := r.c.line.options.Store.Load(ctx, del.Message)
 	if err != nil {
 		return nil, wrap("load", err)

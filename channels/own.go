@@ -229,7 +229,7 @@ func (c *channel) work(ctx context.Context) time.Time {
 		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
 			c.log.Error("unit cannot be taken over", "error", err.Error())
 		}
-		c.recent.forget()
+		c.recent.forget(c.id)
 		return c.line.options.Now().Add(pollEach)
 	}
 	if c.paused(ctx) {
@@ -354,7 +354,7 @@ func (c *channel) isRetired() bool {
 
 // end says when the unit has to be looked at again.
 func (d *desk) end() time.Time {
-	d.c.recent.forget()
+	d.c.recent.forget(d.c.id)
 	if d.fenced {
 		d.c.line.drop(d.c.id)
 	}

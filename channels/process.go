@@ -44,7 +44,7 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	}
 	killpoint.Hit("after_finish")
 	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
-	c.queued(ctx, verdict)
+	c.queued(ctx, m, verdict)
 	metrics := c.line.options.Metrics
 	metrics.processed(c.config.Name, string(verdict.State), time.Since(began))
 	if verdict.State == message.Parked {
@@ -57,9 +57,12 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 }
 
 // queued tells the owners of the routes that they have something to send.
-func (c *channel) queued(ctx context.Context, v *verdictOf) {
+func (c *channel) queued(ctx context.Context, m *message.Message, v *verdictOf) {
 	told := ""
 	for i := range v.Deliveries {
+		if v.Deliveries[i].Original && m.Body == nil {
+			c.line.outgoing.put(v.Deliveries[i].Unit, m)
+		}
 		if unit := v.Deliveries[i].Unit; unit != told {
 			told = unit
 			c.line.pokeUnit(ctx, unit)
@@ -106,7 +109,7 @@ func (c *channel) commit(ctx context.Context, lease store.Lease, m *message.Mess
 
 // load gets the content of a message, from memory or from the store.
 func (c *channel) load(ctx context.Context, lease store.Lease, item schedule.Item) (*message.Message, error) {
-	if m := c.recent.take(item.Seq); m != nil && m.Run == item.Run {
+	if m := c.recent.take(c.id, item.Seq); m != nil && m.Run == item.Run {
 		return m, nil
 	}
 	m, err := c.line.options.Store.Load(ctx, item.Seq)

@@ -217,7 +217,7 @@ func (c *channel) recorded(m *message.Message, entry *store.Entry) {
 	}
 	m.Seq = entry.Seq
 	if m.Size <= store.MaxChunk {
-		c.recent.put(m)
+		c.recent.put(c.id, m)
 	}
 	c.line.poke(c.id)
 }

@@ -161,6 +161,7 @@ const (
 func (r *route) work(ctx context.Context) time.Time {
 	r.working.Store(true)
 	defer r.working.Store(false)
+	defer r.c.line.outgoing.forget(r.unit)
 	now := r.c.line.options.Now()
 	lease, err := r.c.line.lease(ctx, r.unit, min(r.limits.Timeout, 30*time.Second))
 	if err != nil {

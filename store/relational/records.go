@@ -244,7 +244,7 @@ func compartments(ctx context.Context, tx Tx, heads []*head, known map[string]in
 
 // sizes are how many rows one statement carries: a few, so that prepared
 // statements are used again.
-var sizes = []int{128, 32, 8, 1}
+var sizes = []int{128, 64, 32, 16, 8, 4, 2, 1}
 
 // inList calls f with lists of marks of a few fixed lengths; the last argument
 // fills up.
