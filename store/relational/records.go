@@ -18,15 +18,6 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// A WriteSet are the effects of one message, or of one API transaction.
-type WriteSet struct {
-	Writes []store.Write
-	// Message is messages.seq of the message they come from; 0 for the API.
-	Message int64
-	Now     time.Time
-	Actor   string
-}
-
 // codecs of resource.content.
 const (
 	codecJSON = 0
@@ -86,6 +77,7 @@ func keyHash(key string) []byte {
 // A head is one write on its way into the tables.
 type head struct {
 	w       *store.Write
+	rows    *rows
 	set     *WriteSet
 	rtype   int
 	rid     int64
@@ -157,7 +149,7 @@ func headsOf(sets []WriteSet) ([]*head, error) {
 		set := &sets[i]
 		for j := range set.Writes {
 			w := &set.Writes[j]
-			h := &head{w: w, set: set, rtype: definitions.Number(w.Type)}
+			h := &head{w: w, rows: &set.rows[j], set: set, rtype: definitions.Number(w.Type)}
 			if h.rtype == 0 {
 				return nil, fmt.Errorf("%s is no resource type", w.Type)
 			}
@@ -326,9 +318,8 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 		}
 		args := make([]any, 0, size*9)
 		for _, h := range heads[:size] {
-			codec, content := pack(h.w.Content)
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.rows.content)
 		}
 		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
@@ -385,7 +376,7 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		return fmt.Errorf("history: %w", err)
 	}
 	h.version++
-	codec, content := pack(h.w.Content)
+	codec, content := h.rows.codec, h.rows.content
 	gone := 0
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
@@ -431,8 +422,8 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 		if h.w.Delete {
 			continue
 		}
-		for _, k := range h.w.Keys {
-			o := ownedKey{h.rtype, keyHash(k), h.rid}
+		for _, k := range h.rows.keys {
+			o := ownedKey{h.rtype, k, h.rid}
 			claimed = append(claimed, o)
 			args = append(args, o.rtype, o.hash, o.rid)
 		}
@@ -511,22 +502,12 @@ func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
 		if h.skip || h.w.Delete {
 			continue
 		}
-		x := &h.w.Index
-		for _, r := range x.Tokens {
-			tokens = append(tokens, int(r.Param), []byte(limit(r.Value)), systemID(r.System), h.rid, h.comp)
-		}
-		for _, r := range x.Dates {
-			dates = append(dates, int(r.Param), r.Lo, r.Hi, h.rid, h.comp)
-		}
-		for _, r := range x.Strings {
-			texts = append(texts, int(r.Param), noNUL(r.Norm), []byte(limit(r.Exact)), h.rid)
-		}
-		for _, r := range x.Refs {
-			refs = append(refs, int(r.Param), definitions.Number(r.Type), noNUL(limit(r.ID)), h.rid)
-		}
-		for _, r := range x.Numbers {
-			numbers = append(numbers, int(r.Param), systemID(r.System), noNUL(limit(r.Unit)), r.Value, h.rid, h.comp)
-		}
+		rid, comp := any(h.rid), any(h.comp)
+		tokens = appendRows(tokens, h.rows.tokens, rid, comp)
+		dates = appendRows(dates, h.rows.dates, rid, comp)
+		texts = appendRows(texts, h.rows.texts, rid)
+		refs = appendRows(refs, h.rows.refs, rid)
+		numbers = appendRows(numbers, h.rows.numbers, rid, comp)
 	}
 	for _, t := range []struct {
 		into  string
@@ -544,6 +525,13 @@ func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
 		}
 	}
 	return nil
+}
+
+func appendRows(args []any, rows [][]any, last ...any) []any {
+	for _, r := range rows {
+		args = append(append(args, r...), last...)
+	}
+	return args
 }
 
 // limit keeps a value short enough for an index key: a long one by its
@@ -591,8 +579,9 @@ var ErrKeyUsed = errors.New("the idempotency key was used with other content")
 
 // ApplyAPI is a transaction of the API: the writes, an audit row for each, and
 // the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time, led *Ledger) ([]store.Resource, error) {
-	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor}})
+func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Ledger) ([]store.Resource, error) {
+	writes, now := set.Writes, set.Now
+	heads, err := headsOf([]WriteSet{set})
 	if err != nil {
 		return nil, err
 	}

@@ -344,7 +344,7 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 // attempt runs a batch in one transaction, with savepoints when it is to be
 // careful.
 func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err error) {
-	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	if _, err := w.tx.Exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
@@ -382,7 +382,7 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 	}
 	killpoint.Hit("before_commit")
 	hitOutcome("before_t2_commit", batch)
-	if _, err := w.conn.ExecContext(ctx, `COMMIT`); err != nil {
+	if _, err := w.tx.Exec(ctx, `COMMIT`); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	return left, w.files.there()
