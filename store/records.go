@@ -15,8 +15,12 @@ type Records interface {
 	Read(ctx context.Context, typ, id string) (Resource, error)
 	// ReadVersion returns one version.
 	ReadVersion(ctx context.Context, typ, id string, version int) (Resource, error)
-	// History returns the versions of a resource, the newest first.
-	History(ctx context.Context, typ, id string, limit int) ([]Resource, error)
+	// History returns versions of a resource, of a type or of all, the newest
+	// first. ErrNotFound when the resource was never there.
+	History(ctx context.Context, q HistoryQuery) (HistoryPage, error)
+	// Changes returns what was written behind a position, the oldest first: who
+	// goes on from the last one it was given misses nothing.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
 	// Identify returns, for every key that is owned, the resource that owns
 	// it, with its content; merged ones give the survivor.
 	Identify(ctx context.Context, keys []Identity) (map[Identity]Resource, error)

@@ -143,6 +143,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Work = relational.Work{Lend: s.lend}
 	s.Reader = relational.NewReader(s.lend, secret)
+	s.Reader.Place = s.place
 	s.newOwner()
 	if err := s.beat(ctx); err != nil {
 		return fmt.Errorf("heartbeat: %w", plain(err))
@@ -150,6 +151,7 @@ func (s *Store) open(ctx context.Context) error {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.heart(life) })
+	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {
 		s.running.Go(func() { s.recorder(life, i) })
 	}
@@ -302,6 +304,36 @@ func (s *Store) heart(ctx context.Context) {
 			}
 		case <-sweep.C:
 			s.sweep(ctx)
+		}
+	}
+}
+
+// place gives a position to all of the change log that can be seen.
+func (s *Store) place(ctx context.Context) error {
+	for more := true; more; {
+		err := s.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+			more, err = relational.Place(ctx, t)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placer places what nobody has asked for, so that who asks does not wait.
+func (s *Store) placer(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.place(ctx); err != nil && ctx.Err() == nil {
+			s.options.Log.Warn("changes were not placed", "error", plain(err).Error())
 		}
 	}
 }

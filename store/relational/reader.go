@@ -13,10 +13,13 @@ import (
 type Reader struct {
 	lend   Lender
 	secret []byte
+	// Place, if it is not nil, gives a position to what was written and has
+	// none yet, before the change log is read.
+	Place func(ctx context.Context) error
 }
 
 // NewReader returns a reader; secret is the store's key of ids and cursors.
-func NewReader(lend Lender, secret []byte) *Reader { return &Reader{lend, secret} }
+func NewReader(lend Lender, secret []byte) *Reader { return &Reader{lend: lend, secret: secret} }
 
 // Secret is the key of ids made from identities.
 func (r *Reader) Secret() []byte { return r.secret }
@@ -112,21 +115,6 @@ func old(ctx context.Context, tx Tx, sql string, args ...any) ([]store.Resource,
 		out = append(out, res)
 	}
 	return out, errors.Join(rows.Err(), rows.Close())
-}
-
-// History returns the versions of a resource, the newest first.
-func (r *Reader) History(ctx context.Context, typ, id string, limit int) ([]store.Resource, error) {
-	var out []store.Resource
-	err := r.lend(ctx, func(tx Tx) error {
-		current, err := readOne(ctx, tx, typ, id)
-		if err != nil && !errors.Is(err, store.ErrDeleted) {
-			return err
-		}
-		before, err := old(ctx, tx, historyOf+` ORDER BY h.version DESC LIMIT ?`, definitions.Number(typ), id, max(limit-1, 0))
-		out = append([]store.Resource{current}, before...)
-		return err
-	})
-	return out, err
 }
 
 // Identify returns the owners of keys.
