@@ -17,6 +17,9 @@ type HistoryQuery struct {
 	Before int64
 	// Limit is the number of versions of a page; 0 counts only.
 	Limit int
+	// Bytes bounds the contents that are read along: those beyond it are nil.
+	// 0 means no bound.
+	Bytes int
 }
 
 // A HistoryPage is one page of a history.

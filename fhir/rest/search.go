@@ -22,8 +22,7 @@ func (c *call) search() error {
 		}
 		values = c.r.Form
 	}
-	strict := strings.Contains(c.r.Header.Get("Prefer"), "handling=strict")
-	q, err := parseQuery(c.typ, values, strict, 0)
+	q, err := parseQuery(c.typ, values, c.strict(), 0)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,11 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 }
 
 func (c *call) link(relation string, values url.Values) *fhir.Node {
-	address := strings.TrimSuffix(c.full(c.within+c.typ, ""), "/")
+	return c.linkTo(relation, c.within+c.typ, values)
+}
+
+func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
+	address := strings.TrimSuffix(c.full(place, ""), "/")
 	if query := values.Encode(); query != "" {
 		address += "?" + query
 	}

@@ -101,7 +101,7 @@ func (r *Reader) History(ctx context.Context, q store.HistoryQuery) (store.Histo
 		if err != nil {
 			return err
 		}
-		return versions(ctx, tx, text, q.Limit, &page)
+		return versions(ctx, tx, text, &q, &page)
 	})
 	return page, err
 }
@@ -127,7 +127,7 @@ func (r *Reader) ofOne(ctx context.Context, tx Tx, q *store.HistoryQuery, page *
 	text.add(`SELECT v.*, v.version FROM `)
 	kept(text)
 	text.add(` AND v.version < ? ORDER BY v.version DESC LIMIT ?`, q.Before, q.Limit+1)
-	return versions(ctx, tx, text, q.Limit, page)
+	return versions(ctx, tx, text, q, page)
 }
 
 // ofMany asks for the history of a type or of all, by position.
@@ -177,19 +177,20 @@ func (q *sqlText) at(period *[2]int64, alias, written string) {
 }
 
 // versions reads a page of versions, each with its position.
-func versions(ctx context.Context, tx Tx, text *sqlText, limit int, page *store.HistoryPage) error {
+func versions(ctx context.Context, tx Tx, text *sqlText, q *store.HistoryQuery, page *store.HistoryPage) error {
 	rows, err := tx.Query(ctx, text.b.String(), text.args...)
 	if err != nil {
 		return err
 	}
 	var last int64
+	room := roomOf(q.Bytes)
 	for rows.Next() {
 		var pos int64
-		_, res, err := scanResource(rows, &pos)
+		_, res, err := room.scan(rows, &pos)
 		if err != nil {
 			return errors.Join(err, rows.Close())
 		}
-		if len(page.Versions) == limit {
+		if len(page.Versions) == q.Limit {
 			page.Next = last
 			break
 		}

@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/store"
@@ -26,7 +27,23 @@ func (r *Reader) Secret() []byte { return r.secret }
 
 const resourceColumns = `r.rid, r.rtype, r.id, r.version, r.last_updated, r.deleted, r.codec, r.content, r.source_at, r.body_hash`
 
+// A room is how many bytes of content may still be read along; below 0 none.
+type room int
+
+func roomOf(bytes int) *room {
+	r := room(bytes)
+	if bytes == 0 {
+		r = math.MaxInt
+	}
+	return &r
+}
+
 func scanResource(rows Rows, more ...any) (rid int64, res store.Resource, err error) {
+	return roomOf(0).scan(rows, more...)
+}
+
+// scan reads a resource, without its content when there is no room for it.
+func (r *room) scan(rows Rows, more ...any) (rid int64, res store.Resource, err error) {
 	var rtype, deleted, codec int
 	var updated, source int64
 	var content, hash []byte
@@ -36,8 +53,9 @@ func scanResource(rows Rows, more ...any) (rid int64, res store.Resource, err er
 	}
 	res.Type, res.Updated, res.Deleted, res.SourceAt = definitions.Name(rtype), FromMicros(updated), deleted == 1, FromMicros(source)
 	copy(res.Hash[:], hash)
-	if !res.Deleted {
+	if !res.Deleted && *r > 0 {
 		res.Content, err = unpack(codec, content)
+		*r -= room(len(res.Content))
 	}
 	return rid, res, err
 }
