@@ -31,6 +31,10 @@ type Records interface {
 	// empty the outcome is kept under it and given again for a repeat with
 	// the same writes (ingest_key).
 	Write(ctx context.Context, w []Write, by Author) ([]Resource, error)
+	// Unindexed is how many resources a search may miss, because their index
+	// rows are those of an older version of the engine: they are made anew in
+	// the background.
+	Unindexed() int64
 	// Secret is the key of ids made from identities (HMAC-SHA256), made once
 	// when the store is created.
 	Secret() []byte

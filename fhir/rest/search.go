@@ -64,6 +64,9 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 	}
 	b.Set("link", links)
 	entries := &fhir.Node{Kind: fhir.Array}
+	if left := c.Records.Unindexed(); left > 0 {
+		entries.Items = append(entries.Items, lacking(left))
+	}
 	for _, res := range page.Resources {
 		entries.Items = append(entries.Items, c.entry(res, "match", q.view))
 	}
@@ -78,6 +81,17 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 		b.Set("entry", entries)
 	}
 	return b, nil
+}
+
+// lacking is the entry that says that the search may miss something.
+func lacking(left int64) *fhir.Node {
+	list := outcome(faults{{http.StatusOK, "incomplete", "", "the search index is made anew: " + strconv.FormatInt(left, 10) + " resources may be missing where a parameter is new or has changed"}})
+	list.Get("issue").Items[0].Set("severity", fhir.Text("warning"))
+	e, how := fhir.NewObject(), fhir.NewObject()
+	e.Set("resource", list)
+	how.Set("mode", fhir.Text("outcome"))
+	e.Set("search", how)
+	return e
 }
 
 func (c *call) link(relation string, values url.Values) *fhir.Node {

@@ -314,7 +314,7 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
 	relational.Triggered(s.trigger, writes, "")
 	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now(), led)
+		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now(), s.index.Number, led)
 		killpoint.Hit("before_commit")
 		return err
 	})
@@ -436,7 +436,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	relational.Triggered(l.store.trigger, o.Writes, o.Via)
 	out := &outcome{
 		lease: l, finished: relational.FinishedOf(&o, l.unit, now), done: make(chan struct{}),
-		set: relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
+		set: relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor, Extractor: l.store.index.Number},
 	}
 	select {
 	case <-l.store.closing:

@@ -35,6 +35,17 @@ func TestStore(t *testing.T) {
 			}
 			return open(t, old.options.DSN)
 		},
+		Outdate: func(t *testing.T, s store.Store) {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			for _, statement := range storetest.Outdated {
+				if _, err := old.pool.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 	})
 }
 

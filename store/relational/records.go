@@ -25,6 +25,8 @@ type WriteSet struct {
 	Message int64
 	Now     time.Time
 	Actor   string
+	// Extractor is the number of what made the index rows (Extractor).
+	Extractor int64
 }
 
 // codecs of resource.content.
@@ -308,7 +310,9 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	return create(ctx, tx, fresh)
 }
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, content) VALUES `
+const headWidth = 10 // arguments of insertHead
+
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, content) VALUES `
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -319,18 +323,18 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 	for len(heads) > 0 {
 		size := 1
 		for _, s := range sizes {
-			if s <= len(heads) && s*9 <= 1200 {
+			if s <= len(heads) && s*headWidth <= 1200 {
 				size = s
 				break
 			}
 		}
-		args := make([]any, 0, size*9)
+		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
 			codec, content := pack(h.w.Content)
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -390,13 +394,18 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content, h.rid)
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content, h.rid)
 	if err != nil {
 		return err
 	}
+	return unindex(ctx, tx, h.rid)
+}
+
+// unindex deletes the index rows of a resource.
+func unindex(ctx context.Context, tx Tx, rid int64) error {
 	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, h.rid); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, rid); err != nil {
 			return err
 		}
 	}
@@ -591,8 +600,8 @@ var ErrKeyUsed = errors.New("the idempotency key was used with other content")
 
 // ApplyAPI is a transaction of the API: the writes, an audit row for each, and
 // the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time, led *Ledger) ([]store.Resource, error) {
-	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor}})
+func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time, extractor int64, led *Ledger) ([]store.Resource, error) {
+	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor, Extractor: extractor}})
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	var out []store.Resource
 	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, tx, writes, by, now, led)
+		out, err = relational.ApplyAPI(ctx, tx, writes, by, now, s.index.Number, led)
 		return err
 	}})
 	if err != nil {
@@ -143,7 +143,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	err := l.store.writer.do(ctx, &op{bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
-		set:      relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
+		set:      relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor, Extractor: l.store.index.Number},
 	}})
 	if err == nil {
 		relational.Started(l.store.trigger, o.Writes, o.Intakes)

@@ -46,6 +46,7 @@ func RunRecords(t *testing.T, o Opener) {
 	t.Run("search", func(t *testing.T) { searches(t, o.Open(t)) })
 	t.Run("paging", func(t *testing.T) { paging(t, o.Open(t)) })
 	t.Run("history", func(t *testing.T) { histories(t, o.Open(t)) })
+	t.Run("reindexing", func(t *testing.T) { reindexing(t, o) })
 	t.Run("changes", func(t *testing.T) { changes(t, o.Open(t)) })
 }
 
