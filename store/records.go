@@ -15,8 +15,12 @@ type Records interface {
 	Read(ctx context.Context, typ, id string) (Resource, error)
 	// ReadVersion returns one version.
 	ReadVersion(ctx context.Context, typ, id string, version int) (Resource, error)
-	// History returns the versions of a resource, the newest first.
-	History(ctx context.Context, typ, id string, limit int) ([]Resource, error)
+	// History returns versions of a resource, of a type or of all, the newest
+	// first. ErrNotFound when the resource was never there.
+	History(ctx context.Context, q HistoryQuery) (HistoryPage, error)
+	// Changes returns what was written behind a position, the oldest first: who
+	// goes on from the last one it was given misses nothing.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
 	// Identify returns, for every key that is owned, the resource that owns
 	// it, with its content; merged ones give the survivor.
 	Identify(ctx context.Context, keys []Identity) (map[Identity]Resource, error)
@@ -27,6 +31,10 @@ type Records interface {
 	// empty the outcome is kept under it and given again for a repeat with
 	// the same writes (ingest_key).
 	Write(ctx context.Context, w []Write, by Author) ([]Resource, error)
+	// Unindexed is how many resources a search may miss, because their index
+	// rows are those of an older version of the engine: they are made anew in
+	// the background.
+	Unindexed() int64
 	// Secret is the key of ids made from identities (HMAC-SHA256), made once
 	// when the store is created.
 	Secret() []byte

@@ -4,7 +4,9 @@
 package definitions
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"sort"
@@ -120,6 +122,15 @@ var load = sync.OnceValue(func() *model {
 	}
 	m.loadCompartments()
 	return m
+})
+
+// Hash is a hash of what search parameters and their types are read from.
+var Hash = sync.OnceValue(func() string {
+	sum := sha256.New()
+	for _, table := range []string{paramsText, patientText, elementsText} {
+		sum.Write([]byte(table))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12])
 })
 
 func (m *model) loadTypes() {

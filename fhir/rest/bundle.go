@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -318,8 +319,8 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 			e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
 			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
 			response.Set("etag", fhir.Text(etag(res)))
-			response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
-			if !strings.Contains(c.r.Header.Get("Prefer"), "return=minimal") {
+			response.Set("lastModified", fhir.Text(instant(res.Updated)))
+			if !slices.Contains(c.prefers(), "return=minimal") {
 				e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,43 +44,6 @@ func etag(res store.Resource) string { return `W/"` + strconv.Itoa(res.Version) 
 func (c *call) describe(res store.Resource) {
 	c.w.Header().Set("ETag", etag(res))
 	c.w.Header().Set("Last-Modified", res.Updated.UTC().Format(http.TimeFormat))
-}
-
-func (c *call) history() error {
-	list, err := c.Records.History(c.r.Context(), c.typ, c.id, pageSize(c.r.URL.Query(), 1000))
-	if err != nil {
-		return err
-	}
-	entries := &fhir.Node{Kind: fhir.Array}
-	for _, res := range list {
-		e := fhir.NewObject()
-		e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
-		request := fhir.NewObject()
-		method, target, status := http.MethodPut, res.Type+"/"+res.ID, "200"
-		switch {
-		case res.Deleted:
-			method, status = http.MethodDelete, "204"
-		case res.Version == 1:
-			method, target, status = http.MethodPost, res.Type, "201"
-		}
-		if !res.Deleted {
-			e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
-		}
-		request.Set("method", fhir.Text(method))
-		request.Set("url", fhir.Text(target))
-		e.Set("request", request)
-		response := fhir.NewObject()
-		response.Set("status", fhir.Text(status))
-		response.Set("etag", fhir.Text(etag(res)))
-		response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
-		e.Set("response", response)
-		entries.Items = append(entries.Items, e)
-	}
-	b := newBundle("history")
-	b.Set("total", fhir.Decimal(strconv.Itoa(len(list))))
-	b.Set("entry", entries)
-	c.send(http.StatusOK, b.AppendJSON(nil))
-	return nil
 }
 
 // raw is JSON that goes out as it stands.
@@ -298,12 +262,23 @@ func (c *call) written(status int, res store.Resource) error {
 	return c.prefer(status, res)
 }
 
+// prefers are the preferences of the client (RFC 7240, 2): names and values
+// without white space and quotes.
+func (c *call) prefers() []string {
+	var out []string
+	for _, one := range strings.FieldsFunc(strings.Join(c.r.Header.Values("Prefer"), ","), func(r rune) bool { return r == ',' || r == ';' }) {
+		name, value, _ := strings.Cut(one, "=")
+		out = append(out, strings.ToLower(strings.TrimSpace(name))+"="+strings.Trim(strings.TrimSpace(value), `"`))
+	}
+	return out
+}
+
 // prefer gives the body the client asked for (http.html#ops).
 func (c *call) prefer(status int, res store.Resource) error {
-	switch prefer := c.r.Header.Get("Prefer"); {
-	case strings.Contains(prefer, "return=minimal"):
+	switch prefer := c.prefers(); {
+	case slices.Contains(prefer, "return=minimal"):
 		c.w.WriteHeader(status)
-	case strings.Contains(prefer, "return=OperationOutcome"):
+	case slices.Contains(prefer, "return=OperationOutcome"):
 		c.send(status, outcome(faults{{200, "informational", "", "written"}}).AppendJSON(nil))
 	default:
 		c.send(status, fhir.Stamped(res.Content, res.Version, res.Updated))

@@ -63,6 +63,9 @@ type call struct {
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
+	// started is true once something of a Bundle has gone out: what fails then
+	// can be told by cutting the connection only.
+	started bool
 }
 
 var (
@@ -103,7 +106,11 @@ func (c *call) serve(unacceptable error) {
 	if err == nil {
 		err = handle()
 	}
-	if err != nil {
+	switch {
+	case err != nil && c.started:
+		c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		panic(http.ErrAbortHandler) // how net/http is told to: the client must not take it for whole
+	case err != nil:
 		c.fail(err)
 	}
 }
@@ -129,6 +136,9 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		}
 		return "metadata", c.metadata, nil
 	}
+	if len(parts) == 1 && parts[0] == "_history" {
+		return c.ofHistory(method)
+	}
 	if len(parts) == 0 {
 		if method != http.MethodPost {
 			return "", nil, c.notAllowed("POST")
@@ -152,6 +162,9 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		return "delete", c.conditionalDelete, nil
 	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
 		return "search", c.search, nil
+	}
+	if len(parts) == 2 && parts[1] == "_history" {
+		return c.ofHistory(method)
 	}
 	if len(parts) == 1 {
 		return "", nil, c.notAllowed("GET, HEAD, POST, PUT, PATCH, DELETE")
@@ -182,10 +195,8 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "search", c.search, nil
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
-	case method != http.MethodGet:
-		return "", nil, c.notAllowed("GET, HEAD")
-	case len(parts) == 3:
-		return "history", c.history, nil
+	case len(parts) == 3 || method != http.MethodGet:
+		return c.ofHistory(method)
 	}
 	v, err := strconv.Atoi(parts[3])
 	if err != nil || v < 1 {
@@ -193,6 +204,13 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	}
 	c.version = v
 	return "vread", c.vread, nil
+}
+
+func (c *call) ofHistory(method string) (string, func() error, error) {
+	if method != http.MethodGet {
+		return "", nil, c.notAllowed("GET, HEAD")
+	}
+	return "history", c.history, nil
 }
 
 func (c *call) notAllowed(allow string) error {

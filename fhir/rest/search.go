@@ -22,8 +22,7 @@ func (c *call) search() error {
 		}
 		values = c.r.Form
 	}
-	strict := strings.Contains(c.r.Header.Get("Prefer"), "handling=strict")
-	q, err := parseQuery(c.typ, values, strict, 0)
+	q, err := parseQuery(c.typ, values, c.strict(), 0)
 	if err != nil {
 		return err
 	}
@@ -65,6 +64,9 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 	}
 	b.Set("link", links)
 	entries := &fhir.Node{Kind: fhir.Array}
+	if left := c.Records.Unindexed(); left > 0 {
+		entries.Items = append(entries.Items, lacking(left))
+	}
 	for _, res := range page.Resources {
 		entries.Items = append(entries.Items, c.entry(res, "match", q.view))
 	}
@@ -81,8 +83,23 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 	return b, nil
 }
 
+// lacking is the entry that says that the search may miss something.
+func lacking(left int64) *fhir.Node {
+	list := outcome(faults{{http.StatusOK, "incomplete", "", "the search index is made anew: " + strconv.FormatInt(left, 10) + " resources may be missing where a parameter is new or has changed"}})
+	list.Get("issue").Items[0].Set("severity", fhir.Text("warning"))
+	e, how := fhir.NewObject(), fhir.NewObject()
+	e.Set("resource", list)
+	how.Set("mode", fhir.Text("outcome"))
+	e.Set("search", how)
+	return e
+}
+
 func (c *call) link(relation string, values url.Values) *fhir.Node {
-	address := strings.TrimSuffix(c.full(c.within+c.typ, ""), "/")
+	return c.linkTo(relation, c.within+c.typ, values)
+}
+
+func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
+	address := strings.TrimSuffix(c.full(place, ""), "/")
 	if query := values.Encode(); query != "" {
 		address += "?" + query
 	}

@@ -313,7 +313,7 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
 	relational.Triggered(s.trigger, writes, "")
-	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor)
+	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number)
 	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, t, set, by, led)
 		killpoint.Hit("before_commit")
@@ -437,7 +437,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	relational.Triggered(l.store.trigger, o.Writes, o.Via)
 	out := &outcome{
 		lease: l, finished: relational.FinishedOf(&o, l.unit, now), done: make(chan struct{}),
-		set: relational.SetOf(o.Writes, o.Seq, now, o.Actor),
+		set: relational.SetOf(o.Writes, o.Seq, now, o.Actor, l.store.index.Number),
 	}
 	select {
 	case <-l.store.closing:

@@ -35,6 +35,17 @@ func TestStore(t *testing.T) {
 			}
 			return open(t, old.options.DSN)
 		},
+		Outdate: func(t *testing.T, s store.Store) {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			for _, statement := range storetest.Outdated {
+				if _, err := old.pool.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 	})
 }
 
@@ -111,5 +122,36 @@ func TestUnsafeDatabaseIsRefused(t *testing.T) {
 	if s, err := Open(t.Context(), Options{DSN: dsn + "&options=-csynchronous_commit%3Doff"}); err == nil {
 		_ = s.Close() // the test has failed already
 		t.Error("a database that acknowledges what it has not synced was taken")
+	}
+}
+
+// TestLateCommit: what was numbered first and committed last is not missed by
+// who follows the positions.
+func TestLateCommit(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	late, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(q querier, id string) {
+		t.Helper()
+		_, err := q.Exec(t.Context(), `WITH r AS (INSERT INTO resource (rtype, id, version, last_updated, body_hash) VALUES (1, $1, 1, 1, '') RETURNING rid)
+INSERT INTO change_log (at, rtype, rid, version, op) SELECT 1, 1, rid, 1, 'C' FROM r`, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(late, "late")
+	write(s.pool, "early")
+	list, err := s.Changes(t.Context(), 0, 10)
+	if err != nil || len(list) != 1 || list[0].ID != "early" {
+		t.Fatalf("before the commit: %+v %v", list, err)
+	}
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, err = s.Changes(t.Context(), list[0].Pos, 10)
+	if err != nil || len(list) != 1 || list[0].ID != "late" {
+		t.Errorf("after it: %+v %v", list, err)
 	}
 }

@@ -14,6 +14,8 @@ type WriteSet struct {
 	Message int64
 	Now     time.Time
 	Actor   string
+	// Extractor is the number of what made the index rows (Extractor).
+	Extractor int64
 
 	rows []rows
 }
@@ -29,8 +31,8 @@ type rows struct {
 }
 
 // SetOf prepares writes outside of the transaction.
-func SetOf(writes []store.Write, message int64, now time.Time, actor string) WriteSet {
-	set := WriteSet{Writes: writes, Message: message, Now: now, Actor: actor, rows: make([]rows, len(writes))}
+func SetOf(writes []store.Write, message int64, now time.Time, actor string, extractor int64) WriteSet {
+	set := WriteSet{Writes: writes, Message: message, Now: now, Actor: actor, Extractor: extractor, rows: make([]rows, len(writes))}
 	for i := range writes {
 		if !writes[i].Delete {
 			set.rows[i] = rowsOf(&writes[i])

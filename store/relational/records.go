@@ -300,7 +300,9 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	return create(ctx, tx, fresh)
 }
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, content) VALUES `
+const headWidth = 10 // arguments of insertHead
+
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, content) VALUES `
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -311,17 +313,17 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 	for len(heads) > 0 {
 		size := 1
 		for _, s := range sizes {
-			if s <= len(heads) && s*9 <= 1200 {
+			if s <= len(heads) && s*headWidth <= 1200 {
 				size = s
 				break
 			}
 		}
-		args := make([]any, 0, size*9)
+		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.rows.content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.rows.content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -381,13 +383,18 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content, h.rid)
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content, h.rid)
 	if err != nil {
 		return err
 	}
+	return unindex(ctx, tx, h.rid)
+}
+
+// unindex deletes the index rows of a resource.
+func unindex(ctx context.Context, tx Tx, rid int64) error {
 	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, h.rid); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, rid); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,7 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) ([]store.Resource, error) {
 	now := s.options.Now()
 	relational.Triggered(s.trigger, writes, "")
-	set := relational.SetOf(writes, 0, now, by.Actor)
+	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
 	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
@@ -144,7 +144,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	err := l.store.writer.do(ctx, &op{bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
-		set:      relational.SetOf(o.Writes, o.Seq, now, o.Actor),
+		set:      relational.SetOf(o.Writes, o.Seq, now, o.Actor, l.store.index.Number),
 	}})
 	if err == nil {
 		relational.Started(l.store.trigger, o.Writes, o.Intakes)

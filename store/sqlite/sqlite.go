@@ -56,6 +56,9 @@ type Store struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	trigger store.Trigger
+	index   *relational.Reindexer
+	// endIndexing ends what index does; what it has begun is finished.
+	endIndexing context.CancelFunc
 }
 
 var _ store.Store = (*Store)(nil)
@@ -141,8 +144,20 @@ func (s *Store) open(ctx context.Context) error {
 	if s.writer.files, err = openedFiles(s.options.Folder); err != nil {
 		return errors.Join(err, conn.Close(), db.Close())
 	}
+	number, err := relational.Extractor(ctx, s.writer.tx, s.options.Now())
+	if err != nil {
+		return errors.Join(fmt.Errorf("extractor: %w", unavailable(err)), conn.Close(), db.Close())
+	}
+	s.index = &relational.Reindexer{Lend: s.lend, Slice: s.slice, Number: number, Log: s.options.Log}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	if err := s.index.Count(ctx); err != nil {
+		stop()
+		return errors.Join(fmt.Errorf("extractor: %w", err), conn.Close(), db.Close())
+	}
+	indexing, endIndexing := context.WithCancel(life)
+	s.endIndexing = endIndexing
+	s.running.Go(func() { s.index.Run(indexing) })
 	s.running.Go(func() { s.writer.run(life) })
 	s.running.Go(func() { s.checkpoint(life, db) })
 	return nil
@@ -174,6 +189,16 @@ func secretOf(ctx context.Context, conn *sql.Conn) ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// slice runs a slice of work that can wait, when nothing else does.
+func (s *Store) slice(ctx context.Context, f func(context.Context, relational.Tx) error) error {
+	return s.writer.do(ctx, &op{idle: true, whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		return f(ctx, tx)
+	}})
+}
+
+// Unindexed is how many resources have no index rows of this version yet.
+func (s *Store) Unindexed() int64 { return s.index.Left() }
 
 // lend lends a reading connection.
 func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
@@ -288,6 +313,7 @@ func (s *Store) Survives() string {
 // Close waits for the writer to finish what was asked of it and closes the
 // files.
 func (s *Store) Close() error {
+	s.endIndexing()
 	s.writer.close()
 	s.stop()
 	s.running.Wait()

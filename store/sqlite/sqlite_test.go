@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
 	"github.com/plexus-health/plexus/store/storetest"
 )
 
@@ -33,6 +35,23 @@ func TestStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			return open(t, old.options.Folder)
+		},
+		Outdate: func(t *testing.T, s store.Store) {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			err := old.writer.do(t.Context(), &op{small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+				for _, statement := range storetest.Outdated {
+					if _, err := tx.Exec(ctx, statement); err != nil {
+						return err
+					}
+				}
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
 		},
 	})
 }

@@ -41,6 +41,8 @@ type op struct {
 	outcome *outcome
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
+	// idle: it is run when nothing else waits.
+	idle  bool
 	bytes int
 	err   error
 	done  chan struct{}
@@ -64,6 +66,7 @@ type writer struct {
 
 	smalls   chan *op
 	outcomes chan *op
+	idle     chan *op
 	restart  chan struct{} // the rest of the log is to be moved
 	closing  chan struct{}
 	ended    chan struct{}
@@ -78,7 +81,7 @@ type writer struct {
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 	return &writer{
 		db: db, conn: conn, options: o, tx: newStatements(conn, preparedWrite),
-		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps),
+		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps), idle: make(chan *op),
 		restart: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 }
@@ -87,8 +90,11 @@ func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 func (w *writer) do(ctx context.Context, o *op) error {
 	o.done = make(chan struct{})
 	queue := w.smalls
-	if o.outcome != nil {
+	switch {
+	case o.outcome != nil:
 		queue = w.outcomes
+	case o.idle:
+		queue = w.idle
 	}
 	select {
 	case <-w.failed:
@@ -153,6 +159,8 @@ func (w *writer) run(ctx context.Context) {
 			case <-w.restart:
 				w.moveRest(ctx)
 				continue
+			case o := <-w.idle:
+				batch = []*op{o}
 			case <-idle.C:
 				w.sweep(ctx)
 				continue

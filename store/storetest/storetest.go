@@ -17,10 +17,19 @@ import (
 )
 
 // An Opener opens a store on a fresh database. Again closes what was opened
-// and opens the same database anew, as after a restart.
+// and opens the same database anew, as after a restart. Outdate takes the search
+// index away, and the mark of who made it, as if no version of the engine had
+// known any search parameter.
 type Opener struct {
-	Open  func(t *testing.T) store.Store
-	Again func(t *testing.T, s store.Store) store.Store
+	Open    func(t *testing.T) store.Store
+	Again   func(t *testing.T, s store.Store) store.Store
+	Outdate func(t *testing.T, s store.Store)
+}
+
+// Outdated are the statements of Outdate.
+var Outdated = []string{
+	`DELETE FROM ix_token`, `DELETE FROM ix_date`, `DELETE FROM ix_string`, `DELETE FROM ix_ref`, `DELETE FROM ix_number`,
+	`UPDATE resource SET indexed = 0, comp = 0`, `UPDATE extractor SET version = 'older'`,
 }
 
 // Run runs the suite.

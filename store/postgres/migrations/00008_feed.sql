@@ -1,0 +1,12 @@
+-- +goose Up
+-- History of a type, by position. The row of change_cursor without a name says
+-- which position was given last; whoever holds it locked gives the next ones.
+CREATE INDEX change_log_type ON change_log (rtype, pos) WHERE pos IS NOT NULL;
+INSERT INTO change_cursor (consumer, pos) SELECT '', COALESCE(MAX(pos), 0) FROM change_log;
+
+-- Which extractor of search index rows wrote those of a resource: a number of
+-- this table, 0 for none that is known. The last one is that of the engines that
+-- started last.
+CREATE TABLE extractor (n bigint PRIMARY KEY, version text COLLATE "C" NOT NULL, at bigint NOT NULL);
+ALTER TABLE resource ADD COLUMN indexed bigint NOT NULL DEFAULT 0;
+CREATE INDEX resource_indexed ON resource (indexed, rid);
