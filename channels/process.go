@@ -71,10 +71,11 @@ func (c *channel) queued(ctx context.Context, m *message.Message, v *verdictOf) 
 }
 
 // finish finds the outcome of a message and makes it durable: T2. When another
-// message has changed a record meanwhile it does so again; at records where
-// messages have met they take turns.
+// message has changed a record meanwhile it does so again, at once where they
+// have just met, then after a pause; at records where messages have met they
+// take turns. A conflict that does not pass is put off like any other fault.
 func (c *channel) finish(ctx context.Context, lease store.Lease, m *message.Message) (*verdictOf, error) {
-	for attempt := range 20 {
+	for attempt := range conflicts {
 		verdict, err := c.judge(ctx, m, attempt > 0)
 		if err != nil {
 			return nil, err
@@ -88,8 +89,28 @@ func (c *channel) finish(ctx context.Context, lease store.Lease, m *message.Mess
 		}
 		c.line.options.Metrics.event(c.config.Name, "conflict", 1)
 		c.line.turns.met(verdict.Writes)
+		if attempt < conflictsAtOnce {
+			continue
+		}
+		select {
+		case <-time.After(conflictPause(attempt)):
+		case <-c.line.options.Store.Failed():
+			return nil, wrap("finish", err)
+		}
 	}
 	return nil, wrap("finish", store.ErrConflict)
+}
+
+const (
+	// conflicts is how often the outcome of a message is found anew before it
+	// is put off; conflictsAtOnce of them follow without a pause.
+	conflicts       = 12
+	conflictsAtOnce = 3
+)
+
+// conflictPause grows from a few milliseconds to a quarter of a second.
+func conflictPause(attempt int) time.Duration {
+	return pause(routes.Retry{First: 4 * time.Millisecond, Max: 250 * time.Millisecond, Factor: 2}, attempt-conflictsAtOnce+1)
 }
 
 // commit makes a verdict durable, in turn where that has to be: then it is found

@@ -49,6 +49,7 @@ func TestDrawingOfStates(t *testing.T) {
 var (
 	createTable = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n?\)[^;()]*;`)
 	addColumn   = regexp.MustCompile(`ALTER TABLE (\w+) ADD COLUMN (\w+)`)
+	dropColumn  = regexp.MustCompile(`ALTER TABLE (\w+) DROP COLUMN (\w+)`)
 	tableRow    = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*) \\|")
 	quoted      = regexp.MustCompile("`(\\w+)`")
 )
@@ -70,31 +71,16 @@ func TestTablesAreDescribed(t *testing.T) {
 	}
 	existing := map[string]map[string]bool{}
 	for _, dialect := range []string{"sqlite", "postgres"} {
-		files, err := filepath.Glob(filepath.Join("..", "..", "store", dialect, "migrations", "*.sql"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no migrations of %s: %v", dialect, err)
-		}
-		for _, file := range files {
-			sql, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+		tables := columnsAfter(t, filepath.Join("..", "..", "store", dialect, "migrations", "*.sql"))
+		for table, columns := range tables {
+			if existing[table] == nil {
+				existing[table] = map[string]bool{}
 			}
-			found := func(table, column string) {
-				if existing[table] == nil {
-					existing[table] = map[string]bool{}
-				}
+			for column := range columns {
 				existing[table][column] = true
 				if !slices.Contains(described[table], column) {
 					t.Errorf("docs/store.md: %s.%s of %s is not described", table, column, dialect)
 				}
-			}
-			for _, table := range createTable.FindAllStringSubmatch(string(sql), -1) {
-				for _, column := range columnsOf(table[2]) {
-					found(table[1], column)
-				}
-			}
-			for _, added := range addColumn.FindAllStringSubmatch(string(sql), -1) {
-				found(added[1], added[2])
 			}
 		}
 	}
@@ -108,6 +94,39 @@ func TestTablesAreDescribed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// columnsAfter are the columns of each table after all migrations.
+func columnsAfter(t *testing.T, pattern string) map[string]map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations at %s: %v", pattern, err)
+	}
+	tables := map[string]map[string]bool{}
+	for _, file := range files { // in the order of their numbers
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sql := string(text)
+		for _, table := range createTable.FindAllStringSubmatch(sql, -1) {
+			tables[table[1]] = map[string]bool{}
+			for _, column := range columnsOf(table[2]) {
+				tables[table[1]][column] = true
+			}
+		}
+		for _, added := range addColumn.FindAllStringSubmatch(sql, -1) {
+			tables[added[1]][added[2]] = true
+		}
+		for _, dropped := range dropColumn.FindAllStringSubmatch(sql, -1) {
+			if !tables[dropped[1]][dropped[2]] {
+				t.Errorf("%s drops %s.%s, which is not there", filepath.Base(file), dropped[1], dropped[2])
+			}
+			delete(tables[dropped[1]], dropped[2])
+		}
+	}
+	return tables
 }
 
 // columnsOf cuts what stands between the brackets of CREATE TABLE at commas

@@ -66,7 +66,7 @@ func (s *Store) answerTogether(ctx context.Context, batch []*answer, shard int) 
 			a.err, a.claimed = nil, message.Delivery{}
 			fence, known := fenced[a.lease]
 			if !known {
-				fence = relational.Fence(ctx, t, a.lease.unit, a.lease.owner, a.lease.epoch)
+				fence = a.lease.fence(ctx, t)
 				fenced[a.lease] = fence
 			}
 			if err := a.own(fence); err != nil || a.err != nil {
@@ -82,6 +82,16 @@ func (s *Store) answerTogether(ctx context.Context, batch []*answer, shard int) 
 		return led.Write(ctx, t, s.shard(shard))
 	})
 	return plain(err)
+}
+
+// fence is that of T3 and T4. Whoever has found barriers in the unit takes it for
+// itself the next time.
+func (l *lease) fence(ctx context.Context, t *tx) error {
+	barred, err := relational.FenceBarred(ctx, t, l.unit, l.owner, l.epoch, l.barred.Load())
+	if err == nil {
+		l.barred.Store(barred)
+	}
+	return err
 }
 
 // own keeps what is the answer's own error; others concern the transaction.
@@ -101,6 +111,11 @@ func (a *answer) write(ctx context.Context, p pgx.Tx, led *relational.Ledger) er
 	if a.answered != nil {
 		if err := a.answered.Settle(ctx, t, a.lease.unit, led); err != nil {
 			return err // ErrNotSending comes before anything was written
+		}
+		if a.lease.barred.Load() && a.answered.Closes() {
+			if err := relational.Barriers(ctx, t, a.lease.unit); err != nil {
+				return err
+			}
 		}
 	}
 	if a.claim == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -294,11 +295,18 @@ func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) 
 	return l, nil
 }
 
-// Operate is T6.
-func (s *Store) Operate(ctx context.Context, o store.Order) error {
-	return s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
-		return relational.Operate(ctx, t, o, s.options.Now(), led)
-	})
+// Operate is T6. A transaction that met another one in a circle of locks, or a
+// delivery that was just moved, is run again.
+func (s *Store) Operate(ctx context.Context, o store.Order) (err error) {
+	for range 3 {
+		err = s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
+			return relational.Operate(ctx, t, o, s.options.Now(), led)
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			break
+		}
+	}
+	return err
 }
 
 // Unit finds, renames or makes a unit.
@@ -401,6 +409,8 @@ type lease struct {
 	unit  string
 	owner string
 	epoch int64
+	// barred: barriers stood in the unit when it was last fenced.
+	barred atomic.Bool
 }
 
 var _ store.Lease = (*lease)(nil)

@@ -161,7 +161,11 @@ func (a *Answered) Several() bool {
 	return a.Next != nil || len(a.Intakes) > 0 || a.Hold != "" || a.steps != "" || len(a.Worklist) > 0
 }
 
-// Settle is T4 of one delivery of a unit.
+// Closes reports whether the delivery is not open any more.
+func (a *Answered) Closes() bool { return a.State != message.Waiting }
+
+// Settle is T4 of one delivery of a unit. Where it closes the delivery and
+// barriers stand in the unit, Barriers follows.
 func (a *Answered) Settle(ctx context.Context, tx Tx, unit string, led *Ledger) error {
 	n, err := tx.Exec(ctx, `UPDATE deliveries SET state = ?, reason = ?, class = ?, due = ?, answered = ?, maybe_sent = ?, answer = ?, attempts = attempts - ? WHERE n = ? AND unit = ? AND state = 'sending'`,
 		string(a.State), a.reason, string(a.Class), Micros(a.Due), Micros(a.now), flag(a.MaybeSent), a.Raw, flag(a.Unsent), a.N, unit)

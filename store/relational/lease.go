@@ -59,6 +59,9 @@ func TakeOver(ctx context.Context, tx Tx, unit, owner string, now time.Time, gra
 	if err := resend(ctx, tx, unit, due, led); err != nil {
 		return 0, err
 	}
+	if err := Barriers(ctx, tx, unit); err != nil {
+		return 0, err
+	}
 	epoch++
 	_, err = tx.Exec(ctx, `UPDATE units SET owner = ?, epoch = ? WHERE unit = ?`, owner, epoch, unit)
 	return epoch, err
@@ -83,6 +86,27 @@ func Fence(ctx context.Context, tx Tx, unit, owner string, epoch int64) error {
 		err = store.ErrFenced
 	}
 	return err
+}
+
+// FenceBarred is Fence for T4, and says whether barriers stand in the unit: what
+// it closes may take them away then (Barriers). alone keeps others from closing
+// deliveries of the unit until this transaction has ended, as they do that find
+// barriers: two that share the row would wait for one another.
+func FenceBarred(ctx context.Context, tx Tx, unit, owner string, epoch int64, alone bool) (barred bool, err error) {
+	lock := ""
+	switch {
+	case tx.Dialect() != PostgreSQL:
+	case alone:
+		lock = " FOR UPDATE"
+	default:
+		lock = " FOR SHARE"
+	}
+	var barriers string
+	found, err := one(ctx, tx, `SELECT barriers FROM units WHERE unit = ? AND owner = ? AND epoch = ?`+lock, []any{unit, owner, epoch}, &barriers)
+	if err == nil && !found {
+		err = store.ErrFenced
+	}
+	return barriers != "", err
 }
 
 // Began counts a crash in advance.
@@ -116,8 +140,8 @@ func FinishedOf(o *store.Outcome, channel string, now time.Time) *Finished {
 // Settle is T2 without the effects: the message's change of state, deliveries,
 // trace, work list, audit.
 func (f *Finished) Settle(ctx context.Context, tx Tx, led *Ledger) error {
-	n, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, answer = ?, open = ?, crashes = 0 WHERE seq = ? AND run = ? AND state = 'stored'`,
-		string(f.State), f.reason, f.answer, len(f.Deliveries), f.Seq, f.Run)
+	n, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, answer = ?, crashes = 0 WHERE seq = ? AND run = ? AND state = 'stored'`,
+		string(f.State), f.reason, f.answer, f.Seq, f.Run)
 	if err != nil {
 		return err
 	}

@@ -15,23 +15,9 @@ import (
 
 // operateDelivery is T6 of one delivery.
 func operateDelivery(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledger) error {
-	lock := ""
-	if tx.Dialect() == PostgreSQL {
-		lock = " FOR UPDATE"
-	}
-	rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`+lock, o.Delivery)
+	d, err := lockDelivery(ctx, tx, o)
 	if err != nil {
 		return err
-	}
-	var d message.Delivery
-	if rows.Next() {
-		d, err = scanDelivery(rows)
-	}
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	if d.N == 0 {
-		return store.ErrNotFound
 	}
 	next := d
 	switch {
@@ -54,7 +40,51 @@ func operateDelivery(ctx context.Context, tx Tx, o store.Order, now time.Time, l
 	if err != nil {
 		return err
 	}
-	return rewrite(ctx, tx, o, &d, &next, now, led)
+	if err := rewrite(ctx, tx, o, &d, &next, now, led); err != nil {
+		return err
+	}
+	if next.State == message.Waiting && next.Unit == d.Unit {
+		return nil
+	}
+	return Barriers(ctx, tx, d.Unit)
+}
+
+// lockDelivery reads the delivery of an order. Where several write, its unit is
+// locked before it, in the order in which T4 does, and the one it goes to.
+func lockDelivery(ctx context.Context, tx Tx, o store.Order) (d message.Delivery, err error) {
+	const read = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE id = ?`
+	if d, err = deliveryOf(ctx, tx, read, o.Delivery); err != nil || tx.Dialect() != PostgreSQL {
+		return d, err
+	}
+	units := []string{d.Unit}
+	if o.To != "" && o.To != d.Unit {
+		units = append(units, o.To)
+	}
+	slices.Sort(units)
+	for _, unit := range units {
+		if _, err := one(ctx, tx, `SELECT name FROM units WHERE unit = ? FOR UPDATE`, []any{unit}, new(string)); err != nil {
+			return d, err
+		}
+	}
+	unit := d.Unit
+	if d, err = deliveryOf(ctx, tx, read+` FOR UPDATE`, o.Delivery); err == nil && d.Unit != unit {
+		err = store.ErrConflict // it was moved a moment ago
+	}
+	return d, err
+}
+
+func deliveryOf(ctx context.Context, tx Tx, sql, id string) (d message.Delivery, err error) {
+	rows, err := tx.Query(ctx, sql, id)
+	if err != nil {
+		return d, err
+	}
+	if rows.Next() {
+		d, err = scanDelivery(rows)
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err == nil && d.N == 0 {
+		err = store.ErrNotFound
+	}
+	return d, err
 }
 
 // moved says whether a delivery may go to another route.

@@ -118,15 +118,47 @@ func newRule(ctx context.Context, tx Tx, unit, rule string) error {
 		if _, err := one(ctx, tx, `SELECT COALESCE(MAX(n), 0) FROM deliveries WHERE unit = ? AND `+open, []any{unit}, &top); err != nil {
 			return err
 		}
-		for _, b := range append(barriersOf(barriers), top) {
-			if holds, err := openUpTo(ctx, tx, unit, b); err != nil {
-				return err
-			} else if holds {
-				kept = append(kept, strconv.FormatInt(b, 10))
-			}
+		if kept, err = standing(ctx, tx, unit, append(barriersOf(barriers), top)); err != nil {
+			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `UPDATE units SET rule = ?, barriers = ? WHERE unit = ?`, rule, strings.Join(slices.Compact(kept), " "), unit)
+	_, err = tx.Exec(ctx, `UPDATE units SET rule = ?, barriers = ? WHERE unit = ?`, rule, strings.Join(kept, " "), unit)
+	return err
+}
+
+// standing are the barriers of a list, the smallest first, before which
+// something is open.
+func standing(ctx context.Context, tx Tx, unit string, barriers []int64) ([]string, error) {
+	var kept []string
+	for _, b := range barriers {
+		if holds, err := openUpTo(ctx, tx, unit, b); err != nil {
+			return nil, err
+		} else if holds {
+			kept = append(kept, strconv.FormatInt(b, 10))
+		}
+	}
+	return slices.Compact(kept), nil
+}
+
+// Barriers takes away the barriers of a unit before which nothing is open any
+// more. Each transaction that closes a delivery, or gives it to another unit,
+// does so: a barrier that was passed does not come back when an operator sends
+// an old delivery again. The caller holds the unit's row, so that of two that
+// close the last ones side by side the later sees what the earlier did.
+func Barriers(ctx context.Context, tx Tx, unit string) error {
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = " FOR UPDATE"
+	}
+	var text string
+	found, err := one(ctx, tx, `SELECT barriers FROM units WHERE unit = ? AND barriers <> ''`+lock, []any{unit}, &text)
+	if err != nil || !found {
+		return err
+	}
+	kept, err := standing(ctx, tx, unit, barriersOf(text))
+	if next := strings.Join(kept, " "); err == nil && next != text {
+		_, err = tx.Exec(ctx, `UPDATE units SET barriers = ? WHERE unit = ?`, next, unit)
+	}
 	return err
 }
 
@@ -147,20 +179,15 @@ func openUpTo(ctx context.Context, tx Tx, unit string, n int64) (bool, error) {
 	return one(ctx, tx, `SELECT n FROM deliveries WHERE unit = ? AND `+open+` AND n <= ? LIMIT 1`, []any{unit, n}, &some)
 }
 
-// Barrier is the first barrier of a unit below which something is open.
+// Barrier is the first barrier of a unit.
 func (w Work) Barrier(ctx context.Context, unit string) (barrier int64, err error) {
 	err = w.Lend(ctx, func(tx Tx) error {
 		var text string
 		if _, err := one(ctx, tx, `SELECT barriers FROM units WHERE unit = ? AND barriers <> ''`, []any{unit}, &text); err != nil {
 			return err
 		}
-		for _, b := range barriersOf(text) {
-			if holds, err := openUpTo(ctx, tx, unit, b); err != nil {
-				return err
-			} else if holds {
-				barrier = b
-				return nil
-			}
+		if all := barriersOf(text); len(all) > 0 {
+			barrier = all[0]
 		}
 		return nil
 	})

@@ -79,7 +79,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{whole: true, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
 		return err
 	}})
@@ -107,6 +107,8 @@ type lease struct {
 	store *Store
 	unit  string
 	epoch int64
+	// barred: barriers stand in the unit. The writer's own, as of its batch.
+	barred bool
 }
 
 var _ store.Lease = (*lease)(nil)
@@ -157,13 +159,22 @@ func weight(writes []store.Write, deliveries []message.Delivery, intakes []store
 	const row = 300
 	n := row
 	for i := range writes {
-		n += len(writes[i].Content) + row
+		n += len(writes[i].Content) + weight(nil, nil, writes[i].Starts)
 	}
 	for i := range deliveries {
 		n += len(deliveries[i].Payload) + row
 	}
 	for i := range intakes {
 		n += len(intakes[i].Message.Raw) + row
+	}
+	return n
+}
+
+// answerWeight is the same of an answer.
+func answerWeight(a *store.Answer) int {
+	n := len(a.Raw) + weight(nil, nil, a.Intakes)
+	if a.Next != nil {
+		n += len(a.Next.Payload)
 	}
 	return n
 }
@@ -186,8 +197,12 @@ func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d messa
 	now := l.store.options.Now()
 	answered := relational.AnsweredOf(&a, now)
 	killpoint.Hit("before_answer")
-	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: len(a.Raw) + weight(nil, nil, a.Intakes), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		if err = answered.Settle(ctx, tx, l.unit, led); err == nil && next != 0 {
+	err = l.store.writer.do(ctx, &op{lease: l, whole: answered.Several(), bytes: answerWeight(&a), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		err = answered.Settle(ctx, tx, l.unit, led)
+		if err == nil && l.barred && answered.Closes() {
+			err = relational.Barriers(ctx, tx, l.unit)
+		}
+		if err == nil && next != 0 {
 			d, err = relational.Claim(ctx, tx, l.unit, next, now, led)
 			if errors.Is(err, store.ErrNotWaiting) {
 				err = nil

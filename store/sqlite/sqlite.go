@@ -141,7 +141,10 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Reader = relational.NewReader(s.lend, secret)
 	s.writer = newWriter(db, conn, s.options)
-	if s.writer.files, err = openedFiles(s.options.Folder); err != nil {
+	if s.writer.files, err = openedFiles(s.options.Folder); err == nil {
+		err = s.writer.guard.watch(conn)
+	}
+	if err != nil {
 		return errors.Join(err, conn.Close(), db.Close())
 	}
 	number, err := relational.Extractor(ctx, s.writer.tx, s.options.Now())

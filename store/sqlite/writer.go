@@ -74,6 +74,7 @@ type writer struct {
 	once     sync.Once
 	failing  sync.Once
 	batches  int
+	guard    guard
 	careful  int       // batches still to be run with savepoints
 	recorded time.Time // when somebody last came with a small operation
 }
@@ -352,12 +353,12 @@ func (w *writer) write(ctx context.Context, batch []*op) (left []*op, err error)
 // attempt runs a batch in one transaction, with savepoints when it is to be
 // careful.
 func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err error) {
-	if _, err := w.tx.Exec(ctx, `BEGIN IMMEDIATE`); err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+	if err := w.begin(ctx); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_, _ = w.conn.ExecContext(ctx, `ROLLBACK`) // SQLite may have rolled back by itself
+			w.back(ctx)
 		}
 	}()
 	began := time.Now()
@@ -390,8 +391,8 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 	}
 	killpoint.Hit("before_commit")
 	hitOutcome("before_t2_commit", batch)
-	if _, err := w.tx.Exec(ctx, `COMMIT`); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+	if err := w.end(ctx); err != nil {
+		return nil, err
 	}
 	return left, w.files.there()
 }
@@ -402,7 +403,7 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 	if l := o.lease; l != nil {
 		answer, known := fenced[l]
 		if !known {
-			answer = relational.Fence(ctx, w.tx, l.unit, l.store.owner, l.epoch)
+			l.barred, answer = relational.FenceBarred(ctx, w.tx, l.unit, l.store.owner, l.epoch, true)
 			fenced[l] = answer
 		}
 		if answer != nil {
@@ -411,13 +412,13 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 	}
 	if !o.whole && w.careful == 0 {
 		err := o.small(ctx, w.tx, led)
-		if isFault(err) && !full(err) {
+		if isFault(err) && !full(err) && !w.guard.undone {
 			return errAgain // what it wrote until then cannot be undone alone
 		}
 		return w.answered(o, err)
 	}
 	if o.lease == nil {
-		clear(fenced) // it may be a take-over
+		clear(fenced) // it may be a take-over, or a new rule of order
 	}
 	own := &relational.Ledger{}
 	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
@@ -428,13 +429,14 @@ func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fence
 }
 
 // answered gives an operation its answer, or returns the fault that concerns
-// the whole batch: the disk or the database cannot be relied on.
+// the whole batch: the disk or the database cannot be relied on, or the batch
+// was undone.
 func (w *writer) answered(o *op, err error) error {
 	if isFault(err) && full(err) {
 		return err
 	}
 	o.err = ownFault(err)
-	return nil
+	return w.guard.because(err)
 }
 
 // ownFault is the error of a statement that the database did not take, in words
@@ -461,6 +463,9 @@ func (w *writer) savepoint(ctx context.Context, f func() error) error {
 		return err
 	}
 	err := f()
+	if w.guard.undone {
+		return w.guard.because(err) // with the savepoint
+	}
 	if err != nil {
 		if _, back := w.tx.Exec(ctx, `ROLLBACK TO one`); back != nil {
 			return errors.Join(back, err)
@@ -487,7 +492,7 @@ func (w *writer) finish(ctx context.Context, group []*op, led *relational.Ledger
 		led.Merge(own)
 		return nil
 	}
-	if full(err) {
+	if full(err) || w.guard.undone {
 		return err
 	}
 	if w.careful == 0 {
@@ -495,12 +500,12 @@ func (w *writer) finish(ctx context.Context, group []*op, led *relational.Ledger
 	}
 	for _, o := range group {
 		own := &relational.Ledger{}
-		o.err = w.savepoint(ctx, func() error { return w.together(ctx, []*op{o}, own) })
-		switch {
-		case o.err == nil:
+		err := w.savepoint(ctx, func() error { return w.together(ctx, []*op{o}, own) })
+		if err == nil {
 			led.Merge(own)
-		case full(o.err):
-			return o.err
+		}
+		if err := w.answered(o, err); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -546,7 +551,11 @@ func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledg
 // sweep deletes parts of bodies that no message refers to, when nothing waits.
 func (w *writer) sweep(ctx context.Context) {
 	before := w.options.Now().Add(-time.Hour)
-	n, err := relational.SweepChunks(ctx, w.tx, before)
+	var n int64
+	err := w.alone(ctx, func() (err error) {
+		n, err = relational.SweepChunks(ctx, w.tx, before)
+		return err
+	})
 	if err != nil {
 		w.options.Log.Warn("parts without a message were not swept", "error", unavailable(err).Error())
 	} else if n > 0 {

@@ -99,6 +99,8 @@ func deliveries(t *testing.T, o Opener) {
 	merges(newYard(t, s, "merges"))
 	units(t, s)
 	barriers(newYard(t, s, "barriers"))
+	barrierEnds(newYard(t, s, "ends"))
+	barrierRace(newYard(t, s, "race"))
 }
 
 func claims(y *yard) {
@@ -503,68 +505,6 @@ func units(t *testing.T, s store.Store) {
 			if id != "gamma" {
 				t.Errorf("got %v", ids)
 				break
-			}
-		}
-	})
-}
-
-// barriers keep deliveries of a new rule of order behind those of the old one.
-func barriers(y *yard) {
-	const unit = "barriers/a"
-	if _, err := y.Unit(y.Context(), unit, ""); err != nil {
-		y.Fatal(err)
-	}
-	rule := func(r string) {
-		y.Helper()
-		must(y.T, y.lease.Rules(y.Context(), map[string]string{unit: r}))
-	}
-	want := func(n int64) {
-		y.Helper()
-		if got, err := y.Barrier(y.Context(), unit); err != nil || got != n {
-			y.Errorf("the barrier is %d (%v), want %d", got, err, n)
-		}
-	}
-	rule("by patient")
-	_, first := y.deliver("a", unit)
-	want(0)
-	rule("by patient")
-	want(0)
-	rule("by channel")
-	want(first[0].N)
-	_, second := y.deliver("b", unit)
-	want(first[0].N)
-	rule("none")
-	_, third := y.deliver("c", unit)
-	want(first[0].N)
-	l := y.take(unit)
-	send := func(d message.Delivery) {
-		y.Helper()
-		y.claim(l, d)
-		want(d.N) // also while it is being sent
-		_, err := l.Answer(y.Context(), answerOf(d, message.Delivered), 0)
-		must(y.T, err)
-	}
-	send(first[0])
-	want(second[0].N)
-	send(second[0])
-	want(0)
-	rule("by key")
-	want(third[0].N)
-	must(y.T, y.Operate(y.Context(), store.Order{Action: store.ActPark, Delivery: third[0].ID, Who: "ann", Why: "a test"}))
-	want(0)
-	rule("by patient")
-	want(0)
-	y.Run("a lease that was replaced notes no rule", func(t *testing.T) {
-		old := y.lease
-		y.lease = y.take("barriers")
-		if err := old.Rules(t.Context(), map[string]string{unit: "another"}); !errors.Is(err, store.ErrFenced) {
-			t.Errorf("got %v", err)
-		}
-		list, err := y.Units(t.Context())
-		must(t, err)
-		for _, u := range list {
-			if u.ID == unit && u.Rule != "by patient" {
-				t.Errorf("the rule is %q", u.Rule)
 			}
 		}
 	})

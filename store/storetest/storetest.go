@@ -247,8 +247,8 @@ func finish(t *testing.T, o Opener) {
 		must(t, lease.Finish(t.Context(), store.Outcome{Seq: e.Seq, State: message.Done, Actor: "x", Deliveries: []message.Delivery{{ID: id, Unit: "lab/out", Key: "k", Payload: []byte("p")}}}))
 		next := record(t, s, Intake("lab", "d2", "d2"))
 		err := lease.Finish(t.Context(), store.Outcome{Seq: next.Seq, State: message.Done, Actor: "x", Deliveries: []message.Delivery{{ID: id, Unit: "lab/out"}}})
-		if err == nil {
-			t.Error("one delivery id was taken twice")
+		if !errors.Is(err, store.ErrConflict) {
+			t.Errorf("one delivery id was taken twice: %v", err)
 		}
 		if m, err := s.Load(t.Context(), next.Seq); err != nil || m.State != message.Stored {
 			t.Errorf("after a delivery that could not be written the message is %v %v", m.State, err)
