@@ -66,7 +66,7 @@ func missing(param *definitions.Param, value string) (store.Clause, error) {
 		}
 	case param.Kind == "composite":
 		return c, bad(":missing is not supported for composites")
-	case param.Alias(): // its rows are those of the other one that have its type
+	case param.Part(): // its rows are those of the other one that have its type
 		c.Or = [][]store.Clause{{{Param: param.Row, Shape: store.ShapeRef, Any: []store.Match{{Type: param.Targets[0]}}}}}
 	case param.Kind == "token":
 		row(param.Row, store.ShapeToken)

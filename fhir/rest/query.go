@@ -297,7 +297,7 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 		}
 		typ, id, ok := localReference(one)
 		switch {
-		case ok && param.Alias() && typ != param.Targets[0]:
+		case ok && param.Part() && typ != param.Targets[0]:
 			// Found by the other parameter only: nothing matches here.
 		case ok:
 			c.Any = append(c.Any, store.Match{Type: typ, ID: id})

@@ -173,7 +173,7 @@ func (c *call) pointed(i include, from, found []store.Resource, seen map[string]
 			return nil, err
 		}
 		for _, row := range search.Index(res.Type, n).Refs {
-			if row.Param != i.param.Row || (i.param.Alias() && row.Type != i.param.Targets[0]) || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
+			if row.Param != i.param.Row || (i.param.Part() && row.Type != i.param.Targets[0]) || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
 				continue
 			}
 			target, err := c.Records.Read(c.r.Context(), row.Type, row.ID)

@@ -8,7 +8,7 @@ import (
 
 // code is raised when the rows that Index makes of a resource change by the
 // code, not by the definitions.
-const code = 1
+const code = 2
 
 // Version names what Index makes its rows by: resources that were indexed by
 // another version are indexed again.

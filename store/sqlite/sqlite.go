@@ -147,7 +147,11 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, conn.Close(), db.Close())
 	}
-	number, err := relational.Extractor(ctx, s.writer.tx, s.options.Now())
+	var number int64
+	err = s.writer.alone(ctx, func() (err error) {
+		number, err = relational.Extractor(ctx, s.writer.tx, s.options.Now())
+		return err
+	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("extractor: %w", unavailable(err)), conn.Close(), db.Close())
 	}
