@@ -250,6 +250,7 @@ type channel struct {
 	done    chan struct{} // closed when the source has ended
 	retired chan struct{} // closed when nothing new is to be processed
 	recent  *recent
+	anew    atomic.Bool       // the stored messages are to be read from the first on
 	pace    *rate.Limiter     // nil: there is no `limits: { rate }`
 	pokes   chan struct{}     // a message was recorded
 	working atomic.Bool       // the owner is at work on it here

@@ -35,11 +35,14 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	if err != nil {
 		return c.unavailable(head, err)
 	}
+	if m.Size <= store.MaxChunk {
+		in.Recorded = func() { c.recent.put(c.id, m) } // from then on m is its owner's
+	}
 	entry, err := c.line.options.Store.Record(ctx, in)
 	if err != nil {
 		return c.unavailable(head, wrap("record", err))
 	}
-	c.recorded(m, &entry)
+	c.recorded(&entry)
 	answer := entry.Answer
 	if c.config.Ack != routes.AckStored && entry.State != message.Refused {
 		if answer, err = c.outcome(ctx, entry); err != nil {
@@ -198,7 +201,7 @@ func (w *chunks) put(data []byte) error {
 }
 
 // recorded counts a message and tells the owner of the channel.
-func (c *channel) recorded(m *message.Message, entry *store.Entry) {
+func (c *channel) recorded(entry *store.Entry) {
 	metrics := c.line.options.Metrics
 	metrics.received(c.config.Name)
 	switch {
@@ -214,10 +217,6 @@ func (c *channel) recorded(m *message.Message, entry *store.Entry) {
 	}
 	if entry.Copy || entry.State != message.Stored {
 		return
-	}
-	m.Seq = entry.Seq
-	if m.Size <= store.MaxChunk {
-		c.recent.put(c.id, m)
 	}
 	c.line.poke(c.id)
 }

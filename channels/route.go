@@ -99,6 +99,7 @@ func (l *Line) fold(merged [2]string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.channels {
+		c.anew.Store(true)
 		for _, r := range c.routes {
 			if !r.working.Load() {
 				continue // it will read the keys of the survivors

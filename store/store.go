@@ -95,7 +95,23 @@ type Intake struct {
 		Reason string
 		Answer message.Answer
 	}
+	// Recorded, if it is not nil, is called with Message.Seq set when a message
+	// is durably stored that was not there before, as soon as that is known:
+	// before Record returns, from another goroutine. It does not block.
+	Recorded func()
 }
+
+// Tell calls Recorded where the entry of a message says so.
+func (in *Intake) Tell(entry *Entry) {
+	if in.Recorded != nil && entry.State == message.Stored && !entry.Copy {
+		in.Message.Seq = entry.Seq
+		in.Recorded()
+	}
+}
+
+// Ordered is a store of which the messages become visible in the order of their
+// Seq: whoever has seen one has seen all before it.
+type Ordered interface{ Ordered() }
 
 // An Entry is what the journal holds of a recorded message.
 type Entry struct {

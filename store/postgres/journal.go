@@ -17,6 +17,7 @@ import (
 
 // A record is an intake that waits for its commit.
 type record struct {
+	in    store.Intake
 	row   relational.Row
 	entry store.Entry
 	err   error
@@ -48,7 +49,7 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
-	r := &record{row: relational.RowOf(&in, s.options.Now()), done: make(chan struct{})}
+	r := &record{in: in, row: relational.RowOf(&in, s.options.Now()), done: make(chan struct{})}
 	select {
 	case <-s.closing:
 		return store.Entry{}, errClosed
@@ -99,6 +100,9 @@ func (s *Store) recorder(ctx context.Context, shard int) {
 		}
 		s.record(context.WithoutCancel(ctx), batch, shard)
 		for _, r := range batch {
+			if r.err == nil {
+				r.in.Tell(&r.entry)
+			}
 			close(r.done)
 		}
 	}

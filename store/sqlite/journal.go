@@ -30,7 +30,7 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
 	row := relational.RowOf(&in, s.options.Now())
 	var entry store.Entry
-	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, after: func() { in.Tell(&entry) }, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		entry, err = relational.RecordAtOnce(ctx, tx, &row, led)
 		return err
 	}})

@@ -61,7 +61,10 @@ type Store struct {
 	endIndexing context.CancelFunc
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Ordered = (*Store)(nil)
+)
 
 // Open opens or makes the database of a folder. It fails when another process
 // has it open.
@@ -308,6 +311,10 @@ func moveLog(ctx context.Context, r runner) (left int, err error) {
 
 // Failed is closed when the store can write no more.
 func (s *Store) Failed() <-chan struct{} { return s.writer.failed }
+
+// Ordered says that messages become visible in the order of their numbers: one
+// writer gives them and commits.
+func (s *Store) Ordered() {}
 
 // Survives says what a commit survives.
 func (s *Store) Survives() string {

@@ -42,7 +42,9 @@ type op struct {
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
 	// idle: it is run when nothing else waits.
-	idle  bool
+	idle bool
+	// after, if it is not nil, is called when the operation is durable.
+	after func()
 	bytes int
 	err   error
 	done  chan struct{}
@@ -279,9 +281,13 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 	killpoint.Hit("after_commit")
 	hitOutcome("after_t2_commit", batch)
 	for _, o := range batch {
-		if !contains(left, o) {
-			close(o.done)
+		if contains(left, o) {
+			continue
 		}
+		if o.after != nil && o.err == nil {
+			o.after()
+		}
+		close(o.done)
 	}
 	if len(left) > 0 {
 		return w.commit(ctx, left)
