@@ -40,6 +40,9 @@ type Options struct {
 	// Workers is how many messages of one channel are processed at once;
 	// 0 means 32 for each processor, so that T2 commits are shared.
 	Workers int
+	// KeepEach is how often it is looked for content that is not to be kept any
+	// longer; 0 means each minute.
+	KeepEach time.Duration
 }
 
 // A Line runs the channels of one configuration and exchanges them when it
@@ -124,6 +127,7 @@ func (l *Line) Run(ctx context.Context, config *routes.Config, ready func()) err
 	var owners sync.WaitGroup
 	owners.Go(func() { l.own(inner) })
 	owners.Go(func() { l.watch.run(inner) })
+	owners.Go(func() { l.keep(inner) })
 	if ready != nil {
 		ready()
 	}

@@ -44,6 +44,9 @@ type hall struct {
 	cancel  context.CancelFunc
 	wrap    func(store.Store) store.Store // puts something between store and line
 
+	now      func() time.Time // the line's clock
+	keepEach time.Duration
+
 	mu       sync.Mutex
 	handlers map[string]connectors.Handler // by name of the source
 	peers    map[string]*peer
@@ -246,7 +249,7 @@ func (h *hall) start(text string) {
 	}
 	h.line = New(Options{
 		Store: between, Queue: &memory.Queue{}, Log: slog.New(slog.NewTextHandler(lockedWriter{&h.mu, h.log}, nil)),
-		Metrics: NewMetrics(prometheus.NewRegistry()), Folder: h.folder,
+		Metrics: NewMetrics(prometheus.NewRegistry()), Folder: h.folder, Now: h.now, KeepEach: h.keepEach,
 	})
 	if err := h.line.Prepare(context.Background(), config); err != nil {
 		h.t.Fatal(err)
@@ -324,11 +327,17 @@ func (h *hall) stream(raw string) message.Reply {
 
 func (h *hall) hand(m *message.Message) message.Reply {
 	h.t.Helper()
+	return h.handTo("in", m)
+}
+
+// handTo hands a message to the source of a name.
+func (h *hall) handTo(source string, m *message.Message) message.Reply {
+	h.t.Helper()
 	var handle connectors.Handler
 	h.eventually("the source receives", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		handle = h.handlers["in"]
+		handle = h.handlers[source]
 		return handle != nil
 	})
 	reply, err := handle(context.Background(), m)

@@ -17,6 +17,8 @@ type Metrics struct {
 	sends      *prometheus.CounterVec
 	sending    *prometheus.HistogramVec
 	alerts     *prometheus.GaugeVec
+	prunes     *prometheus.CounterVec
+	bytes      prometheus.Counter
 }
 
 // NewMetrics registers the line's metrics.
@@ -48,6 +50,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "plexus_alert", Help: "1 while a limit of the route's alert is passed: waiting, depth, parked.",
 		}, []string{"channel", "route", "alert"}),
 	}
+	m.prunes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "plexus_pruned_total", Help: "Messages whose content was taken away since the start, because keep: of their channel was over.",
+	}, []string{"channel"})
+	m.bytes = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "plexus_pruned_bytes_total", Help: "Bytes of contents, payloads and answers taken away since the start.",
+	})
+	r.MustRegister(m.prunes, m.bytes)
 	r.MustRegister(m.messages, m.events, m.outcomes, m.intakes, m.processing, m.sends, m.sending, m.alerts)
 	return m
 }
@@ -71,6 +80,10 @@ func (m *Metrics) sent(channel, route, result string, d time.Duration) {
 	m.sends.WithLabelValues(channel, route, result).Inc()
 	m.sending.WithLabelValues(channel, route).Observe(d.Seconds())
 }
+
+func (m *Metrics) prune(channel string, n int) { m.prunes.WithLabelValues(channel).Add(float64(n)) }
+
+func (m *Metrics) prunedBytes(n int64) { m.bytes.Add(float64(n)) }
 
 func (m *Metrics) alert(channel, route, alert string, raised bool) {
 	value := 0.0

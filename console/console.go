@@ -181,13 +181,15 @@ type Message struct {
 	Run           int            `json:"run"`
 	Answer        message.Answer `json:"answer"`
 	RoutesVersion string         `json:"routesVersion,omitempty"`
+	// Pruned is since when its content is not kept any more.
+	Pruned time.Time `json:"pruned,omitzero"`
 }
 
 func view(m *message.Message, n *names) Message {
 	return Message{
 		ID: m.ID, Seq: m.Seq, Channel: n.name(m.Channel), State: m.State, Reason: m.Reason,
 		Type: m.Header.Type, Control: m.Header.Control, Sender: m.Header.Sender, Peer: m.Peer,
-		Received: m.Received, Size: m.Size, Run: m.Run, Answer: m.Answer, RoutesVersion: m.RoutesVersion,
+		Received: m.Received, Size: m.Size, Run: m.Run, Answer: m.Answer, RoutesVersion: m.RoutesVersion, Pruned: m.Pruned,
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *server) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, store.ErrTaken):
 		status = http.StatusConflict
 		err = errors.New(strings.Replace(err.Error(), store.ErrTaken.Error(), "the route it is to be moved to has a delivery of the same message already", 1))
-	case errors.Is(err, store.ErrNotWaiting), errors.Is(err, store.ErrNotStored):
+	case errors.Is(err, store.ErrNotWaiting), errors.Is(err, store.ErrNotStored), errors.Is(err, store.ErrPruned):
 		status = http.StatusConflict
 	case errors.Is(err, store.ErrNotFound):
 		status = http.StatusNotFound
@@ -83,6 +83,9 @@ func (s *server) operate(action string) http.HandlerFunc {
 		}
 		m := s.find(w, r)
 		if m == nil {
+			return
+		}
+		if action == store.ActReprocess && s.gone(w, m) {
 			return
 		}
 		if action == store.ActReprocess && !d.Late && m.State == message.Parked {

@@ -45,6 +45,9 @@ type Message struct {
 	Body func(context.Context) (io.ReadCloser, error)
 	// Size is the length of the content in bytes.
 	Size int64
+	// Pruned is when the content was taken away because it is not kept any
+	// longer; zero while it is there.
+	Pruned time.Time
 
 	// Damage, if it is not nil, says why the content cannot be taken although
 	// it was read (a frame that lost bytes, a frame over the size limit; Raw

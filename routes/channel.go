@@ -40,7 +40,7 @@ func (l *loader) channel(n *node) *Channel {
 		Order: Order(str(n, "order", string(OrderPatient))), Deliver: Deliver(str(n, "deliver", string(DeliverAll))),
 		Unrouted: Unrouted(str(n, "unrouted", string(UnroutedPark))), OnError: OnError(str(n, "on_error", string(OnErrorPark))),
 		Duplicates: Duplicates(str(n, "duplicates", string(DuplicatesAnswer))),
-		Keep:       span(n, "keep", 90*24*time.Hour), Place: n.at,
+		Keep:       span(n, "keep", DefaultKeep), Place: n.at,
 	}
 	limits := n.get("limits")
 	b.c.Limits = Limits{Size: 8 << 20, Connections: number(limits, "connections", 100)}

@@ -8,7 +8,6 @@ var notYet = map[string]bool{
 	"channel.reply": true,
 	"channel.split": true,
 	"channel.check": true,
-	"channel.keep":  true,
 
 	"route.each":        true,
 	"route.batch":       true,

@@ -123,6 +123,9 @@ type Channel struct {
 	Place Place
 }
 
+// DefaultKeep is Keep where the file is silent.
+const DefaultKeep = 90 * 24 * time.Hour
+
 // Ack is what a positive answer claims.
 type Ack string
 

@@ -143,7 +143,7 @@ func channelWords() []word {
 			word{name: "rate", shape: is(aRate), def: "none", text: "The most messages in a time, such as 50/s: so many at once, and from then on so many in each time. Whoever sends faster is answered later, nobody is refused."},
 			word{name: "connections", shape: is(aWhole), def: "100", text: "The most connections at once."},
 		), text: "What the channel takes at most."},
-		{name: "keep", shape: is(aDuration), def: "90d", text: "How long the bytes stay readable after everything about them ended."},
+		{name: "keep", shape: is(aDuration), def: "90d", text: "How long the bytes, what was sent of them and the trace stay readable after everything about them ended. The row, and what copies are known by, stay."},
 		{name: "routes", shape: listOf(elsewhere("route")), required: true, text: "Where messages go."},
 	}
 }

@@ -30,7 +30,8 @@ var (
 	// ErrDeleted: the resource was deleted.
 	ErrDeleted = errors.New("deleted")
 	// ErrUnavailable is wrapped by every error that may pass by itself: the
-	// database is away, the disk is full. Nothing was written.
+	// database is away, the disk is full. Nothing was written, or nobody could
+	// be asked whether it was: to do the same again is safe.
 	ErrUnavailable = errors.New("store is not available")
 )
 
@@ -65,7 +66,7 @@ type Journal interface {
 	// alive owns it.
 	TakeOver(ctx context.Context, unit string, grace time.Duration) (Lease, error)
 	// Operate is T6: what an operator has decided; who and why. ErrNotFound,
-	// ErrNotStored, ErrNotWaiting, ErrOvertaken, ErrTaken.
+	// ErrNotStored, ErrPruned, ErrNotWaiting, ErrOvertaken, ErrTaken.
 	Operate(ctx context.Context, o Order) error
 	// Unit returns the id of the channel (a name without a slash) or route
 	// (channel/route) of this name: of the unit that has the name; else of the
@@ -157,6 +158,10 @@ type Lease interface {
 	// Valid reports whether something may be started under the lease: it is
 	// false shortly before another engine may take the unit over.
 	Valid() bool
+	// Prune takes the content of messages away that have ended, with their
+	// payloads, answers and traces, as many as there is time for; it is called
+	// under a lease of UnitKeep. One that has not ended is left as it is.
+	Prune(ctx context.Context, seqs []int64) (Pruned, error)
 	// Release hands the unit back.
 	Release(ctx context.Context) error
 }
@@ -294,6 +299,11 @@ type Work interface {
 	Barrier(ctx context.Context, unit string) (int64, error)
 	// Held returns the reasons of the units that an operator holds.
 	Held(ctx context.Context) (map[string]string, error)
+	// Ended finds the messages of a block whose content is not to be kept any
+	// longer: those that are done, filtered, dropped or refused and whose
+	// deliveries are all closed. Nothing that is stored or parked, or has a
+	// delivery that is open or parked, is among them.
+	Ended(ctx context.Context, b Block, k Keeping) (Ended, error)
 	// Worklist returns the open items, the newest first.
 	Worklist(ctx context.Context, limit int) ([]WorkItem, error)
 }

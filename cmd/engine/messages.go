@@ -120,6 +120,9 @@ func (j *journal) describe(m console.Message) {
 	}
 	fmt.Fprintf(w, "type\t%s\ncontrol\t%s\nsender\t%s\npeer\t%s\nreceived\t%s\nsize\t%d bytes\nrun\t%d\nanswered\t%s\nroutes\t%s\n",
 		m.Type, printable(m.Control), printable(m.Sender), m.Peer, m.Received.Local().Format(time.RFC3339Nano), m.Size, m.Run, orNothing(string(m.Answer.Code)), m.RoutesVersion)
+	if !m.Pruned.IsZero() {
+		fmt.Fprintf(w, "content\tno longer kept since %s\n", m.Pruned.Local().Format(time.RFC3339))
+	}
 	_ = w.Flush() // to our own output
 }
 

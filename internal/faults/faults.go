@@ -3,10 +3,12 @@
 package faults
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -45,6 +47,14 @@ type Proxy struct {
 	next   []Faults
 	open   map[net.Conn]struct{}
 	closed bool
+	trap   trap
+}
+
+// A trap waits for a text on its way to the target.
+type trap struct {
+	text   []byte
+	passed bool // it is let through, and only the answer is kept back
+	cut    chan struct{}
 }
 
 // NewProxy starts a proxy to target on a free port of this machine; it ends
@@ -70,6 +80,50 @@ func (p *Proxy) Next(f ...Faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next = append(p.next, f...)
+}
+
+// CutAt cuts, once, the connection on which text comes next on its way to the
+// target: before it arrives there or, with passed, when it has arrived and
+// before anything comes back. What it returns is closed when that has happened.
+func (p *Proxy) CutAt(text string, passed bool) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trap = trap{[]byte(text), passed, make(chan struct{})}
+	return p.trap.cut
+}
+
+// A verdict is what happens to a piece on its way to the target.
+type verdict uint8
+
+const (
+	passOn verdict = iota
+	cutBefore
+	cutAfter
+)
+
+// watch looks for the text of the trap in what one connection passes on.
+func (p *Proxy) watch() func(piece []byte) verdict {
+	var tail []byte // the text may come in two pieces
+	return func(piece []byte) verdict {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.trap.text == nil {
+			tail = nil
+			return passOn
+		}
+		tail = append(tail, piece...)
+		if !bytes.Contains(tail, p.trap.text) {
+			tail = append([]byte(nil), tail[max(0, len(tail)-len(p.trap.text)+1):]...)
+			return passOn
+		}
+		close(p.trap.cut)
+		passed := p.trap.passed
+		p.trap = trap{}
+		if passed {
+			return cutAfter
+		}
+		return cutBefore
+	}
 }
 
 func (p *Proxy) close() {
@@ -123,8 +177,25 @@ func (p *Proxy) pass(near net.Conn, f Faults) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { pump(far, near, f.Forth) })
-	both.Go(func() { pump(near, far, f.Back) })
+	var mute atomic.Bool // nothing comes back any more
+	look := p.watch()
+	both.Go(func() {
+		pump(far, near, f.Forth, func(piece []byte) verdict {
+			v := look(piece)
+			if v == cutAfter {
+				mute.Store(true)
+			}
+			return v
+		})
+	})
+	both.Go(func() {
+		pump(near, far, f.Back, func([]byte) verdict {
+			if mute.Load() {
+				return cutBefore
+			}
+			return passOn
+		})
+	})
 	both.Wait()
 	_ = near.Close()
 	_ = far.Close()
@@ -134,30 +205,46 @@ func (p *Proxy) pass(near net.Conn, f Faults) {
 	p.mu.Unlock()
 }
 
-var errCut = errors.New("cut")
+var (
+	errCut  = errors.New("cut")
+	errHalf = errors.New("cut when it had passed")
+)
 
 // pump copies from src to dst until the end or the fault.
-func pump(dst, src net.Conn, f Fault) {
-	err := copyBroken(dst, src, f)
-	if !errors.Is(err, errCut) {
-		if half, ok := dst.(*net.TCPConn); ok {
-			_ = half.CloseWrite()
+func pump(dst, src net.Conn, f Fault, look func([]byte) verdict) {
+	err := copyBroken(dst, src, f, look)
+	switch {
+	case errors.Is(err, errHalf):
+		// The target reads what has passed to its end.
+		_ = src.Close()
+		closeWrite(dst)
+	case errors.Is(err, errCut):
+		for _, c := range []net.Conn{dst, src} {
+			if tcp, ok := c.(*net.TCPConn); ok && f.Reset {
+				_ = tcp.SetLinger(0)
+			}
+			_ = c.Close()
 		}
-		return
-	}
-	for _, c := range []net.Conn{dst, src} {
-		if tcp, ok := c.(*net.TCPConn); ok && f.Reset {
-			_ = tcp.SetLinger(0)
-		}
-		_ = c.Close()
+	default:
+		closeWrite(dst)
 	}
 }
 
-func copyBroken(dst io.Writer, src io.Reader, f Fault) error {
+func closeWrite(c net.Conn) {
+	if half, ok := c.(*net.TCPConn); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+func copyBroken(dst io.Writer, src io.Reader, f Fault, look func([]byte) verdict) error {
 	buf := make([]byte, 32<<10)
 	passed := int64(0)
 	for {
 		n, err := src.Read(buf)
+		seen := look(buf[:n])
+		if seen == cutBefore {
+			return errCut
+		}
 		for part := buf[:n]; len(part) > 0; {
 			piece := part
 			if left := f.After - passed; left > 0 {
@@ -185,6 +272,9 @@ func copyBroken(dst io.Writer, src io.Reader, f Fault) error {
 			if f.Cut && passed == f.After {
 				return errCut
 			}
+		}
+		if seen == cutAfter {
+			return errHalf
 		}
 		if err != nil {
 			return err

@@ -74,3 +74,71 @@ func TestProxy(t *testing.T) {
 		})
 	}
 }
+
+// TestCutAt cuts one connection at a text: what stands before it in the stream
+// arrives, the text itself only when it is let pass, and nothing comes back.
+func TestCutAt(t *testing.T) {
+	for name, passed := range map[string]bool{"before it arrives": false, "when it has arrived": true} {
+		t.Run(name, func(t *testing.T) {
+			got := make(chan string, 2)
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					all, _ := io.ReadAll(conn) // what came before the cut
+					_, _ = conn.Write([]byte("answer"))
+					got <- string(all)
+					_ = conn.Close()
+				}
+			}()
+			p := faults.NewProxy(t, listener.Addr().String())
+			cut := p.CutAt("END", passed)
+			conn, err := net.Dial("tcp", p.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			want := ""
+			if passed {
+				want = "E" + "ND"
+			}
+			for _, part := range []string{"E", "ND"} { // in two pieces
+				if _, err := conn.Write([]byte(part)); err != nil {
+					t.Fatal(err)
+				}
+				if part == "E" {
+					time.Sleep(time.Millisecond) // as likely as not in one piece otherwise
+				}
+			}
+			<-cut
+			if all, err := io.ReadAll(conn); err == nil && len(all) > 0 {
+				t.Errorf("%q came back", all)
+			}
+			if all := <-got; all != want && (passed || all != "E") {
+				t.Errorf("%q arrived, want %q", all, want)
+			}
+			// The next connection is whole.
+			again, err := net.Dial("tcp", p.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := again.Write([]byte("END")); err != nil {
+				t.Fatal(err)
+			}
+			if err := again.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if all := <-got; all != "END" {
+				t.Errorf("%q arrived", all)
+			}
+			_ = again.Close()
+		})
+	}
+}

@@ -47,19 +47,35 @@ func (s *Store) answer(ctx context.Context, batch []*answer, shard int) {
 	case err == nil:
 	case len(batch) == 1 || errors.Is(err, store.ErrUnavailable):
 		for _, a := range batch {
-			a.err = err
+			a.failed(err)
 		}
 	default:
 		for _, a := range batch {
 			if err := s.answerTogether(ctx, []*answer{a}, shard); err != nil {
-				a.err = err
+				a.failed(err)
 			}
+		}
+	}
+	ctx, ended := asking(ctx)
+	defer ended()
+	for _, a := range batch {
+		if errors.Is(a.err, errUnknown) {
+			s.answered(ctx, a)
 		}
 	}
 }
 
+// failed gives an answer the error of its transaction. One that wrote nothing
+// keeps its own, whatever became of the others.
+func (a *answer) failed(err error) {
+	if a.err == nil || !errors.Is(err, errUnknown) {
+		a.err = err
+	}
+	a.claimed = message.Delivery{}
+}
+
 func (s *Store) answerTogether(ctx context.Context, batch []*answer, shard int) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(p pgx.Tx) error {
+	err := s.transact(ctx, func(p pgx.Tx) error {
 		t, led := &tx{p}, &relational.Ledger{}
 		fenced := map[*lease]error{}
 		for _, a := range batch {

@@ -119,10 +119,22 @@ func (s *Store) record(ctx context.Context, batch []*record, shard int) {
 		return
 	}
 	s.options.Log.Error("a group of records was not committed", "records", len(batch), "error", plain(err).Error())
-	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	again, cancel := asking(ctx)
 	defer cancel()
-	for _, r := range batch {
-		r.entry, r.err = s.readBack(again, r, err)
+	left := batch
+	for try := range 10 {
+		if try > 0 {
+			time.Sleep(askEach) // the server may still be at the commit
+		}
+		var missing []*record
+		for _, r := range left {
+			if r.entry, r.err = s.readBack(again, r, err); r.err != nil {
+				missing = append(missing, r)
+			}
+		}
+		if left = missing; len(left) == 0 || !errors.Is(err, errUnknown) {
+			return
+		}
 	}
 }
 
@@ -155,7 +167,7 @@ FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS q(n, 
 JOIN messages m ON m.channel = q.channel AND m.sender = q.sender AND m.control = q.control AND (m.hash = q.hash OR q.control <> '') ORDER BY m.seq`
 
 func (s *Store) recordGroup(ctx context.Context, batch []*record, shard int) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{}, func(p pgx.Tx) error {
+	return s.transact(ctx, func(p pgx.Tx) error {
 		led := &relational.Ledger{}
 		if err := known(ctx, p, batch); err != nil {
 			return err
@@ -302,13 +314,17 @@ func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) 
 // Operate is T6. A transaction that met another one in a circle of locks, or a
 // delivery that was just moved, is run again.
 func (s *Store) Operate(ctx context.Context, o store.Order) (err error) {
+	now := s.options.Now()
 	for range 3 {
 		err = s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
-			return relational.Operate(ctx, t, o, s.options.Now(), led)
+			return relational.Operate(ctx, t, o, now, led)
 		})
 		if !errors.Is(err, store.ErrConflict) {
 			break
 		}
+	}
+	if errors.Is(err, errUnknown) {
+		return s.operated(ctx, o, now)
 	}
 	return err
 }
@@ -331,6 +347,9 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 		killpoint.Hit("before_commit")
 		return err
 	})
+	if errors.Is(err, errUnknown) {
+		err = s.wrote(ctx, out)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -371,11 +390,18 @@ func (s *Store) finish(ctx context.Context, batch []*outcome, shard int) {
 			o.err = s.together(ctx, []*outcome{o}, shard)
 		}
 	}
+	ctx, ended := asking(ctx)
+	defer ended()
+	for _, o := range batch {
+		if errors.Is(o.err, errUnknown) {
+			o.err = s.finished(ctx, o)
+		}
+	}
 	killpoint.Hit("after_t2_commit")
 }
 
 func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(p pgx.Tx) error {
+	err := s.transact(ctx, func(p pgx.Tx) error {
 		t, led := &tx{p}, &relational.Ledger{}
 		fenced := map[*lease]bool{}
 		sets := make([]relational.WriteSet, 0, len(batch))
@@ -474,6 +500,29 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	case <-l.store.ended:
 		return errClosed
 	}
+}
+
+// pruneAtOnce are the messages that lose their content in one transaction.
+const pruneAtOnce = 32
+
+// Prune takes content away in a small transaction.
+func (l *lease) Prune(ctx context.Context, seqs []int64) (out store.Pruned, err error) {
+	some := seqs[:min(len(seqs), pruneAtOnce)]
+	now := l.store.options.Now()
+	err = l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
+			return err
+		}
+		out, err = relational.PruneSome(ctx, t, some, now, time.Second)
+		killpoint.Hit("before_prune")
+		return err
+	})
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	killpoint.Hit("after_prune")
+	out.Left = append(out.Left, seqs[len(some):]...)
+	return out, nil
 }
 
 // Release hands the unit back.

@@ -386,7 +386,7 @@ func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
 
 // inTx runs f in a transaction of its own.
 func (s *Store) inTx(ctx context.Context, f func(*tx, *relational.Ledger) error) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(p pgx.Tx) error {
+	err := s.transact(ctx, func(p pgx.Tx) error {
 		led := &relational.Ledger{}
 		t := &tx{p}
 		if err := f(t, led); err != nil {
@@ -400,11 +400,14 @@ func (s *Store) inTx(ctx context.Context, f func(*tx, *relational.Ledger) error)
 // plain removes from an error of the database what may quote values, and marks
 // those that may pass by themselves.
 func plain(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, errUnknown):
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, errUnknown)
 	}
 	for _, ours := range []error{
-		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted,
+		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted, store.ErrPruned,
 		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {

@@ -188,20 +188,23 @@ func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledg
 	default:
 		return fmt.Errorf("%q is no action of an operator", o.Action)
 	}
-	var seq, run int64
+	var seq, run, pruned int64
 	var channel, state string
 	lock := ""
 	if tx.Dialect() == PostgreSQL {
 		lock = " FOR UPDATE"
 	}
-	found, err := one(ctx, tx, `SELECT seq, run, channel, state FROM messages WHERE id = ?`+lock, []any{o.Message}, &seq, &run, &channel, &state)
+	found, err := one(ctx, tx, `SELECT seq, run, channel, state, pruned FROM messages WHERE id = ?`+lock, []any{o.Message}, &seq, &run, &channel, &state, &pruned)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return store.ErrNotFound
 	}
-	if state != string(message.Stored) && state != string(message.Parked) {
+	switch {
+	case pruned != 0:
+		return store.ErrPruned
+	case state != string(message.Stored) && state != string(message.Parked):
 		return store.ErrNotStored
 	}
 	next, step := message.Stored, "reprocessed"

@@ -67,7 +67,7 @@ func nameOf(ctx context.Context, tx Tx, id string) (name string, err error) {
 func (w Work) Units(ctx context.Context) ([]store.Unit, error) {
 	var out []store.Unit
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT unit, name, rule FROM units ORDER BY name`)
+		rows, err := tx.Query(ctx, `SELECT unit, name, rule FROM units WHERE unit <> ? ORDER BY name`, store.UnitKeep)
 		if err != nil {
 			return err
 		}

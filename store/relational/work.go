@@ -20,22 +20,22 @@ type Lender func(ctx context.Context, f func(Tx) error) error
 // stores.
 type Work struct{ Lend Lender }
 
-const messageColumns = `seq, id, channel, type, peer, state, reason, run, crashes, sender, control, hash, key, key2, routes_version, answer, size, received, chunks, via`
+const messageColumns = `seq, id, channel, type, peer, state, reason, run, crashes, sender, control, hash, key, key2, routes_version, answer, size, received, chunks, via, pruned`
 
 func scanMessage(rows Rows, more ...any) (*message.Message, string, error) {
 	m := &message.Message{}
 	var state, answer, chunks string
 	var hash []byte
-	var received int64
+	var received, pruned int64
 	dest := append([]any{
 		&m.Seq, &m.ID, &m.Channel, &m.Header.Type, &m.Peer, &state, &m.Reason, &m.Run, &m.Crashes, &m.Header.Sender, &m.Header.Control,
-		&hash, &m.Header.Key, &m.Header.Key2, &m.RoutesVersion, &answer, &m.Size, &received, &chunks, &m.Via,
+		&hash, &m.Header.Key, &m.Header.Key2, &m.RoutesVersion, &answer, &m.Size, &received, &chunks, &m.Via, &pruned,
 	}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, "", err
 	}
 	copy(m.Header.Hash[:], hash)
-	m.State, m.Answer, m.Received = message.State(state), answerOf(answer), FromMicros(received)
+	m.State, m.Answer, m.Received, m.Pruned = message.State(state), answerOf(answer), FromMicros(received), FromMicros(pruned)
 	return m, chunks, nil
 }
 
@@ -109,9 +109,11 @@ func (w Work) first(ctx context.Context, where string, args ...any) (*message.Me
 			}
 			n++
 			found = m
-			if chunks != "" {
+			switch {
+			case !m.Pruned.IsZero(): // parts of a large one may be left
+			case chunks != "":
 				m.Body = w.body(chunks)
-			} else {
+			default:
 				m.Raw = body
 			}
 		}
@@ -219,9 +221,9 @@ func (w Work) List(ctx context.Context, f store.Filter) ([]*message.Message, err
 func (w Work) Trace(ctx context.Context, seq int64) ([]store.Event, error) {
 	var out []store.Event
 	err := w.Lend(ctx, func(tx Tx) error {
-		var received, recorded int64
+		var received, recorded, pruned int64
 		var channel, peer, version, state string
-		found, err := one(ctx, tx, `SELECT received, recorded, COALESCE((SELECT name FROM units WHERE units.unit = messages.channel), channel), peer, routes_version, state FROM messages WHERE seq = ?`, []any{seq}, &received, &recorded, &channel, &peer, &version, &state)
+		found, err := one(ctx, tx, `SELECT received, recorded, COALESCE((SELECT name FROM units WHERE units.unit = messages.channel), channel), peer, routes_version, state, pruned FROM messages WHERE seq = ?`, []any{seq}, &received, &recorded, &channel, &peer, &version, &state, &pruned)
 		if err != nil {
 			return err
 		}
@@ -231,6 +233,9 @@ func (w Work) Trace(ctx context.Context, seq int64) ([]store.Event, error) {
 		out = append(out,
 			store.Event{At: FromMicros(received), Step: "received", Text: "channel " + channel + " from " + peer},
 			store.Event{At: FromMicros(recorded), Step: "recorded", Text: "routes " + version})
+		if pruned != 0 {
+			out = append(out, store.Event{At: FromMicros(pruned), Step: "not kept any longer", Text: "its content, what was sent of it and its trace were taken away; it is " + state})
+		}
 		rows, err := tx.Query(ctx, `SELECT steps FROM events WHERE message = ? ORDER BY n`, seq)
 		if err != nil {
 			return err

@@ -216,6 +216,24 @@ func (l *lease) Answer(ctx context.Context, a store.Answer, next int64) (d messa
 	return d, err
 }
 
+// Prune takes content away when nobody waits for the writer.
+func (l *lease) Prune(ctx context.Context, seqs []int64) (out store.Pruned, err error) {
+	now := l.store.options.Now()
+	err = l.store.writer.do(ctx, &op{idle: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) (err error) {
+		if err := relational.Fence(ctx, tx, l.unit, l.store.owner, l.epoch); err != nil {
+			return err
+		}
+		out, err = relational.PruneSome(ctx, tx, seqs, now, sliceTime)
+		killpoint.Hit("before_prune")
+		return err
+	}})
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	killpoint.Hit("after_prune")
+	return out, nil
+}
+
 // Release hands the unit back.
 func (l *lease) Release(ctx context.Context) error {
 	return l.store.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {

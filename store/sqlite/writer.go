@@ -28,6 +28,8 @@ const (
 	// company is how long outcomes wait for a record to share its commit with,
 	// while records come.
 	company = 2 * time.Millisecond
+	// sliceTime bounds what is done at once while nobody waits.
+	sliceTime = 3 * time.Millisecond
 )
 
 // An op is one operation that waits for its commit.
@@ -39,10 +41,10 @@ type op struct {
 	lease *lease
 	// outcome is T2 of a message.
 	outcome *outcome
+	// idle: it is run when nothing else waits, in a transaction of its own.
+	idle bool
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
-	// idle: it is run when nothing else waits.
-	idle bool
 	// after, if it is not nil, is called when the operation is durable.
 	after func()
 	bytes int
@@ -68,7 +70,7 @@ type writer struct {
 
 	smalls   chan *op
 	outcomes chan *op
-	idle     chan *op
+	idles    chan *op      // taken when nothing else waits
 	restart  chan struct{} // the rest of the log is to be moved
 	closing  chan struct{}
 	ended    chan struct{}
@@ -84,7 +86,7 @@ type writer struct {
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 	return &writer{
 		db: db, conn: conn, options: o, tx: newStatements(conn, preparedWrite),
-		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps), idle: make(chan *op),
+		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps), idles: make(chan *op),
 		restart: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 }
@@ -97,7 +99,7 @@ func (w *writer) do(ctx context.Context, o *op) error {
 	case o.outcome != nil:
 		queue = w.outcomes
 	case o.idle:
-		queue = w.idle
+		queue = w.idles
 	}
 	select {
 	case <-w.failed:
@@ -162,10 +164,13 @@ func (w *writer) run(ctx context.Context) {
 			case <-w.restart:
 				w.moveRest(ctx)
 				continue
-			case o := <-w.idle:
-				batch = []*op{o}
 			case <-idle.C:
 				w.sweep(ctx)
+				continue
+			case o := <-w.idles:
+				if !w.leisurely(context.WithoutCancel(ctx), o) {
+					return
+				}
 				continue
 			case <-w.closing:
 				batch = w.gather(nil)
@@ -552,6 +557,22 @@ func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledg
 		return nil
 	}
 	return relational.ApplyWrites(ctx, w.tx, sets, led)
+}
+
+// leisurely runs an operation that nobody waits for. It reports false when the
+// store can write no more.
+func (w *writer) leisurely(ctx context.Context, o *op) bool {
+	err := w.alone(ctx, func() error { return o.small(ctx, w.tx, nil) })
+	if err == nil {
+		err = w.files.there()
+	}
+	if err != nil && !passing(err) && (isFault(err) && full(err) || errors.Is(err, errUndone) || errors.Is(err, errReplaced)) {
+		w.fail(err)
+		return false
+	}
+	o.err = ownFault(err)
+	close(o.done)
+	return true
 }
 
 // sweep deletes parts of bodies that no message refers to, when nothing waits.

@@ -40,6 +40,7 @@ func Run(t *testing.T, o Opener) {
 	t.Run("deliveries", func(t *testing.T) { deliveries(t, o) })
 	t.Run("triggers", func(t *testing.T) { triggers(t, o) })
 	t.Run("bodies", func(t *testing.T) { bodies(t, o) })
+	t.Run("keep", func(t *testing.T) { keep(t, o) })
 	t.Run("records", func(t *testing.T) { RunRecords(t, o) })
 }
 
