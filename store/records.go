@@ -24,8 +24,12 @@ type Records interface {
 	// Identify returns, for every key that is owned, the resource that owns
 	// it, with its content; merged ones give the survivor.
 	Identify(ctx context.Context, keys []Identity) (map[Identity]Resource, error)
-	// Search returns the resources that match q.
+	// Search returns the resources that match q. ErrCostly when it has too many
+	// values.
 	Search(ctx context.Context, q Query) (Page, error)
+	// More reports whether there are more resources of a type than so many; "*"
+	// for any type.
+	More(ctx context.Context, typ string, than int) (bool, error)
 	// Write is a transaction of the API: all of them or none, synced when it
 	// returns. ErrConflict when an expectation did not hold. With key not
 	// empty the outcome is kept under it and given again for a repeat with

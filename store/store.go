@@ -32,6 +32,10 @@ var (
 	// ErrUnavailable is wrapped by every error that may pass by itself: the
 	// database is away, the disk is full. Nothing was written.
 	ErrUnavailable = errors.New("store is not available")
+	// ErrCursor: the cursor of a page is none that this store has made.
+	ErrCursor = errors.New("the page cursor is not one of this store")
+	// ErrCostly: the search has more values than one statement carries.
+	ErrCostly = errors.New("the search has too many values")
 )
 
 // A Store is everything one database holds. All its methods may be called from

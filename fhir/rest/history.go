@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -26,7 +27,7 @@ func (c *call) history() error {
 	if err != nil {
 		return err
 	}
-	page, err := c.Records.History(c.r.Context(), q)
+	page, err := timed(c, func(ctx context.Context) (store.HistoryPage, error) { return c.Records.History(ctx, q) })
 	if err != nil {
 		return err
 	}

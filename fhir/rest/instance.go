@@ -251,7 +251,7 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
 	}
 	q.Limit = 2
-	page, err := c.Records.Search(c.r.Context(), q.Query)
+	page, err := c.find(q.Query)
 	return page.Resources, err
 }
 

@@ -31,6 +31,13 @@ type Options struct {
 	Log  *slog.Logger
 	// Limit is the largest body in bytes; 0 means 16 MB.
 	Limit int64
+	// SearchTime is how long a search or a page of a history may take in the
+	// store; 0 means 20 s.
+	SearchTime time.Duration
+	// Walked is how many resources of a type may be walked through for a search
+	// that no index helps with (parts of strings of one or two letters);
+	// 0 means 20,000.
+	Walked int
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -39,6 +46,12 @@ type Options struct {
 func New(o Options) http.Handler {
 	if o.Limit == 0 {
 		o.Limit = 16 << 20
+	}
+	if o.SearchTime == 0 {
+		o.SearchTime = 20 * time.Second
+	}
+	if o.Walked == 0 {
+		o.Walked = 20_000
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -42,10 +42,10 @@ func (c *call) search() error {
 
 // searchset runs a search and makes its Bundle.
 func (c *call) searchset(q *parsed) (*fhir.Node, error) {
-	page, err := c.Records.Search(c.r.Context(), q.Query)
+	page, err := c.find(q.Query)
 	if err != nil {
-		if q.After != "" && !errors.Is(err, store.ErrUnavailable) {
-			return nil, bad("the page is not one of this server")
+		if q.After != "" && faultsOf(err)[0].status == http.StatusInternalServerError {
+			return nil, bad("the page is that of another search") // its values do not fit
 		}
 		return nil, err
 	}
@@ -198,6 +198,6 @@ func (c *call) pointing(i include, from, found []store.Resource) ([]store.Resour
 	if len(clause.Any) == 0 {
 		return found, nil
 	}
-	page, err := c.Records.Search(c.r.Context(), store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded})
+	page, err := c.find(store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded})
 	return append(found, page.Resources...), err
 }

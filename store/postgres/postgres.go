@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -115,6 +116,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		if _, said := config.ConnConfig.RuntimeParams[name]; !said {
 			config.ConnConfig.RuntimeParams[name] = value
 		}
+	}
+	// A statement whose time is over is ended in the database too.
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 5 * time.Second}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -405,7 +410,7 @@ func plain(err error) error {
 	}
 	for _, ours := range []error{
 		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted,
-		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
+		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, store.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
 			return err
@@ -415,7 +420,7 @@ func plain(err error) error {
 		switch e.Code[:2] {
 		case "40": // serialization failure, deadlock
 			return fmt.Errorf("%w (SQLSTATE %s)", store.ErrConflict, e.Code)
-		case "08", "53", "57", "58":
+		case "08", "53", "57", "58": // 57014: its time was over
 			return fmt.Errorf("%w: SQLSTATE %s", store.ErrUnavailable, e.Code)
 		}
 		if e.Code == "23505" { // a unique key: somebody was first

@@ -28,6 +28,37 @@ func (q *sqlText) add(text string, args ...any) {
 	q.args = append(q.args, args...)
 }
 
+// Bounds of a statement: of the arguments SQLite takes 32766, PostgreSQL 65535,
+// and the time to bind them grows with their square.
+const (
+	mostArguments = 16_000
+	longestText   = 900_000
+)
+
+// fits returns ErrCostly for a statement that no database would take.
+func (q *sqlText) fits() error {
+	if len(q.args) > mostArguments || q.b.Len() > longestText {
+		return store.ErrCostly
+	}
+	return nil
+}
+
+// More reports whether there are more resources of a type than so many.
+func (r *Reader) More(ctx context.Context, typ string, than int) (more bool, err error) {
+	text := &sqlText{}
+	text.add(`SELECT 1 FROM resource r WHERE r.tenant = 0 AND r.deleted = 0`)
+	if typ != "*" {
+		text.add(` AND r.rtype = ?`, definitions.Number(typ))
+	}
+	text.add(` LIMIT 1 OFFSET ?`, than)
+	err = r.lend(ctx, func(tx Tx) error {
+		var some int
+		more, err = one(ctx, tx, text.b.String(), text.args, &some)
+		return err
+	})
+	return more, err
+}
+
 // Search returns the resources that match a query.
 func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) {
 	page := store.Page{Total: -1}
@@ -36,6 +67,9 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 			count := &sqlText{}
 			count.add(`SELECT COUNT(*) FROM resource r WHERE `)
 			if err := count.matches(&q, "r"); err != nil {
+				return err
+			}
+			if err := count.fits(); err != nil {
 				return err
 			}
 			if _, err := one(ctx, tx, count.b.String(), count.args, &page.Total); err != nil {
@@ -71,7 +105,7 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 			return err
 		}
 		if len(after.Values) != len(q.Sort) {
-			return ErrCursor
+			return store.ErrCursor
 		}
 		text.add(` WHERE `)
 		text.after(q.Sort, after, 0)
@@ -82,6 +116,9 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 		text.add(name + direction(s) + ` NULLS LAST, `)
 	}
 	text.add(`rid LIMIT ?`, q.Limit+1)
+	if err := text.fits(); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, text.b.String(), text.args...)
 	if err != nil {
 		return err
@@ -177,9 +214,6 @@ type cursor struct {
 	RID    int64
 }
 
-// ErrCursor is returned for a cursor this store has not made.
-var ErrCursor = errors.New("the page cursor is not one of this server")
-
 func (r *Reader) sealCursor(c cursor) string {
 	for i, v := range c.Values {
 		if n, ok := v.(int64); ok {
@@ -204,10 +238,10 @@ func (r *Reader) openCursor(s string) (cursor, error) {
 	var c cursor
 	data, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(data) < 16 || !hmac.Equal(data[:16], r.sign(data[16:])) {
-		return c, ErrCursor
+		return c, store.ErrCursor
 	}
 	if err := json.Unmarshal(data[16:], &c); err != nil {
-		return c, ErrCursor
+		return c, store.ErrCursor
 	}
 	for i, v := range c.Values {
 		text, ok := v.(string)

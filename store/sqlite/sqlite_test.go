@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
@@ -94,5 +95,29 @@ func TestClosedStoreTakesNothing(t *testing.T) {
 	}
 	if _, err := s.Record(t.Context(), storetest.Intake("c", "1", "x")); err == nil {
 		t.Error("a closed store took a message")
+	}
+}
+
+// TestTimeOfAQuery: a query whose time is over ends, and the connection serves
+// the next one.
+func TestTimeOfAQuery(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := s.lend(ctx, func(tx relational.Tx) error {
+		rows, err := tx.Query(ctx, `WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c`)
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("an endless query ended by itself: %v", err)
+	}
+	for range 8 {
+		if _, err := s.Search(t.Context(), store.Query{Type: "Patient", Limit: 1}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
 	}
 }
