@@ -47,7 +47,7 @@ const (
 	mostAlternatives = 2500 // what is bound to a statement costs more than its number
 	mostQueries      = 500  // of chains: one for each type a reference may point to
 	mostIncludes     = 32
-	mostPlaces       = 100
+	mostPlaces       = 100 // and lists
 )
 
 // A budget is what a search may still ask for.
@@ -104,9 +104,6 @@ func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed,
 
 // parameter takes one parameter with its value.
 func (p *parsed) parameter(name, value string, depth int) (known bool, err error) {
-	if p.left.alternatives -= 1 + strings.Count(value, ","); p.left.alternatives < 0 {
-		return true, costly("a search has more than 2500 values")
-	}
 	switch name {
 	case "_count", "_format", "_pretty":
 		return true, nil
@@ -133,6 +130,9 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	case "_filter", "_query", "_text", "_content", "_containedType":
 		return true, &fault{http.StatusBadRequest, "not-supported", "", name + " is not supported"}
 	case "_list":
+		if strings.Count(value, ",") >= mostPlaces {
+			return true, costly("_list takes at most 100 lists")
+		}
 		return true, p.list(value)
 	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
 		return true, p.include(name, value)
@@ -144,6 +144,9 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	code, modifier, _ := strings.Cut(code, ":")
 	if chained {
 		return p.chain(code, modifier, rest, value, depth)
+	}
+	if p.left.alternatives -= 1 + strings.Count(value, ","); p.left.alternatives < 0 {
+		return true, costly("a search has more than 2500 values")
 	}
 	clause, known, err := clauseOf(p.Type, code, modifier, value)
 	if err != nil || !known {
