@@ -88,7 +88,7 @@ type Write struct {
 	Hash    [32]byte
 	Index   fhir.Index
 	// Keys are the identities this resource owns from now on. One that
-	// another resource owns is ErrConflict.
+	// another resource owns is ErrIdentity.
 	Keys     []string
 	SourceAt time.Time
 	// Starts are messages that this version starts; they are recorded with it

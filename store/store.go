@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -25,6 +26,8 @@ var (
 	// ErrConflict: a record changed since it was read; nothing was written.
 	// Read again and try again.
 	ErrConflict = errors.New("record changed meanwhile")
+	// ErrIdentity is an ErrConflict: an identity belongs to another resource.
+	ErrIdentity = fmt.Errorf("%w: an identity belongs to another one", ErrConflict)
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
 	// ErrDeleted: the resource was deleted.

@@ -76,7 +76,7 @@ func (c *call) metadata() error {
 	n.Set("implementation", implementation)
 	n.Set("fhirVersion", fhir.Text("4.0.1"))
 	n.Set("format", words(append([]string{"json", "xml"}, medias...)...))
-	n.Set("patchFormat", words(mediaPatch))
+	n.Set("patchFormat", words(patchMedias...))
 	n.Set("rest", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{rest}})
 	c.send(http.StatusOK, n.AppendJSON(nil))
 	return nil

@@ -45,8 +45,10 @@ func faultsOf(err error) faults {
 		return faults{{http.StatusNotFound, "not-found", "", "there is no such resource"}}
 	case errors.Is(err, store.ErrDeleted):
 		return faults{{http.StatusGone, "deleted", "", "the resource was deleted"}}
+	case errors.Is(err, store.ErrIdentity):
+		return faults{{http.StatusConflict, "duplicate", "", "an identifier belongs to another resource"}}
 	case errors.Is(err, store.ErrConflict):
-		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile, or an identifier belongs to another one"}}
+		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile: try again"}}
 	case errors.Is(err, store.ErrCostly):
 		return faults{{http.StatusBadRequest, "too-costly", "", "the search has more values than one statement of the database carries"}}
 	case errors.Is(err, store.ErrCursor):

@@ -235,7 +235,7 @@ func (c *call) notAllowed(allow string) error {
 func (c *call) options() error {
 	c.w.Header().Set("Allow", c.allow+", OPTIONS")
 	if strings.Contains(c.allow, http.MethodPatch) {
-		c.w.Header().Set("Accept-Patch", mediaPatch)
+		c.w.Header().Set("Accept-Patch", strings.Join(patchMedias, ", "))
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil

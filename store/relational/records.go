@@ -507,7 +507,7 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 			return err
 		}
 		if conflict {
-			return store.ErrConflict
+			return store.ErrIdentity
 		}
 		return nil
 	})
