@@ -348,7 +348,11 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
 			response.Set("etag", fhir.Text(etag(res)))
 			response.Set("lastModified", fhir.Text(instant(res.Updated)))
-			if !slices.Contains(c.prefers(), "return=minimal") {
+			switch prefer := c.prefers(); {
+			case slices.Contains(prefer, "return=minimal"):
+			case slices.Contains(prefer, "return=OperationOutcome"):
+				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
+			default:
 				e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
 			}
 		}

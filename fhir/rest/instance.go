@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/store"
@@ -31,12 +32,22 @@ func (c *call) vread() error {
 // give answers with one resource, or 304 to who has it already.
 func (c *call) give(res store.Resource) error {
 	c.describe(res)
-	if match := c.r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, etag(res)) {
+	if c.unchanged(res) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	c.send(http.StatusOK, fhir.Stamped(res.Content, res.Version, res.Updated))
 	return nil
+}
+
+// unchanged reports whether the client has a version already (http.html#cread).
+// The time counts where no version is named (RFC 9110, 13.1.3).
+func (c *call) unchanged(res store.Resource) bool {
+	if none := c.r.Header.Get("If-None-Match"); none != "" {
+		return names(none, res)
+	}
+	since, err := http.ParseTime(c.r.Header.Get("If-Modified-Since"))
+	return err == nil && !res.Updated.Truncate(time.Second).After(since)
 }
 
 func etag(res store.Resource) string { return `W/"` + strconv.Itoa(res.Version) + `"` }
@@ -265,8 +276,7 @@ func (c *call) remove() error {
 			if err := c.ifMatch(current); err != nil {
 				return err
 			}
-			c.w.WriteHeader(http.StatusNoContent)
-			return nil
+			return c.gone()
 		}
 		if err != nil {
 			return err
@@ -275,11 +285,21 @@ func (c *call) remove() error {
 			return err
 		}
 		_, err = c.commit(c.r.Context(), []store.Write{{Type: c.typ, ID: c.id, Expect: current.Version, Delete: true}})
-		if err == nil {
-			c.w.WriteHeader(http.StatusNoContent)
+		if err != nil {
+			return err
 		}
-		return err
+		return c.gone()
 	})
+}
+
+// gone answers a deletion.
+func (c *call) gone() error {
+	if slices.Contains(c.prefers(), "return=OperationOutcome") {
+		c.send(http.StatusOK, outcome(faults{{http.StatusOK, "informational", "", "deleted"}}).AppendJSON(nil))
+		return nil
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (c *call) conditionalDelete() error {
@@ -292,8 +312,7 @@ func (c *call) conditionalDelete() error {
 	}
 	switch len(found) {
 	case 0:
-		c.w.WriteHeader(http.StatusNoContent)
-		return nil
+		return c.gone()
 	case 1:
 		c.id = found[0].ID
 		return c.remove()

@@ -38,6 +38,9 @@ type Options struct {
 	// that no index helps with (parts of strings of one or two letters);
 	// 0 means 20,000.
 	Walked int
+	// Origins are those of browser applications that may use the API, as
+	// browsers write them: "https://app.example.org". None unless given.
+	Origins []string
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -88,6 +91,9 @@ var (
 
 // ServeHTTP serves one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.cors(w, r) {
+		return
+	}
 	c := &call{server: s, w: w, r: r}
 	c.serve(c.negotiate())
 }
@@ -204,7 +210,15 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "delete", c.remove, nil
 	case len(parts) == 2:
 		return "", nil, c.notAllowed("GET, HEAD, PUT, PATCH, DELETE")
-	case len(parts) == 3 && method == http.MethodGet && c.inCompartment(parts[2]):
+	case len(parts) == 3 && c.inCompartment(parts[2]):
+		if method != http.MethodGet {
+			return "", nil, c.notAllowed("GET, HEAD")
+		}
+		return "search", c.search, nil
+	case len(parts) == 4 && parts[3] == "_search" && c.inCompartment(parts[2]):
+		if method != http.MethodPost {
+			return "", nil, c.notAllowed("POST")
+		}
 		return "search", c.search, nil
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
