@@ -187,7 +187,11 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 			if err := c.resolve(it.resource, places, it.at+".resource"); err != nil {
 				return nil, err
 			}
-			writes = append(writes, write(it.typ, it.id, it.resource, it.current.Version))
+			w := write(it.typ, it.id, it.resource, it.current.Version)
+			if it.change != nil {
+				keep(&w, it.current)
+			}
+			writes = append(writes, w)
 		}
 	}
 	return writes, nil
@@ -353,7 +357,7 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 			case slices.Contains(prefer, "return=OperationOutcome"):
 				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
 			default:
-				e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+				e.Set("resource", raw(stamped(&res)))
 			}
 		}
 		e.Set("response", response)
@@ -414,7 +418,7 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 		}
 	}
 	w := httptest.NewRecorder()
-	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve(nil)
+	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve()
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

@@ -114,7 +114,7 @@ func (c *call) asEntry(res *store.Resource) *fhir.Node {
 		method, target, status = http.MethodPost, res.Type, "201 Created"
 	}
 	if !res.Deleted {
-		e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+		e.Set("resource", raw(stamped(res)))
 	}
 	request := fhir.NewObject()
 	request.Set("method", fhir.Text(method))

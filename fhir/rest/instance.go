@@ -36,6 +36,9 @@ func (c *call) give(res store.Resource) error {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	if res.Type == "Binary" {
+		return c.giveBinary(res)
+	}
 	c.send(http.StatusOK, fhir.Stamped(res.Content, res.Version, res.Updated))
 	return nil
 }
@@ -77,6 +80,9 @@ func (c *call) full(typ, id string) string {
 }
 
 func (c *call) create() error {
+	if c.isContent() {
+		return c.upload()
+	}
 	if criteria := c.r.Header.Get("If-None-Exist"); criteria != "" {
 		return c.createIfNone(strings.TrimPrefix(criteria, "?"))
 	}
@@ -148,6 +154,9 @@ func (c *call) placeFor(typ, criteria string) (id string, version int, err error
 }
 
 func (c *call) update() error {
+	if c.isContent() {
+		return c.upload()
+	}
 	n, err := c.resource()
 	if err != nil {
 		return err
@@ -364,7 +373,7 @@ func (c *call) prefer(status int, res store.Resource) error {
 	case slices.Contains(prefer, "return=OperationOutcome"):
 		c.send(status, outcome(faults{{200, "informational", "", "written"}}).AppendJSON(nil))
 	default:
-		c.send(status, fhir.Stamped(res.Content, res.Version, res.Updated))
+		c.send(status, stamped(&res))
 	}
 	return nil
 }

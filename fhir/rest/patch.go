@@ -151,7 +151,9 @@ func (c *call) change(id string, changes change) error {
 		if err != nil {
 			return err
 		}
-		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
+		w := write(c.typ, id, n, current.Version)
+		keep(&w, current)
+		out, err := c.commit(c.r.Context(), []store.Write{w})
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,8 @@ type Options struct {
 	Log  *slog.Logger
 	// Limit is the largest body in bytes; 0 means 16 MB.
 	Limit int64
+	// BinaryLimit is the largest content of a Binary in bytes; 0 means 1 GB.
+	BinaryLimit int64
 	// SearchTime is how long a search or a page of a history may take in the
 	// store; 0 means 20 s.
 	SearchTime time.Duration
@@ -49,6 +51,9 @@ type Options struct {
 func New(o Options) http.Handler {
 	if o.Limit == 0 {
 		o.Limit = 16 << 20
+	}
+	if o.BinaryLimit == 0 {
+		o.BinaryLimit = 1 << 30
 	}
 	if o.SearchTime == 0 {
 		o.SearchTime = 20 * time.Second
@@ -75,6 +80,8 @@ type call struct {
 	// within is the compartment searched in: "Patient/7/", or empty.
 	within string
 	format format
+	// unacceptable is what is wrong with the format asked for.
+	unacceptable error
 	// allow are the methods of the path, once another one was refused.
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
@@ -95,12 +102,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{server: s, w: w, r: r}
-	c.serve(c.negotiate())
+	c.unacceptable = c.negotiate()
+	c.serve()
 }
 
-// serve answers; unacceptable is what is wrong with the format asked for, which
-// counts after what is wrong with the place and the person.
-func (c *call) serve(unacceptable error) {
+// serve answers. What is wrong with the format asked for counts after what is
+// wrong with the place and the person; the content of a Binary has its own.
+func (c *call) serve() {
 	s, w, r := c.server, c.w, c.r
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -116,8 +124,8 @@ func (c *call) serve(unacceptable error) {
 	if err == nil {
 		err = s.allowed(r, action, c.typ)
 	}
-	if err == nil {
-		err = unacceptable
+	if content := c.typ == "Binary" && (action == "read" || action == "vread"); err == nil && !content {
+		err = c.unacceptable
 	}
 	if err == nil && action == "search" && r.Method == http.MethodPost {
 		err = c.form()

@@ -168,6 +168,7 @@ func (s *Store) open(ctx context.Context) error {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.index.Run(life) })
+	s.running.Go(func() { relational.SweepParts(life, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.heart(life) })
 	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {

@@ -188,3 +188,17 @@ func TestTimeOfAQuery(t *testing.T) {
 		}
 	}
 }
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
+}

@@ -310,9 +310,9 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	return create(ctx, tx, fresh)
 }
 
-const headWidth = 10 // arguments of insertHead
+const headWidth = 12 // arguments of insertHead
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, content) VALUES `
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, parts, size, content) VALUES `
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -332,9 +332,9 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 		for _, h := range heads[:size] {
 			codec, content := pack(h.w.Content)
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -385,7 +385,7 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		h.skip = true
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, content) SELECT rid, version, last_updated, deleted, codec, key_id, content FROM resource WHERE rid = ?`, h.rid); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, parts, size, content) SELECT rid, version, last_updated, deleted, codec, key_id, parts, size, content FROM resource WHERE rid = ?`, h.rid); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
 	h.version++
@@ -394,8 +394,8 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content, h.rid)
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
 	if err != nil {
 		return err
 	}
@@ -626,7 +626,7 @@ func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author,
 		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash})
+		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
 	return inOrder(out, writes), nil
 }

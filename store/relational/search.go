@@ -87,42 +87,15 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 // page reads one page in the order asked for, by keyset: the sort values and
 // the rid of the last one stand in the cursor.
 func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Page) error {
-	text := &sqlText{}
-	text.add(`SELECT * FROM (SELECT ` + resourceColumns)
-	for i, s := range q.Sort {
-		if err := text.sortValue(s, i); err != nil {
-			return err
-		}
-	}
-	text.add(` FROM resource r WHERE `)
-	if err := text.matches(q, "r"); err != nil {
-		return err
-	}
-	text.add(`) q`)
-	if q.After != "" {
-		after, err := r.openCursor(q.After)
-		if err != nil {
-			return err
-		}
-		if len(after.Values) != len(q.Sort) {
-			return store.ErrCursor
-		}
-		text.add(` WHERE `)
-		text.after(q.Sort, after, 0)
-	}
-	text.add(` ORDER BY `)
-	for i, s := range q.Sort {
-		name := "s" + strconv.Itoa(i)
-		text.add(name + direction(s) + ` NULLS LAST, `)
-	}
-	text.add(`rid LIMIT ?`, q.Limit+1)
-	if err := text.fits(); err != nil {
+	text, err := r.pageText(q)
+	if err != nil {
 		return err
 	}
 	rows, err := tx.Query(ctx, text.b.String(), text.args...)
 	if err != nil {
 		return err
 	}
+	room := roomOf(q.Bytes)
 	last := cursor{}
 	for rows.Next() {
 		values := make([]any, len(q.Sort))
@@ -130,7 +103,7 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 		for i := range values {
 			dest[i] = &values[i]
 		}
-		rid, res, err := scanResource(rows, dest...)
+		rid, res, err := room.scan(rows, dest...)
 		if err != nil {
 			return errors.Join(err, rows.Close())
 		}
@@ -147,6 +120,51 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 		page.Resources = append(page.Resources, res)
 	}
 	return errors.Join(rows.Err(), rows.Close())
+}
+
+// pageText asks for the resources of a page. They are put in order by what they
+// are sorted by alone; the contents are read of those of the page.
+func (r *Reader) pageText(q *store.Query) (*sqlText, error) {
+	text := &sqlText{}
+	text.add(`SELECT ` + resourceColumns)
+	for i := range q.Sort {
+		text.add(`, q.s` + strconv.Itoa(i))
+	}
+	text.add(` FROM (SELECT * FROM (SELECT r.rid`)
+	for i, s := range q.Sort {
+		if err := text.sortValue(s, i); err != nil {
+			return nil, err
+		}
+	}
+	text.add(` FROM resource r WHERE `)
+	if err := text.matches(q, "r"); err != nil {
+		return nil, err
+	}
+	text.add(`) q`)
+	if q.After != "" {
+		after, err := r.openCursor(q.After)
+		if err != nil {
+			return nil, err
+		}
+		if len(after.Values) != len(q.Sort) {
+			return nil, store.ErrCursor
+		}
+		text.add(` WHERE `)
+		text.after(q.Sort, after, 0)
+	}
+	text.order(q.Sort, "")
+	text.add(` LIMIT ?) q JOIN resource r ON r.rid = q.rid`, q.Limit+1)
+	text.order(q.Sort, "q.")
+	return text, text.fits()
+}
+
+// order writes the order of a search; what is missing comes last.
+func (q *sqlText) order(keys []store.SortKey, of string) {
+	q.add(` ORDER BY `)
+	for i, s := range keys {
+		q.add(of + `s` + strconv.Itoa(i) + direction(s) + ` NULLS LAST, `)
+	}
+	q.add(of + `rid`)
 }
 
 func direction(s store.SortKey) string {

@@ -121,3 +121,17 @@ func TestTimeOfAQuery(t *testing.T) {
 		}
 	}
 }
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, t.TempDir())
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
+}
