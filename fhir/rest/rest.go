@@ -64,10 +64,13 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &server{o}
+	return &server{Options: o, statement: o.statements()}
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	statement func() []byte
+}
 
 // A call is one request on its way.
 type call struct {
