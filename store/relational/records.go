@@ -2,6 +2,7 @@ package relational
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -292,10 +293,15 @@ func insert(ctx context.Context, tx Tx, into string, width int, tail string, arg
 	return total, nil
 }
 
-// writeHeads inserts the new resources and updates the others.
+// writeHeads updates resources and inserts the new ones, in one order everywhere:
+// writers that meet wait for each other, and not in a circle.
 func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	var fresh []*head
-	for _, h := range heads {
+	ordered := slices.Clone(heads)
+	slices.SortFunc(ordered, func(a, b *head) int {
+		return cmp.Or(cmp.Compare(a.rtype, b.rtype), strings.Compare(a.w.ID, b.w.ID))
+	})
+	for _, h := range ordered {
 		if h.w.Expect > 0 {
 			if err := update(ctx, tx, h); err != nil {
 				return err
