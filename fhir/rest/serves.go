@@ -7,6 +7,8 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
+//go:generate go run ./reference ../../docs/fhir-reference.md
+
 // An Interaction is something the API does. The CapabilityStatement and the
 // reference page are made from the list of them; tests hold each of them.
 type Interaction struct {
