@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -25,6 +26,8 @@ var (
 	// ErrConflict: a record changed since it was read; nothing was written.
 	// Read again and try again.
 	ErrConflict = errors.New("record changed meanwhile")
+	// ErrIdentity is an ErrConflict: an identity belongs to another resource.
+	ErrIdentity = fmt.Errorf("%w: an identity belongs to another one", ErrConflict)
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
 	// ErrDeleted: the resource was deleted.
@@ -33,6 +36,10 @@ var (
 	// database is away, the disk is full. Nothing was written, or nobody could
 	// be asked whether it was: to do the same again is safe.
 	ErrUnavailable = errors.New("store is not available")
+	// ErrCursor: the cursor of a page is none that this store has made.
+	ErrCursor = errors.New("the page cursor is not one of this store")
+	// ErrCostly: the search has more values than one statement carries.
+	ErrCostly = errors.New("the search has too many values")
 )
 
 // A Store is everything one database holds. All its methods may be called from

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -26,7 +27,7 @@ func (c *call) history() error {
 	if err != nil {
 		return err
 	}
-	page, err := c.Records.History(c.r.Context(), q)
+	page, err := timed(c, func(ctx context.Context) (store.HistoryPage, error) { return c.Records.History(ctx, q) })
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (c *call) asEntry(res *store.Resource) *fhir.Node {
 		method, target, status = http.MethodPost, res.Type, "201 Created"
 	}
 	if !res.Deleted {
-		e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+		e.Set("resource", raw(stamped(res)))
 	}
 	request := fhir.NewObject()
 	request.Set("method", fhir.Text(method))

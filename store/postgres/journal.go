@@ -47,6 +47,16 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 	return err
 }
 
+// Part writes one part of the bytes of a resource.
+func (s *Store) Part(ctx context.Context, id string, n int, data []byte) error {
+	if len(data) > store.MaxChunk {
+		return fmt.Errorf("a part of %d bytes is larger than %d", len(data), store.MaxChunk)
+	}
+	return s.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
+		return relational.Part(ctx, t, id, n, data, s.options.Now())
+	})
+}
+
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
 	r := &record{in: in, row: relational.RowOf(&in, s.options.Now()), done: make(chan struct{})}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -116,6 +117,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			config.ConnConfig.RuntimeParams[name] = value
 		}
 	}
+	// A statement whose time is over is ended in the database too.
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 5 * time.Second}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, plain(err)
@@ -163,6 +168,7 @@ func (s *Store) open(ctx context.Context) error {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.index.Run(life) })
+	s.running.Go(func() { relational.SweepParts(life, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.heart(life) })
 	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {
@@ -408,7 +414,7 @@ func plain(err error) error {
 	}
 	for _, ours := range []error{
 		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted, store.ErrPruned,
-		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
+		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, store.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
 			return err
@@ -418,7 +424,7 @@ func plain(err error) error {
 		switch e.Code[:2] {
 		case "40": // serialization failure, deadlock
 			return fmt.Errorf("%w (SQLSTATE %s)", store.ErrConflict, e.Code)
-		case "08", "53", "57", "58":
+		case "08", "53", "57", "58": // 57014: its time was over
 			return fmt.Errorf("%w: SQLSTATE %s", store.ErrUnavailable, e.Code)
 		}
 		if e.Code == "23505" { // a unique key: somebody was first

@@ -1,13 +1,16 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/internal/pgtest"
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
 	"github.com/plexus-health/plexus/store/storetest"
 )
 
@@ -154,4 +157,48 @@ INSERT INTO change_log (at, rtype, rid, version, op) SELECT 1, 1, rid, 1, 'C' FR
 	if err != nil || len(list) != 1 || list[0].ID != "late" {
 		t.Errorf("after it: %+v %v", list, err)
 	}
+}
+
+// TestTimeOfAQuery: a query whose time is over ends in the database too.
+func TestTimeOfAQuery(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := s.lend(ctx, func(q relational.Tx) error {
+		rows, err := q.Query(ctx, `SELECT pg_sleep(3600)`)
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("a query of an hour ended by itself: %v", err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		var n int
+		if err := s.pool.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND state = 'active' AND pid <> pg_backend_pid()`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it goes on in the database")
+		}
+	}
+}
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
 }

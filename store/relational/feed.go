@@ -135,7 +135,7 @@ func ofMany(ctx context.Context, tx Tx, q *store.HistoryQuery) (*sqlText, error)
 	pos := position(tx)
 	text := &sqlText{}
 	text.add(`SELECT r.rid, r.rtype, r.id, c.version, COALESCE(h.last_updated, r.last_updated), COALESCE(h.deleted, r.deleted), COALESCE(h.codec, r.codec),
-CASE WHEN h.rid IS NULL THEN r.content ELSE h.content END, 0, r.body_hash, ` + pos + `
+CASE WHEN h.rid IS NULL THEN r.content ELSE h.content END, 0, r.body_hash, COALESCE(h.parts, r.parts), COALESCE(h.size, r.size), ` + pos + `
 FROM change_log c JOIN resource r ON r.rid = c.rid LEFT JOIN resource_history h ON h.rid = c.rid AND h.version = c.version WHERE ` + pos)
 	text.add(` < ?`, q.Before)
 	if q.Type != "" {

@@ -25,7 +25,7 @@ func NewReader(lend Lender, secret []byte) *Reader { return &Reader{lend: lend, 
 // Secret is the key of ids made from identities.
 func (r *Reader) Secret() []byte { return r.secret }
 
-const resourceColumns = `r.rid, r.rtype, r.id, r.version, r.last_updated, r.deleted, r.codec, r.content, r.source_at, r.body_hash`
+const resourceColumns = `r.rid, r.rtype, r.id, r.version, r.last_updated, r.deleted, r.codec, r.content, r.source_at, r.body_hash, r.parts, r.size`
 
 // A room is how many bytes of content may still be read along; below 0 none.
 type room int
@@ -47,7 +47,7 @@ func (r *room) scan(rows Rows, more ...any) (rid int64, res store.Resource, err 
 	var rtype, deleted, codec int
 	var updated, source int64
 	var content, hash []byte
-	dest := append([]any{&rid, &rtype, &res.ID, &res.Version, &updated, &deleted, &codec, &content, &source, &hash}, more...)
+	dest := append([]any{&rid, &rtype, &res.ID, &res.Version, &updated, &deleted, &codec, &content, &source, &hash, &res.Parts, &res.Size}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return 0, res, err
 	}
@@ -91,7 +91,7 @@ func (r *Reader) Read(ctx context.Context, typ, id string) (res store.Resource, 
 	return res, err
 }
 
-const historyOf = `SELECT h.rid, r.rtype, r.id, h.version, h.last_updated, h.deleted, h.codec, h.content, 0, r.body_hash
+const historyOf = `SELECT h.rid, r.rtype, r.id, h.version, h.last_updated, h.deleted, h.codec, h.content, 0, r.body_hash, h.parts, h.size
 FROM resource r JOIN resource_history h ON h.rid = r.rid WHERE r.tenant = 0 AND r.rtype = ? AND r.id = ?`
 
 // ReadVersion returns one version.

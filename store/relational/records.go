@@ -2,6 +2,7 @@ package relational
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -282,10 +283,15 @@ func insert(ctx context.Context, tx Tx, into string, width int, tail string, arg
 	return total, nil
 }
 
-// writeHeads inserts the new resources and updates the others.
+// writeHeads updates resources and inserts the new ones, in one order everywhere:
+// writers that meet wait for each other, and not in a circle.
 func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	var fresh []*head
-	for _, h := range heads {
+	ordered := slices.Clone(heads)
+	slices.SortFunc(ordered, func(a, b *head) int {
+		return cmp.Or(cmp.Compare(a.rtype, b.rtype), strings.Compare(a.w.ID, b.w.ID))
+	})
+	for _, h := range ordered {
 		if h.w.Expect > 0 {
 			if err := update(ctx, tx, h); err != nil {
 				return err
@@ -300,9 +306,9 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	return create(ctx, tx, fresh)
 }
 
-const headWidth = 10 // arguments of insertHead
+const headWidth = 12 // arguments of insertHead
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, content) VALUES `
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, parts, size, content) VALUES `
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -321,9 +327,9 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.rows.content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, h.rows.content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -374,7 +380,7 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		h.skip = true
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, content) SELECT rid, version, last_updated, deleted, codec, key_id, content FROM resource WHERE rid = ?`, h.rid); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, parts, size, content) SELECT rid, version, last_updated, deleted, codec, key_id, parts, size, content FROM resource WHERE rid = ?`, h.rid); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
 	h.version++
@@ -383,8 +389,8 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, content, h.rid)
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
 	if err != nil {
 		return err
 	}
@@ -496,7 +502,7 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 			return err
 		}
 		if conflict {
-			return store.ErrConflict
+			return store.ErrIdentity
 		}
 		return nil
 	})
@@ -613,7 +619,7 @@ func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Le
 		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash})
+		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
 	return inOrder(out, writes), nil
 }

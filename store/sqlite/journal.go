@@ -26,6 +26,17 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 	return err
 }
 
+// Part writes one part of the bytes of a resource.
+func (s *Store) Part(ctx context.Context, id string, n int, data []byte) error {
+	if len(data) > store.MaxChunk {
+		return fmt.Errorf("a part of %d bytes is larger than %d", len(data), store.MaxChunk)
+	}
+	now := s.options.Now()
+	return s.writer.do(ctx, &op{bytes: len(data), small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		return relational.Part(ctx, tx, id, n, data, now)
+	}})
+}
+
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
 	row := relational.RowOf(&in, s.options.Now())

@@ -86,7 +86,7 @@ func TestSearchLooksUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			whole := strings.Join(plan, "\n")
-			if len(plan) == 0 || strings.Contains(whole, "SCAN") || strings.Contains(whole, "resource_lu") || strings.Contains(whole, "(pid=?)") || strings.Contains(whole, "(tenant=? AND rtype=?)") {
+			if len(plan) == 0 || strings.Contains(whole, "SCAN r") || strings.Contains(whole, "SCAN x") || strings.Contains(whole, "resource_lu") || strings.Contains(whole, "(pid=?)") || strings.Contains(whole, "(tenant=? AND rtype=?)") {
 				t.Errorf("the plan is\n%s", whole)
 			}
 		})

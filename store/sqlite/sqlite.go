@@ -168,6 +168,7 @@ func (s *Store) open(ctx context.Context) error {
 	indexing, endIndexing := context.WithCancel(life)
 	s.endIndexing = endIndexing
 	s.running.Go(func() { s.index.Run(indexing) })
+	s.running.Go(func() { relational.SweepParts(indexing, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.writer.run(life) })
 	s.running.Go(func() { s.checkpoint(life, db) })
 	return nil

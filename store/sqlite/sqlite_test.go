@@ -203,7 +203,7 @@ func TestSmallOnesMakeRoom(t *testing.T) {
 		t.Errorf("%d bytes of %d are still in use", after, before)
 	}
 	var fine string
-	if err := s.readers.QueryRow(`PRAGMA integrity_check`).Scan(&fine); err != nil || fine != "ok" {
+	if err := row(t, s, `PRAGMA integrity_check`, &fine); err != nil || fine != "ok" {
 		t.Errorf("integrity: %s %v", fine, err)
 	}
 }
@@ -220,5 +220,43 @@ func row(t *testing.T, s *Store, query string, dest ...any) error {
 			err = rows.Scan(dest...)
 		}
 		return errors.Join(err, rows.Err(), rows.Close())
+	})
+}
+
+// TestTimeOfAQuery: a query whose time is over ends, and the connection serves
+// the next one.
+func TestTimeOfAQuery(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := s.lend(ctx, func(tx relational.Tx) error {
+		rows, err := tx.Query(ctx, `WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c`)
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("an endless query ended by itself: %v", err)
+	}
+	for range 8 {
+		if _, err := s.Search(t.Context(), store.Query{Type: "Patient", Limit: 1}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	}
+}
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, t.TempDir())
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	})
 }

@@ -10,3 +10,11 @@ INSERT INTO change_cursor (consumer, pos) SELECT '', COALESCE(MAX(pos), 0) FROM 
 CREATE TABLE extractor (n bigint PRIMARY KEY, version text COLLATE "C" NOT NULL, at bigint NOT NULL);
 ALTER TABLE resource ADD COLUMN indexed bigint NOT NULL DEFAULT 0;
 CREATE INDEX resource_indexed ON resource (indexed, rid);
+
+-- The bytes of a large Binary, in parts; the resource has the rest.
+CREATE TABLE resource_part (body text COLLATE "C" NOT NULL, n bigint NOT NULL, at bigint NOT NULL, data bytea NOT NULL, PRIMARY KEY (body, n));
+ALTER TABLE resource_part ALTER COLUMN data SET STORAGE EXTERNAL;
+ALTER TABLE resource ADD COLUMN parts text COLLATE "C" NOT NULL DEFAULT '', ADD COLUMN size bigint NOT NULL DEFAULT 0;
+ALTER TABLE resource_history ADD COLUMN parts text COLLATE "C" NOT NULL DEFAULT '', ADD COLUMN size bigint NOT NULL DEFAULT 0;
+CREATE INDEX resource_parts ON resource (parts) WHERE parts <> '';
+CREATE INDEX resource_history_parts ON resource_history (parts) WHERE parts <> '';
