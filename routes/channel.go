@@ -141,11 +141,19 @@ func (b *channelBuilder) conditions() {
 
 // expression compiles one expression of the channel.
 func (b *channelBuilder) expression(s scope, n *node, want expression.Want) *expression.Program {
-	if n == nil || n.form != scalar || !b.parsed {
+	if !b.parsed {
+		return nil
+	}
+	return b.expressionOf(s, n, b.grammar, want)
+}
+
+// expressionOf compiles an expression over documents of any format.
+func (b *channelBuilder) expressionOf(s scope, n *node, grammar message.Grammar, want expression.Want) *expression.Program {
+	if n == nil || n.form != scalar {
 		return nil
 	}
 	p, err := expression.Compile(n.text, expression.Options{
-		Grammar: b.grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
+		Grammar: grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
 		Tables: b.l.lookup, TableNames: b.l.tables.Names(),
 	})
 	if err == nil {

@@ -169,7 +169,31 @@ var fhirGrammar = formGrammar{
 	places:  func(s string) bool { return !strings.Contains(s, ".") },
 }
 
-type noStep struct{}
+// A noStep says what it reads and makes, as far as its name does.
+type noStep struct{ reads, makes string }
+
+func (s noStep) Reads() string { return s.reads }
+func (s noStep) Makes() string { return s.makes }
+
+// stepOf is the step of a name such as v2-to-fhir.
+func stepOf(name string) noStep {
+	format := func(word string) string {
+		word, _, _ = strings.Cut(word, "-")
+		switch word {
+		case "v2", "orm", "oml", "vxu":
+			return "hl7v2"
+		case "newrx":
+			return "script"
+		case "837p":
+			return "x12"
+		case "x12", "fhir":
+			return word
+		}
+		return ""
+	}
+	reads, makes, _ := strings.Cut(name, "-to-")
+	return noStep{format(reads), format(makes)}
+}
 
 func (noStep) Apply(_ context.Context, m *message.Message) ([]*message.Message, error) {
 	return []*message.Message{m}, nil
@@ -195,7 +219,7 @@ func fakeMaps() transforms.Kind {
 				}
 				files = append(files, filepath.Join(s.Folder, with))
 			}
-			return noStep{}, files, nil
+			return stepOf(s.Use), files, nil
 		},
 	}
 }

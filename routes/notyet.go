@@ -10,8 +10,6 @@ var notYet = map[string]bool{
 	"channel.check": true,
 	"channel.keep":  true,
 
-	"route.each":        true,
-	"route.batch":       true,
-	"route.answer.map":  true,
-	"route.answer.when": true,
+	"route.each":  true,
+	"route.batch": true,
 }

@@ -223,7 +223,7 @@ func retryOf(n *node) Retry {
 	return out
 }
 
-// batch decodes batch and answer.
+// batch decodes batch, and answer.
 func (b *channelBuilder) batch(s scope, n *node, r *Route) {
 	if v := n.get("batch"); v != nil && v.form == object {
 		inner := s.in("batch")
@@ -232,9 +232,5 @@ func (b *channelBuilder) batch(s scope, n *node, r *Route) {
 			inner.problem(v, "say when a file is closed: every, max or at")
 		}
 	}
-	if v := n.get("answer"); v != nil && v.form == object {
-		inner := s.in("answer")
-		r.Answer = &RouteAnswer{To: str(v, "to", ""), When: b.expression(inner.in("when"), v.get("when"), expression.Bool)}
-		r.Answer.Map, _ = b.steps(inner.in("map"), v.get("map"))
-	}
+	b.answer(s.in("answer"), n, r)
 }

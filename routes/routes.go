@@ -294,12 +294,15 @@ type Batch struct {
 	By *expression.Program
 }
 
-// A RouteAnswer says what becomes of the peer's answer.
+// A RouteAnswer says what becomes of the answer of a peer that took a delivery.
 type RouteAnswer struct {
-	Map []transforms.Transform
+	// When is asked of the answer; nil means every answer. Map are the steps
+	// it goes through. Parser reads it for both, and is nil without them.
+	When   *expression.Program
+	Map    []transforms.Transform
+	Parser parsers.Parser
 	// To is a channel, or worklist.
-	To   string
-	When *expression.Program
+	To string
 }
 
 // A Problem is one thing that is wrong with the files.
