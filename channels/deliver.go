@@ -71,14 +71,20 @@ func (d *dispatch) send(ctx context.Context, item schedule.Item, del *message.De
 		}
 	}
 	defer free()
+	ctx, inTime, a := r.inTime(ctx, del)
+	defer inTime()
+	if a != nil {
+		r.noted(item, del, a, time.Since(began))
+		return *a
+	}
 	reply, err := r.transmit(ctx, del)
 	killpoint.Hit("after_send_before_answer")
-	a := r.judgeSend(del, reply, err, r.c.line.options.Now())
-	if a.State == message.Delivered {
-		r.answerGoesOn(ctx, &a, del)
+	judged := r.judgeSend(del, reply, err, r.c.line.options.Now())
+	if judged.State == message.Delivered {
+		r.answerGoesOn(ctx, &judged, del)
 	}
-	r.noted(item, del, &a, time.Since(began))
-	return a
+	r.noted(item, del, &judged, time.Since(began))
+	return judged
 }
 
 // transmit sends within the time the destination has for it.

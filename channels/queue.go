@@ -56,6 +56,9 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	}
 	for part, m := range out {
 		d := message.Delivery{ID: message.NewID(c.line.options.Now()), Unit: unit, Part: part, Key: key, Key2: key2, Late: late}
+		if r.Within > 0 {
+			d.Due = work.Received // the time of its answer is counted from there
+		}
 		if r.Order == routes.OrderNone && r.Key == nil {
 			d.Key, d.Key2 = fmt.Sprintf("message:%s/%d", work.ID, part), ""
 		}

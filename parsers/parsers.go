@@ -46,6 +46,15 @@ type Stamp struct {
 	Control string
 }
 
+// A Relayer passes an answer on to the sender of a message that a peer answered
+// in our place.
+type Relayer interface {
+	// Relay returns the answer to what was made of the message that begins
+	// with head as one to that message: it names it by its own control id.
+	// What is no answer of the format stays as it is.
+	Relay(head, answer []byte) []byte
+}
+
 // A Splitter yields the messages of a batch or file.
 type Splitter interface {
 	// Split reads r and calls take with each message in turn, at most limit

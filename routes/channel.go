@@ -205,30 +205,6 @@ func (l *loader) lookup(name string) (func(string) bool, func(string) (string, b
 	return func(code string) bool { _, ok := find(code); return ok }, find, true
 }
 
-// reply decodes the real-time answer.
-func (b *channelBuilder) reply() {
-	n := b.n.get("reply")
-	if n == nil || n.form != object {
-		return
-	}
-	s := b.in("reply")
-	b.c.Reply = &Reply{From: str(n, "from", ""), Within: span(n, "within", 0)}
-	if e := n.get("else"); e != nil && e.form == object {
-		b.c.Reply.Map, _ = b.steps(s.in("else").in("map"), e.get("map"))
-	}
-	found := false
-	for _, r := range b.c.Routes {
-		found = found || r.Name == b.c.Reply.From
-	}
-	if from := n.get("from"); from != nil && !found {
-		s.in("from").problem(from, "route %q is not one of this channel", from.text)
-	}
-	if ack := b.n.get("ack"); ack != nil && b.c.Ack != AckDelivered {
-		b.in("ack").problem(ack, "reply implies ack: delivered")
-	}
-	b.c.Ack = AckDelivered
-}
-
 // checkRules are the rules of `check:`.
 var checkRules = []string{"claim-edits", "drug-safety", "duplicate-order"}
 

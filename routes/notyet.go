@@ -5,7 +5,6 @@ package routes
 // "channel.key: word". Each is refused, never ignored. What the engine learns
 // is taken off here.
 var notYet = map[string]bool{
-	"channel.reply": true,
 	"channel.split": true,
 	"channel.check": true,
 	"channel.keep":  true,

@@ -245,7 +245,10 @@ type Route struct {
 	Alert Alert
 	// Retired: takes no new deliveries, drains the old.
 	Retired bool
-	Place   Place
+	// Within is how long after the message was received its answer goes to
+	// the sender (`reply:`); 0 for routes whose answer nobody waits for.
+	Within time.Duration
+	Place  Place
 }
 
 // Retry says what follows a failed send of one class.

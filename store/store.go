@@ -155,7 +155,8 @@ type Outcome struct {
 	// Writes are the effects in the FHIR store.
 	Writes []Write
 	// Deliveries have ID, Unit, Part, Key, Key2, Late, Control and Payload or
-	// Original set.
+	// Original set. One with a Due is not to be sent before, and says so of
+	// its first attempt; without, it is due when it is made.
 	Deliveries []message.Delivery
 	// Intakes are messages of other channels that this one becomes.
 	Intakes []Intake

@@ -33,7 +33,11 @@ func (f *Finished) insertDeliveries(ctx context.Context, tx Tx, led *Ledger) err
 	for i := range f.Deliveries {
 		d := &f.Deliveries[i]
 		d.Message, d.Run, d.Pos = f.Seq, f.Run, pos
-		if err := insertDelivery(ctx, tx, d, f.now, led); err != nil {
+		due := f.now
+		if !d.Due.IsZero() {
+			due = Micros(d.Due)
+		}
+		if err := insertDelivery(ctx, tx, d, due, led); err != nil {
 			return err
 		}
 	}
