@@ -62,6 +62,19 @@ type Splitter interface {
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
 }
 
+// A Divider takes documents apart, for `split:` and `each:`.
+type Divider interface {
+	// Divide calls take with a document for each of the places that by (of
+	// kind Places) leads to in doc, in their order: that place, with all that
+	// stands outside of all of them. A document that holds one place and needs
+	// no other bytes is handed on itself; one without a place makes no part.
+	// It stops at take's first error and returns it.
+	Divide(doc message.Document, by message.Path, take func(part message.Document) error) error
+	// Rename returns a part under a control id of its own, where the format
+	// has one: its receiver must not take it for a copy of another part.
+	Rename(part message.Document, control string) (message.Document, error)
+}
+
 // A Kind is one word of `parse:`.
 type Kind struct {
 	Name string

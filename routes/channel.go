@@ -12,6 +12,7 @@ import (
 
 	"github.com/plexus-health/plexus/expression"
 	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
 )
 
 // A channelBuilder makes one channel of its node, which has been checked
@@ -187,6 +188,10 @@ func (b *channelBuilder) path(s scope, n *node) message.Path {
 	}
 	if p.Kind() != message.Places {
 		s.problem(n, "%s is a value: name a segment, group or loop", n.text)
+		return nil
+	}
+	if _, ok := b.c.Parser.(parsers.Divider); !ok {
+		s.problem(n, "messages of format %s cannot be taken apart", b.c.Parse)
 		return nil
 	}
 	return p

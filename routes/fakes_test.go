@@ -102,6 +102,7 @@ func (o *anyOptions) Open(connectors.Environment) (connectors.Source, error) { r
 type parseOptions struct {
 	Charset string `yaml:"charset"`
 	grammar message.Grammar
+	whole   bool // its messages cannot be taken apart
 }
 
 func (o *parseOptions) Validate() []parsers.Problem {
@@ -110,7 +111,17 @@ func (o *parseOptions) Validate() []parsers.Problem {
 	}
 	return nil
 }
-func (o *parseOptions) Open() (parsers.Parser, error)              { return o, nil }
+func (o *parseOptions) Open() (parsers.Parser, error) {
+	if o.whole {
+		return struct{ parsers.Parser }{o}, nil
+	}
+	return o, nil
+}
+
+func (o *parseOptions) Divide(message.Document, message.Path, func(message.Document) error) error {
+	return nil
+}
+func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
 func (o *parseOptions) Grammar() message.Grammar                   { return o.grammar }
 func (o *parseOptions) Parse(raw []byte) (message.Document, error) { return nil, nil }
 
@@ -231,7 +242,7 @@ func fakeParts(t testing.TB) Parts {
 		t.Fatal(problems)
 	}
 	parse := func(name string, g message.Grammar) parsers.Kind {
-		return parsers.Kind{Name: name, Options: func() parsers.Options { return &parseOptions{grammar: g} }}
+		return parsers.Kind{Name: name, Options: func() parsers.Options { return &parseOptions{grammar: g, whole: name == "telecom"} }}
 	}
 	source := func() connectors.SourceOptions { return &anyOptions{} }
 	send := func() connectors.DestinationOptions { return &sendOptions{} }

@@ -5,10 +5,8 @@ package routes
 // "channel.key: word". Each is refused, never ignored. What the engine learns
 // is taken off here.
 var notYet = map[string]bool{
-	"channel.split": true,
 	"channel.check": true,
 	"channel.keep":  true,
 
-	"route.each":  true,
 	"route.batch": true,
 }
