@@ -135,9 +135,9 @@ func (c *channel) pass(r *routes.Route, work *message.Message, out []*message.Me
 	for _, m := range out {
 		part := v.number(r.Name)
 		raw := work.Raw
-		switch {
-		case m.Doc == v.whole:
-		case m.Doc == work.Doc:
+		switch m.Doc {
+		case v.whole:
+		case work.Doc:
 			named, err := c.renamed(m, controlOf(work.ID, work.Run, unitOf(c.config.Name, r.Name), part))
 			if err != nil {
 				return err

@@ -111,6 +111,7 @@ func (o *parseOptions) Validate() []parsers.Problem {
 	}
 	return nil
 }
+
 func (o *parseOptions) Open() (parsers.Parser, error) {
 	if o.whole {
 		return struct{ parsers.Parser }{o}, nil
@@ -121,9 +122,10 @@ func (o *parseOptions) Open() (parsers.Parser, error) {
 func (o *parseOptions) Divide(message.Document, message.Path, func(message.Document) error) error {
 	return nil
 }
+
 func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
-func (o *parseOptions) Grammar() message.Grammar                   { return o.grammar }
-func (o *parseOptions) Parse(raw []byte) (message.Document, error) { return nil, nil }
+func (o *parseOptions) Grammar() message.Grammar                                  { return o.grammar }
+func (o *parseOptions) Parse(raw []byte) (message.Document, error)                { return nil, nil }
 
 // A form is a grammar by pattern: one value, several or a place by its look.
 type formGrammar struct {

@@ -39,6 +39,7 @@ var (
 type Store interface {
 	Journal
 	Work
+	Batches
 	Records
 	// Failed is closed when the store can write no more (an error of write,
 	// sync or commit): the process has to end and recover from the log.
@@ -116,6 +117,7 @@ type Entry struct {
 // A Lease is a unit owned by this engine under one epoch. Every call begins
 // with the fence; after ErrFenced nothing was written and the unit is dropped.
 type Lease interface {
+	Bundler
 	Unit() string
 	Epoch() int64
 	// Began is written before a message is worked on that may kill the
