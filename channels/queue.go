@@ -47,6 +47,12 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	if err != nil {
 		return place("key", err)
 	}
+	lot := ""
+	if r.Batch != nil && r.Batch.By != nil {
+		if lot, err = r.Batch.By.Text(env, env.Root); err != nil {
+			return place("batch: by", err)
+		}
+	}
 	unit := c.units[r.Name]
 	late := false
 	if work.Run > 0 && (r.Order != routes.OrderNone || r.Key != nil) {
@@ -56,7 +62,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	}
 	for _, m := range out {
 		part := v.number(r.Name)
-		d := message.Delivery{ID: message.NewID(c.line.options.Now()), Unit: unit, Part: part, Key: key, Key2: key2, Late: late}
+		d := message.Delivery{ID: message.NewID(c.line.options.Now()), Unit: unit, Part: part, Key: key, Key2: key2, Late: late, Lot: lot}
 		if r.Within > 0 {
 			d.Due = work.Received // the time of its answer is counted from there
 		}

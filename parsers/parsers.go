@@ -62,6 +62,13 @@ type Splitter interface {
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
 }
 
+// A Bundler makes one file of several messages, for `batch:`.
+type Bundler interface {
+	// Bundle returns the file that holds messages in their order; made is the
+	// file's own time and control id. The same arguments give the same bytes.
+	Bundle(messages [][]byte, made Stamp) ([]byte, error)
+}
+
 // A Divider takes documents apart, for `split:` and `each:`.
 type Divider interface {
 	// Divide calls take with a document for each of the places that by (of

@@ -123,9 +123,12 @@ func (o *parseOptions) Divide(message.Document, message.Path, func(message.Docum
 	return nil
 }
 
+func (o *parseOptions) Bundle([][]byte, parsers.Stamp) ([]byte, error) { return nil, nil }
 func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
-func (o *parseOptions) Grammar() message.Grammar                                  { return o.grammar }
-func (o *parseOptions) Parse(raw []byte) (message.Document, error)                { return nil, nil }
+
+func (o *parseOptions) Grammar() message.Grammar { return o.grammar }
+
+func (o *parseOptions) Parse(raw []byte) (message.Document, error) { return nil, nil }
 
 // A form is a grammar by pattern: one value, several or a place by its look.
 type formGrammar struct {

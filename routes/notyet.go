@@ -7,6 +7,4 @@ package routes
 var notYet = map[string]bool{
 	"channel.check": true,
 	"channel.keep":  true,
-
-	"route.batch": true,
 }

@@ -5,6 +5,7 @@ package routes
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
@@ -290,11 +291,44 @@ type Check struct {
 
 // A Batch puts several deliveries into one file.
 type Batch struct {
+	// Every is the longest a delivery waits for its file; 0: it does not say.
 	Every time.Duration
-	Max   int
-	// At is a time of day, "02:00".
+	// Max is how many deliveries one file has at most.
+	Max int
+	// At is a time of day, "02:00"; empty: it does not say.
 	At string
+	// By gives what belongs into one file; nil: everything does.
 	By *expression.Program
+	// Bundler makes the file.
+	Bundler parsers.Bundler
+}
+
+// mostInFile is how many deliveries one file has at most.
+const mostInFile = 10_000
+
+// Closes is when the file of a delivery that was made then is closed at the
+// latest, by the clock of a zone; the zero time when only its number closes it.
+func (b *Batch) Closes(made time.Time) time.Time {
+	var at time.Time
+	if b.Every > 0 {
+		at = made.Add(b.Every)
+	}
+	if hours, minutes, said := strings.Cut(b.At, ":"); said {
+		minute, _ := minuteOf(hours, minutes) // its form was checked
+		for day := range 3 {
+			next := time.Date(made.Year(), made.Month(), made.Day()+day, 0, minute, 0, 0, made.Location())
+			if next.Hour()*60+next.Minute() < minute {
+				next = next.Add(time.Hour) // the clock skips it that day
+			}
+			if next.After(made) {
+				if at.IsZero() || next.Before(at) {
+					at = next
+				}
+				break
+			}
+		}
+	}
+	return at
 }
 
 // A RouteAnswer says what becomes of the answer of a peer that took a delivery.

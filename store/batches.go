@@ -12,9 +12,10 @@ import (
 type Lot struct {
 	// Name is the value of `by`; empty where there is none.
 	Name string
-	// Count is how many wait; Oldest the id of the one that was made first.
-	Count  int
-	Oldest string
+	// Count is how many wait, as far as it was counted; First the id of the
+	// first of them in order.
+	Count int
+	First string
 }
 
 // A Batch is a file of several deliveries of one route. It is made once, in the
@@ -49,8 +50,9 @@ type Selection struct {
 
 // Batches reads and writes the files of routes with `batch:`.
 type Batches interface {
-	// Lots lists what waits outside of files.
-	Lots(ctx context.Context, s Selection) ([]Lot, error)
+	// Lots lists what waits outside of files. It counts up to most of each: a
+	// look costs the same however many wait.
+	Lots(ctx context.Context, s Selection, most int) ([]Lot, error)
 	// LotOf lists what may go into the next file of a lot, in order and with
 	// payloads: no older delivery of the same key is open elsewhere. It stops
 	// at limit deliveries, or when their payloads have bytes together; one is

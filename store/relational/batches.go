@@ -15,23 +15,32 @@ import (
 // the partial index.
 const loose = `batch = 0 AND ` + open + ` AND state = 'waiting'`
 
-// Lots lists what waits of a unit outside of files, by what belongs together.
-// Ids begin with the time they were made.
-func (w Work) Lots(ctx context.Context, s store.Selection) ([]store.Lot, error) {
+// Lots lists what waits of a unit outside of files, by what belongs together: one
+// lot after the other in the index, so that rows beyond most are not looked at.
+func (w Work) Lots(ctx context.Context, s store.Selection, most int) ([]store.Lot, error) {
+	const rest = ` FROM deliveries WHERE unit = ? AND ` + loose
+	const within = rest + ` AND lot = ? AND pos < ? AND n <= ?`
 	var out []store.Lot
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT lot, COUNT(*), MIN(id) FROM deliveries WHERE unit = ? AND `+loose+` AND pos < ? AND n <= ? GROUP BY lot ORDER BY MIN(id)`, s.Unit, s.Below, s.UpTo)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var l store.Lot
-			if err := rows.Scan(&l.Name, &l.Count, &l.Oldest); err != nil {
-				return errors.Join(err, rows.Close())
+		name, sign := "", ">="
+		for {
+			found, err := one(ctx, tx, `SELECT lot`+rest+` AND lot `+sign+` ? ORDER BY lot LIMIT 1`, []any{s.Unit, name}, &name)
+			if err != nil || !found {
+				return err
 			}
-			out = append(out, l)
+			l := store.Lot{Name: name}
+			args := []any{s.Unit, name, s.Below, s.UpTo}
+			if found, err = one(ctx, tx, `SELECT id`+within+` ORDER BY pos, n LIMIT 1`, args, &l.First); err != nil {
+				return err
+			}
+			if found {
+				if _, err := one(ctx, tx, `SELECT COUNT(*) FROM (SELECT n`+within+` LIMIT ?) AS counted`, append(args, most), &l.Count); err != nil {
+					return err
+				}
+				out = append(out, l)
+			}
+			sign = ">"
 		}
-		return errors.Join(rows.Err(), rows.Close())
 	})
 	return out, err
 }
@@ -76,7 +85,7 @@ func (w Work) LotOf(ctx context.Context, s store.Selection, lot string, limit in
 func (w Work) Closed(ctx context.Context, unit string) ([]store.Batch, error) {
 	var out []store.Batch
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE unit = ? AND `+open+` AND state = 'waiting' AND batch <> 0 ORDER BY batch, pos, n`, unit)
+		rows, err := tx.Query(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE unit = ? AND batch <> 0 AND `+open+` AND state = 'waiting' ORDER BY batch, pos, n`, unit)
 		if err != nil {
 			return err
 		}

@@ -14,10 +14,13 @@ import (
 func batches(t *testing.T, open func(*testing.T) store.Store) {
 	t.Run("a file is claimed, sent again and answered as one", func(t *testing.T) {
 		y, l, all := lots(t, open(t), map[string]string{"a": "x", "b": "y", "c": "x"})
-		list, err := y.Lots(t.Context(), all)
+		list, err := y.Lots(t.Context(), all, 10)
 		must(t, err)
-		if len(list) != 2 || list[0].Name != "x" || list[0].Count != 2 || list[1].Count != 1 || len(list[0].Oldest) != 36 {
+		if len(list) != 2 || list[0].Name != "x" || list[0].Count != 2 || list[1].Count != 1 || len(list[0].First) != 36 {
 			t.Fatalf("lots %+v", list)
+		}
+		if list, err = y.Lots(t.Context(), all, 1); err != nil || len(list) != 2 || list[0].Count != 1 {
+			t.Fatalf("counted up to one: %+v %v", list, err)
 		}
 		rows, err := y.LotOf(t.Context(), all, "x", 10, 1<<20)
 		must(t, err)
