@@ -44,7 +44,13 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	}
 	c.recorded(&entry)
 	answer := entry.Answer
-	if c.config.Ack != routes.AckStored && entry.State != message.Refused {
+	switch {
+	case entry.State == message.Refused || c.config.Ack == routes.AckStored:
+	case c.config.Reply != nil:
+		reply, err := c.replied(ctx, m, head, &entry)
+		c.line.options.Metrics.intake(c.config.Name, time.Since(began))
+		return reply, err
+	default:
 		if answer, err = c.outcome(ctx, entry); err != nil {
 			return message.Reply{}, err
 		}

@@ -174,6 +174,10 @@ func (r *route) work(ctx context.Context) time.Time {
 	if isHeld(ctx, r.c.line.options.Store, r.unit) {
 		return now.Add(pollEach)
 	}
+	// Files that were closed before are sent as files, whatever `batch:` says now.
+	if due, over := r.files(ctx, lease); over {
+		return due
+	}
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	d := &dispatch{

@@ -136,6 +136,10 @@ type Delivery struct {
 	// the journal once.
 	Original bool
 	Answer   []byte
+	// Lot says with which others of a route that sends files it goes into one;
+	// Batch is the file it is in, 0 while it is in none.
+	Lot   string
+	Batch int64
 }
 
 // A Reply is what goes back to a peer, or what a peer answered.

@@ -46,11 +46,40 @@ type Stamp struct {
 	Control string
 }
 
+// A Relayer passes an answer on to the sender of a message that a peer answered
+// in our place.
+type Relayer interface {
+	// Relay returns the answer to what was made of the message that begins
+	// with head as one to that message: it names it by its own control id.
+	// What is no answer of the format stays as it is.
+	Relay(head, answer []byte) []byte
+}
+
 // A Splitter yields the messages of a batch or file.
 type Splitter interface {
 	// Split reads r and calls take with each message in turn, at most limit
 	// bytes each. It stops at take's first error and returns it.
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
+}
+
+// A Bundler makes one file of several messages, for `batch:`.
+type Bundler interface {
+	// Bundle returns the file that holds messages in their order; made is the
+	// file's own time and control id. The same arguments give the same bytes.
+	Bundle(messages [][]byte, made Stamp) ([]byte, error)
+}
+
+// A Divider takes documents apart, for `split:` and `each:`.
+type Divider interface {
+	// Divide calls take with a document for each of the places that by (of
+	// kind Places) leads to in doc, in their order: that place, with all that
+	// stands outside of all of them. A document that holds one place and needs
+	// no other bytes is handed on itself; one without a place makes no part.
+	// It stops at take's first error and returns it.
+	Divide(doc message.Document, by message.Path, take func(part message.Document) error) error
+	// Rename returns a part under a control id of its own, where the format
+	// has one: its receiver must not take it for a copy of another part.
+	Rename(part message.Document, control string) (message.Document, error)
 }
 
 // A Kind is one word of `parse:`.

@@ -139,6 +139,11 @@ func (b *channelBuilder) open(k parsers.Kind, m member) {
 
 // steps compiles the steps of one `map:`; given says that there are any.
 func (b *channelBuilder) steps(s scope, n *node) (steps []transforms.Transform, given bool) {
+	return b.stepsOf(s, n, b.c.Parse)
+}
+
+// stepsOf compiles steps that read a format; empty where it is not known yet.
+func (b *channelBuilder) stepsOf(s scope, n *node, format string) (steps []transforms.Transform, given bool) {
 	if n == nil || n.form == nothing {
 		return nil, false
 	}
@@ -147,7 +152,7 @@ func (b *channelBuilder) steps(s scope, n *node) (steps []transforms.Transform, 
 		list = n.items
 	}
 	for _, item := range list {
-		step := transforms.Step{Zone: b.c.Zone, Format: b.c.Parse, Folder: b.l.folder}
+		step := transforms.Step{Zone: b.c.Zone, Format: format, Folder: b.l.folder}
 		switch item.form {
 		case scalar:
 			step.Use = item.text

@@ -47,6 +47,7 @@ var (
 type Store interface {
 	Journal
 	Work
+	Batches
 	Records
 	// Failed is closed when the store can write no more (an error of write,
 	// sync or commit): the process has to end and recover from the log.
@@ -140,6 +141,7 @@ type Entry struct {
 // A Lease is a unit owned by this engine under one epoch. Every call begins
 // with the fence; after ErrFenced nothing was written and the unit is dropped.
 type Lease interface {
+	Bundler
 	Unit() string
 	Epoch() int64
 	// Began is written before a message is worked on that may kill the
@@ -183,7 +185,8 @@ type Outcome struct {
 	// Writes are the effects in the FHIR store.
 	Writes []Write
 	// Deliveries have ID, Unit, Part, Key, Key2, Late, Control and Payload or
-	// Original set.
+	// Original set. One with a Due is not to be sent before, and says so of
+	// its first attempt; without, it is due when it is made.
 	Deliveries []message.Delivery
 	// Intakes are messages of other channels that this one becomes.
 	Intakes []Intake
