@@ -53,6 +53,23 @@ type Splitter interface {
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
 }
 
+// A Checker says what is not as it should be in a document that could be read.
+type Checker interface {
+	// Check returns the findings in the order of the document; none where the
+	// options ask for no check. doc was made by this parser.
+	Check(doc message.Document) []Finding
+}
+
+// A Finding is one thing that a check found. It holds no value of the message.
+type Finding struct {
+	// Problem is what the sender is told of it.
+	Problem message.Problem
+	// Rule is a stable word: "required".
+	Rule string
+	// Severe findings keep a message from being processed.
+	Severe bool
+}
+
 // A Kind is one word of `parse:`.
 type Kind struct {
 	Name string
@@ -66,6 +83,15 @@ type Options interface {
 	Validate() []Problem
 	// Open makes the parser.
 	Open() (Parser, error)
+}
+
+// FileOptions are options that name files.
+type FileOptions interface {
+	Options
+	// Files are the names of the files, as the options give them.
+	Files() []string
+	// OpenWith is Open with the content of these files, by name.
+	OpenWith(files map[string][]byte) (Parser, error)
 }
 
 // A Problem is what is wrong with an option.

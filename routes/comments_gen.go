@@ -141,5 +141,7 @@ var comments = map[string]string{
 	"connectors/web.CredentialOptions.bearer":           "Token for Authorization: Bearer …, as { secret: name }. Default: none.",
 	"parsers/fhir.Options.structure":                    "Structure says what becomes of a resource with unknown elements, missing required ones or values of a wrong type: refuse, or warn. Default refuse.",
 	"parsers/hl7v2.Options.charset":                     "Charset is used in place of what MSH-18 declares, such as windows-1252.",
-	"parsers/hl7v2.Options.tolerate":                    "Tolerate lists oddities of this sender that are not worth a warning, such as no-final-cr or segment-end-lf. Nothing is refused for any of them.",
+	"parsers/hl7v2.Options.profile":                     "Profile lays the rules of a partner over the standard: the name of one that comes with the engine, such as vxu, or a file, such as profiles/acme.yaml.",
+	"parsers/hl7v2.Options.tolerate":                    "Tolerate lists oddities of this sender that are not worth a warning, such as no-final-cr or segment-end-lf, and rules of validate that are not looked at, such as length.",
+	"parsers/hl7v2.Options.validate":                    "Level is how much of each message is checked: syntax, structure, types, tables or profile; each includes those before it. What is an error parks the message, or where the sender waits for the outcome (ack: processed or delivered) refuses it with the reasons. Default: nothing is checked.",
 }

@@ -120,10 +120,46 @@ func (a *ack) build() []byte {
 	if a.answer.Code == message.Accepted {
 		return a.out
 	}
+	if a.version != 0 && a.version <= 24 {
+		a.errorsOld()
+		return a.out
+	}
 	for _, p := range a.problems() {
 		a.error(p)
 	}
 	return a.out
+}
+
+// errorsOld writes ERR of versions up to 2.4: one segment, ERR-1 once for each
+// problem (2.4: 2.16.5).
+func (a *ack) errorsOld() {
+	var one []byte
+	for i, p := range a.problems() {
+		if i > 0 {
+			if a.d.Repetition == 0 {
+				break // this message has no repetitions
+			}
+			one = append(one, a.d.Repetition)
+		}
+		one = append(one, a.locationOld(p)...)
+	}
+	a.out = append(a.out, "ERR"...)
+	a.field(one)
+	a.out = append(a.out, '\r')
+}
+
+// locationOld is an ELD: segment, sequence, field, code.
+func (a *ack) locationOld(p message.Problem) string {
+	c := string(a.d.Component)
+	if p.Code == 0 {
+		p.Code = 207
+	}
+	at := parseWhere(p.Where)
+	one := at.segment + c + at.sequence + c + at.field + c + strconv.Itoa(p.Code)
+	if name := conditionNames[p.Code]; a.d.Subcomponent != 0 && name != "" {
+		one += string(a.d.Subcomponent) + name
+	}
+	return one
 }
 
 // header writes MSH: sender and receiver exchanged, MSH-11, 12 and 18 copied.
@@ -236,7 +272,7 @@ func limited(s string, n int) string {
 	return string(out)
 }
 
-// error writes one ERR: ERR-1 up to 2.4, ERR-2 to ERR-8 from 2.5 on.
+// error writes one ERR as versions from 2.5 on have it: ERR-2 to ERR-8.
 func (a *ack) error(p message.Problem) {
 	c := string(a.d.Component)
 	if p.Code == 0 {
@@ -246,15 +282,6 @@ func (a *ack) error(p message.Problem) {
 	name := conditionNames[p.Code]
 	at := parseWhere(p.Where)
 	a.out = append(a.out, "ERR"...)
-	if a.version != 0 && a.version <= 24 {
-		one := at.segment + c + at.sequence + c + at.field + c + code
-		if a.d.Subcomponent != 0 && name != "" {
-			one += string(a.d.Subcomponent) + name
-		}
-		a.field([]byte(one))
-		a.out = append(a.out, '\r')
-		return
-	}
 	a.field(nil)
 	location := ""
 	if at.segment != "" {

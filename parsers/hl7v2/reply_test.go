@@ -50,6 +50,11 @@ func TestReplies(t *testing.T) {
 			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK|P1|T|2.3\rMSA|AE| 007|OBX[3]-5[2].1: a field\\F\\is \\S\\missing\r" +
 				"ERR|OBX^3^5^101&Required field missing\r",
 		},
+		"two errors, 2.4": {
+			head("2.4", ""), two,
+			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK^R01^ACK|P1|T|2.4\rMSA|AE| 007|MSH-10: the control id is missing\r" +
+				"ERR|MSH^1^10^101&Required field missing~PV1^1^^100&Segment sequence error\r",
+		},
 		"2.3.1 has event and structure": {
 			head("2.3.1", ""), accepted,
 			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK^R01^ACK|P1|T|2.3.1\rMSA|AA| 007\r",

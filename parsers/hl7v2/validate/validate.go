@@ -23,10 +23,17 @@ const (
 	Structure              // segments and fields: required, repeated, in their place
 	Types                  // data types, components, lengths
 	Tables                 // codes of the tables that are at hand
+	Profiled               // as Tables; said where the rules of a profile are what matters
 )
 
 // levels are their words.
-var levels = []string{"syntax", "structure", "types", "tables"}
+var levels = []string{"syntax", "structure", "types", "tables", "profile"}
+
+// rules are the words of findings, beside those of the parser's warnings.
+var rules = []string{
+	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-length", "profile-required",
+	"profile-segment", "profile-table", "profile-value", "repeats", "required", "segment-missing", "segment-unknown", "table",
+}
 
 // ParseLevel reads the word of a level.
 func ParseLevel(word string) (Level, error) {
@@ -61,6 +68,8 @@ type Finding struct {
 	Rule     string
 	Severity Severity
 	Text     string
+
+	syntax bool // found by the parser when it read the message
 }
 
 // Problem is what the peer is told in ERR, or in ERR-1 and MSA-3 up to 2.4.
@@ -118,7 +127,7 @@ func (c *checker) add(at hl7v2.Value, where string, code int, rule string, sever
 
 func (c *checker) place(offset int, where string, code int, rule string, severity Severity, text string) {
 	if !c.full() {
-		c.findings = append(c.findings, Finding{where, offset, code, rule, severity, text})
+		c.findings = append(c.findings, Finding{Where: where, Offset: offset, Code: code, Rule: rule, Severity: severity, Text: text})
 	}
 }
 
@@ -126,6 +135,9 @@ func (c *checker) place(offset int, where string, code int, rule string, severit
 func (c *checker) syntax() {
 	for _, w := range c.m.Warnings() {
 		c.place(w.Offset, w.Where, 100, w.Code, Warning, w.Text)
+		if !c.full() {
+			c.findings[len(c.findings)-1].syntax = w.Code != "grouping" // found only when the structure is looked at
+		}
 	}
 }
 
