@@ -142,6 +142,11 @@ type Reply struct {
 	// Raw are the bytes to be sent, or that were received; empty when the
 	// protocol asks for no answer (MSH-15 NE).
 	Raw []byte
+	// Later, if it is not nil, waits for what became of a received message and
+	// returns a further answer to be sent behind Raw, which may be none: the
+	// application acknowledgement of enhanced mode. A source that has nobody to
+	// send it to need not call it.
+	Later func(context.Context) []byte
 }
 
 // An Answer is the outcome of an intake in the words of no format: parsers

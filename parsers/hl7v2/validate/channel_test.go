@@ -27,7 +27,7 @@ func TestWordsOfAChannel(t *testing.T) {
 		`validate "all" is not known; known: syntax, structure, types, tables, profile`: func(o *hl7v2.Options) { o.Level = "all" },
 		`profile "vxx" is not a profile; known: `:                                       func(o *hl7v2.Options) { o.Profile = "vxx" },
 		`profile is missing: the name of a profile, known: `:                            func(o *hl7v2.Options) { o.Level = "profile" },
-		`tolerate "lengths" is not a warning; known: batch-count, `:                      func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
+		`tolerate "lengths" is not a warning; known: batch-count, `:                     func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
 	} {
 		problems := options(t, change).Validate()
 		if len(problems) != 1 || !strings.HasPrefix(problems[0].Field+" "+problems[0].Text, want) {
