@@ -16,9 +16,9 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// receive takes charge of one message: T1 and what `ack:` claims. A nil error
+// receiveOne takes charge of one message: T1 and what `ack:` claims. A nil error
 // means that the reply may go out; an error that nothing may be claimed.
-func (c *channel) receive(ctx context.Context, m *message.Message) (message.Reply, error) {
+func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.Reply, error) {
 	if c.pace != nil {
 		if err := c.pace.Wait(ctx); err != nil {
 			return message.Reply{}, wrap("rate", err)
@@ -48,7 +48,11 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	}
 	killpoint.Hit("after_commit_before_ack")
 	c.line.options.Metrics.intake(c.config.Name, time.Since(began))
-	return c.reply(head, answer), nil
+	reply := c.reply(head, answer)
+	if answer.Code == message.Accepted {
+		reply.Later = c.later(head, entry)
+	}
+	return reply, nil
 }
 
 // read finds the header of m and makes the intake of it. head is the content,
@@ -245,14 +249,7 @@ func (c *channel) reply(head []byte, answer message.Answer) message.Reply {
 	if !ok {
 		return reply
 	}
-	now := c.line.options.Now()
-	if c.config.Zone != nil {
-		now = now.In(c.config.Zone)
-	}
-	reply.Raw = replier.Reply(head, answer, parsers.Stamp{
-		Time:    now.Format("20060102150405.000-0700"),
-		Control: control(now),
-	})
+	reply.Raw = replier.Reply(head, answer, c.stamp())
 	return reply
 }
 

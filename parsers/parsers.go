@@ -37,6 +37,28 @@ type Replier interface {
 	Reply(head []byte, answer message.Answer, made Stamp) []byte
 }
 
+// A LateReplier builds a further answer, which some senders ask for behind that
+// of Reply: what became of their message once it was processed.
+type LateReplier interface {
+	// Awaits reports whether the sender of the message that begins with head
+	// gets another answer behind the positive one.
+	Awaits(head []byte) bool
+	// Applied builds it: no bytes when the sender does not want to hear of this
+	// outcome.
+	Applied(head []byte, answer message.Answer, made Stamp) []byte
+}
+
+// A Batcher takes the messages of a batch that arrives as one content, and
+// answers them as one.
+type Batcher interface {
+	// Batch reports whether content that begins with head is a batch.
+	Batch(head []byte) bool
+	// AnswerBatch reads a batch and hands over each message, at most limit
+	// bytes, to take, which returns its answer and whether it was accepted. It
+	// stops at take's first error and returns it; else the answer to the batch.
+	AnswerBatch(r io.Reader, limit int64, stamp func() Stamp, take func(raw []byte) (reply []byte, accepted bool, err error)) ([]byte, error)
+}
+
 // A Stamp is what a reply carries of the moment it was made.
 type Stamp struct {
 	// Time is a timestamp in the form of the format, without punctuation:

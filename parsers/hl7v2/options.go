@@ -28,6 +28,15 @@ type Options struct {
 	// profiles/acme.yaml.
 	Profile string `yaml:"profile"`
 
+	// Functional answers orders, master files and schedule requests with the
+	// reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a
+	// refused query with RSP, in place of ACK. Default: false, ACK.
+	Functional bool `yaml:"functional"`
+	// Batch says what a batch that arrives as one content is answered with:
+	// each (the default), a batch with the acknowledgement of each message;
+	// errors, a batch with those of the messages that were not accepted.
+	Batch string `yaml:"batch"`
+
 	validation Validation
 }
 
@@ -73,6 +82,9 @@ func (o *Options) Validate() []parsers.Problem {
 	}
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
 		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
+	}
+	if o.Batch != "" && o.Batch != batchEach && o.Batch != batchErrors {
+		wrong("batch", "\""+o.Batch+"\" is not known; known: each, errors")
 	}
 	switch named := slices.Contains(o.validation.Profiles, o.Profile); {
 	case o.Profile == "" && o.Level == "profile":

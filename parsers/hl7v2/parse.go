@@ -29,8 +29,11 @@ var (
 	_ parsers.Replier  = (*Parser)(nil)
 	_ parsers.Splitter = (*Parser)(nil)
 	_ parsers.Checker  = (*Parser)(nil)
-	_ message.Document = (*Message)(nil)
-	_ message.Node     = Segment{}
+	_ parsers.Batcher  = (*Parser)(nil)
+
+	_ parsers.LateReplier = (*Parser)(nil)
+	_ message.Document    = (*Message)(nil)
+	_ message.Node        = Segment{}
 )
 
 // Parse reads one message, or a batch as a whole. A message may be returned

@@ -18,20 +18,51 @@ import (
 // Of the message it repeats MSH-3 to 6, 9.2, 10 to 12 and 18, nothing else.
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
 	s := scanner{head: head, override: p.options.Charset}
-	a := ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
-	at, err := s.begin()
-	readable := err == nil && head[at] == 'M'
-	if readable {
-		a.msh, a.d = s.line(at).Segment(0), s.delims
-	}
+	a := p.begin(&s, answer, made)
 	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" {
 		return nil
 	}
-	a.version = versionOf(a.msh)
-	if readable && s.find("MSA", at) >= 0 && a.condition(15) == "" {
+	if a.answers && a.condition(15) == "" {
 		return nil // an answer such as ORR or RSP, and no accept acknowledgement asked for
 	}
 	if !a.wanted() {
+		return nil
+	}
+	return a.build()
+}
+
+// begin reads the header that is answered.
+func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *ack {
+	a := &ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
+	at, err := s.begin()
+	if err == nil && s.head[at] == 'M' {
+		a.msh, a.d = s.line(at).Segment(0), s.delims
+		a.answers = s.find("MSA", at) >= 0
+		if p.options.Functional {
+			a.scan, a.reply = s, functionalOf(a.msh)
+		}
+	}
+	a.version = versionOf(a.msh)
+	return a
+}
+
+// Awaits reports whether the sender of a message that was accepted gets an
+// application acknowledgement behind its accept acknowledgement (2.9.3).
+func (p *Parser) Awaits(head []byte) bool {
+	s := scanner{head: head, override: p.options.Charset}
+	a := p.begin(&s, message.Answer{Code: message.Accepted}, parsers.Stamp{})
+	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" || a.answers || !a.holds(15) {
+		return false
+	}
+	c := a.condition(16)
+	return c != "" && c != "NE"
+}
+
+// Applied is the application acknowledgement of a message that was processed.
+func (p *Parser) Applied(head []byte, answer message.Answer, made parsers.Stamp) []byte {
+	s := scanner{head: head, override: p.options.Charset}
+	a := p.begin(&s, answer, made)
+	if a.applied = true; !a.holds(16) {
 		return nil
 	}
 	return a.build()
@@ -45,6 +76,11 @@ type ack struct {
 	answer  message.Answer
 	made    parsers.Stamp
 	out     []byte
+
+	answers bool     // the message is an answer itself
+	applied bool     // this is the second acknowledgement
+	scan    *scanner // of the message, where its reply is a functional one
+	reply   functional
 }
 
 // versionOf reads MSH-12: "2.5.1" is 25.
@@ -91,7 +127,15 @@ func (a *ack) holds(field int) bool {
 
 // application reports whether an application acknowledgement of enhanced mode
 // stands in for an accept acknowledgement that nobody asked for.
-func (a *ack) application() bool { return a.enhanced() && !a.holds(15) }
+func (a *ack) application() bool { return a.applied || a.enhanced() && !a.holds(15) }
+
+// accept reports whether it is an accept acknowledgement.
+func (a *ack) accept() bool { return a.enhanced() && !a.application() }
+
+// functional reports whether the reply of the standard is given in place of ACK.
+func (a *ack) functional() bool {
+	return a.reply.code != "" && !a.accept() && (!a.reply.negative || a.answer.Code != message.Accepted)
+}
 
 // code is MSA-1 (table 0008). What cannot be taken for MSH-9, 11 or 12 is
 // rejected; an accept acknowledgement calls everything else an error (2.9.3.1).
@@ -101,7 +145,7 @@ func (a *ack) code() string {
 		of = of || p.Code >= 200 && p.Code <= 203
 	}
 	letter := "E"
-	accept := a.enhanced() && !a.application()
+	accept := a.accept()
 	switch {
 	case a.answer.Code == message.Accepted:
 		letter = "A"
@@ -117,15 +161,17 @@ func (a *ack) code() string {
 func (a *ack) build() []byte {
 	a.header()
 	a.status()
-	if a.answer.Code == message.Accepted {
-		return a.out
-	}
-	if a.version != 0 && a.version <= 24 {
+	switch {
+	case a.answer.Code == message.Accepted:
+	case a.version != 0 && a.version <= 24:
 		a.errorsOld()
-		return a.out
+	default:
+		for _, p := range a.problems() {
+			a.error(p)
+		}
 	}
-	for _, p := range a.problems() {
-		a.error(p)
+	if a.functional() && a.reply.rest != nil {
+		a.reply.rest(a)
 	}
 	return a.out
 }
@@ -175,7 +221,7 @@ func (a *ack) header() {
 	for _, f := range []int{5, 6, 3, 4} {
 		a.field(a.msh.Field(f).Raw())
 	}
-	a.field([]byte(a.made.Time))
+	a.field([]byte(a.time()))
 	a.field(nil)
 	a.field(a.kind())
 	a.field([]byte(a.made.Control))
@@ -207,11 +253,33 @@ func (a *ack) header() {
 	a.out = append(a.out, '\r')
 }
 
+// time is MSH-7: 2.1 has no parts of a second.
+func (a *ack) time() string {
+	whole, rest, _ := strings.Cut(a.made.Time, ".")
+	if at := strings.IndexAny(rest, "+-"); a.version == 21 && at >= 0 {
+		return whole + rest[at:]
+	}
+	return a.made.Time
+}
+
+// old reports whether the version is one before 2.3.1, whose MSH-9 names no
+// structure.
+func (a *ack) old() bool {
+	return a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1"
+}
+
 // kind is MSH-9: ACK up to 2.3, from 2.3.1 on with event and structure.
 func (a *ack) kind() []byte {
 	event := a.msh.Field(9).Comp(2).Raw()
 	c := string(a.d.Component)
-	if len(event) == 0 || a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1" {
+	if a.functional() {
+		kind := a.reply.code + c + a.reply.event
+		if !a.old() {
+			kind += c + a.reply.structure()
+		}
+		return []byte(kind)
+	}
+	if len(event) == 0 || a.old() {
 		return []byte("ACK")
 	}
 	return []byte("ACK" + c + string(event) + c + "ACK")

@@ -113,7 +113,7 @@ func TestReplies(t *testing.T) {
 			"MSH|^~\\&|L\x1cA\x0bB|N\nO|EHR|CLINIC|20260105||ORU^R01|1|P|2.5\r", accepted,
 			"MSH|^~\\&|EHR|CLINIC|L A B|N O|20260105133700.123+0000||ACK^R01^ACK|P1|P|2.5\rMSA|AA|1\r",
 		},
-		"2.1 knows no MSH-15":                  {head("2.1", "|||NE|NE"), accepted, "MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK|P1|T|2.1\rMSA|AA| 007\r"},
+		"2.1 knows no MSH-15":                  {head("2.1", "|||NE|NE"), accepted, "MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700+0000||ACK|P1|T|2.1\rMSA|AA| 007\r"},
 		"an acknowledgement":                   {strings.Replace(head("2.5", ""), "ORU^R01^ORU_R01", "ACK^R01^ACK", 1) + "MSA|AA|1\r", accepted, ""},
 		"an acknowledgement that asks for one": {strings.Replace(head("2.5", "|||AL"), "ORU^R01^ORU_R01", "ACK", 1) + "MSA|AA|1\r", accepted, ""},
 		"another answer":                       {strings.Replace(head("2.5", ""), "ORU^R01^ORU_R01", "ORR^O02", 1) + "MSA|AA|1\r", accepted, ""},
