@@ -207,6 +207,9 @@ func content(ctx context.Context, m *message.Message, room chan struct{}) (raw [
 
 // decide is the line from parse to the effects.
 func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v *verdictOf, again bool) error {
+	if joined, err := c.joins(ctx, m, raw, v); joined || err != nil {
+		return err
+	}
 	doc, err := c.config.Parser.Parse(raw)
 	if err != nil {
 		return err

@@ -35,7 +35,18 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	if err != nil {
 		return c.unavailable(head, err)
 	}
+	turn, err := c.count(ctx, m, head)
+	if err != nil {
+		return c.unavailable(head, err)
+	}
+	if turn != nil && turn.link {
+		turn.end() // nothing is to be recorded of it
+		return c.reply(head, message.Answer{Code: message.Accepted, Expected: turn.expected()}), nil
+	}
 	entry, err := c.line.options.Store.Record(ctx, in)
+	if turn != nil {
+		turn.recorded(&entry, err)
+	}
 	if err != nil {
 		return c.unavailable(head, wrap("record", err))
 	}
@@ -48,6 +59,9 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	}
 	killpoint.Hit("after_commit_before_ack")
 	c.line.options.Metrics.intake(c.config.Name, time.Since(began))
+	if turn != nil {
+		answer.Expected = turn.expected()
+	}
 	reply := c.reply(head, answer)
 	if answer.Code == message.Accepted {
 		reply.Later = c.later(head, entry)
@@ -103,6 +117,9 @@ func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 		m.Header.Key, m.Header.Key2 = "channel", ""
 	case routes.OrderNone:
 		m.Header.Key, m.Header.Key2 = "message:"+m.ID, ""
+	}
+	if m.Header.Part != "" {
+		m.Header.Key2 = m.Header.Part // the next part finds it so
 	}
 	switch c.config.Duplicates {
 	case routes.DuplicatesNew:

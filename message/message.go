@@ -89,6 +89,9 @@ type Header struct {
 	// are processed one after the other. Key2 is the second key of a message
 	// that concerns two, such as a merge; empty otherwise.
 	Key, Key2 string
+	// Part names a part of a message that goes on in another one: the next part
+	// finds it by this. Empty for all others.
+	Part string
 	// Merge is true when the content says that Key2 is Key from now on.
 	Merge bool
 	// Hash is the SHA-256 of the content without what a retransmission may
@@ -160,6 +163,9 @@ type Answer struct {
 	// Again: nothing was recorded for a fault of ours that may pass; a source
 	// that keeps messages itself hands this one over again.
 	Again bool `json:"-"`
+	// Expected is the number that the next message of the sender is to have, where
+	// both agreed to count (MSA-4); empty otherwise.
+	Expected string `json:"-"`
 }
 
 // AnswerCode is the verdict of an Answer.

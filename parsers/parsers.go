@@ -59,6 +59,26 @@ type Batcher interface {
 	AnswerBatch(r io.Reader, limit int64, stamp func() Stamp, take func(raw []byte) (reply []byte, accepted bool, err error)) ([]byte, error)
 }
 
+// A Joiner knows messages that were sent in parts.
+type Joiner interface {
+	// Part reads the marks of a part: the name by which the next part finds it
+	// (empty when nothing follows), and that of the part before it (empty for
+	// the first). alone reports whether the content can be a message by itself.
+	Part(raw []byte) (name, before string, alone bool)
+	// Join makes one message of the parts, in their order. The error is a
+	// *message.Failure of kind Malformed.
+	Join(parts [][]byte) ([]byte, error)
+}
+
+// A Sequencer reads the number of a message where sender and receiver agreed to
+// count them.
+type Sequencer interface {
+	// Sequence returns the number; counted is false where the options do not
+	// ask for it, or the message has none. empty reports whether the message
+	// has no content: it is about the numbers alone.
+	Sequence(head []byte) (n int64, empty, counted bool)
+}
+
 // A Stamp is what a reply carries of the moment it was made.
 type Stamp struct {
 	// Time is a timestamp in the form of the format, without punctuation:

@@ -148,6 +148,7 @@ var comments = map[string]string{
 	"parsers/hl7v2.Options.charset":                     "Charset is used in place of what MSH-18 declares, such as windows-1252.",
 	"parsers/hl7v2.Options.functional":                  "Functional answers orders, master files and schedule requests with the reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a refused query with RSP, in place of ACK. Default: false, ACK.",
 	"parsers/hl7v2.Options.profile":                     "Profile lays the rules of a partner over the standard: the name of one that comes with the engine, such as vxu, or a file, such as profiles/acme.yaml.",
+	"parsers/hl7v2.Options.sequence":                    "Sequence follows the sequence number protocol with the sender: MSH-13 counts its messages, one that is not the next is refused, MSA-4 says which is expected. Default: false, MSH-13 has no meaning.",
 	"parsers/hl7v2.Options.tolerate":                    "Tolerate lists oddities of this sender that are not worth a warning, such as no-final-cr or segment-end-lf, and rules of validate that are not looked at, such as length.",
 	"parsers/hl7v2.Options.validate":                    "Level is how much of each message is checked: syntax, structure, types, tables or profile; each includes those before it. What is an error parks the message, or where the sender waits for the outcome (ack: processed or delivered) refuses it with the reasons. Default: nothing is checked.",
 }

@@ -36,6 +36,10 @@ type Options struct {
 	// each (the default), a batch with the acknowledgement of each message;
 	// errors, a batch with those of the messages that were not accepted.
 	Batch string `yaml:"batch"`
+	// Sequence follows the sequence number protocol with the sender: MSH-13
+	// counts its messages, one that is not the next is refused, MSA-4 says which
+	// is expected. Default: false, MSH-13 has no meaning.
+	Sequence bool `yaml:"sequence"`
 
 	validation Validation
 }

@@ -32,6 +32,8 @@ var (
 	_ parsers.Batcher  = (*Parser)(nil)
 
 	_ parsers.LateReplier = (*Parser)(nil)
+	_ parsers.Joiner      = (*Parser)(nil)
+	_ parsers.Sequencer   = (*Parser)(nil)
 	_ message.Document    = (*Message)(nil)
 	_ message.Node        = Segment{}
 )

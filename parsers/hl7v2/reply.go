@@ -302,9 +302,16 @@ func (a *ack) status() {
 	a.out = append(a.out, "MSA"...)
 	a.field([]byte(a.code()))
 	a.field(a.msh.Field(10).Raw())
+	var text []byte
 	if a.answer.Code != message.Accepted && a.version <= 26 {
 		if ps := a.problems(); len(ps) > 0 {
-			a.field(a.d.escape(nil, limited(describe(ps[0]), 80)))
+			text = a.d.escape(nil, limited(describe(ps[0]), 80))
+		}
+	}
+	if expected := a.answer.Expected; text != nil || expected != "" {
+		a.field(text)
+		if expected != "" {
+			a.field([]byte(expected))
 		}
 	}
 	a.out = append(a.out, '\r')
