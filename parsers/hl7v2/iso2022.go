@@ -167,6 +167,15 @@ func (c *charset) decodeSwitching(raw []byte) (text string, offsets []int32, bad
 // errCharacter is why text cannot be written: it says nothing of it.
 var errCharacter = errors.New("the text has a character that the character set of the message does not have")
 
+// encode writes text as the message would be read: where its declaration is wrong,
+// as its bytes are.
+func (m *Message) encode(text string) ([]byte, error) {
+	if !m.plain && (m.charset == nil || m.charset.encoding == nil) {
+		return latin1.encode(text)
+	}
+	return m.charset.encode(text)
+}
+
 // encode writes text in the set of a message; nil is that of one which declares
 // nothing: ASCII, and UTF-8 above it.
 func (c *charset) encode(text string) ([]byte, error) {
@@ -175,7 +184,7 @@ func (c *charset) encode(text string) ([]byte, error) {
 		return []byte(text), nil
 	case c.shifts:
 		return c.encodeSwitching(text)
-	case c.encoding == nil:
+	case c.encoding == nil: // ASCII
 		return nil, errCharacter
 	}
 	out, err := c.encoding.NewEncoder().Bytes([]byte(text))

@@ -62,7 +62,7 @@ func parse(raw []byte, o Options) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{raw: raw, expected: o.Tolerate}
+	m := &Message{raw: raw, expected: o.Tolerate, override: o.Charset}
 	first := firstMessage(raw, start)
 	if first < 0 {
 		first = start // an envelope without messages
