@@ -40,7 +40,7 @@ func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *
 	reply := message.Reply{Answer: message.Answer{Code: message.Accepted}}
 	var err error
 	reply.Raw, err = batcher.AnswerBatch(content, c.config.Limits.Size, c.stamp, func(raw []byte) ([]byte, bool, error) {
-		part := &message.Message{Peer: m.Peer, Received: m.Received, Raw: raw}
+		part := &message.Message{Peer: m.Peer, Senders: m.Senders, Received: m.Received, Raw: raw}
 		if len(raw) > store.MaxChunk {
 			part.Raw, part.Stream = nil, bytes.NewReader(raw)
 		}

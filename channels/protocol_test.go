@@ -102,3 +102,31 @@ func TestApplicationAcknowledgements(t *testing.T) {
 		})
 	}
 }
+
+// TestSendersOfPeers: a certificate is for a sender, in every message of a batch.
+func TestSendersOfPeers(t *testing.T) {
+	for name, c := range map[string]struct {
+		senders []string
+		want    message.AnswerCode
+	}{
+		"anyone":          {nil, message.Accepted},
+		"the facility":    {[]string{"NORTH"}, message.Accepted},
+		"both":            {[]string{"SOUTH", "EHR|NORTH"}, message.Accepted},
+		"another":         {[]string{"SOUTH"}, message.Erroneous},
+		"another program": {[]string{"LAB|NORTH"}, message.Erroneous},
+		"nobody":          {[]string{}, message.Erroneous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t)
+			h.start(takesAll)
+			reply := h.hand(&message.Message{Raw: []byte(order("1", "7")), Senders: c.senders})
+			batch := h.hand(&message.Message{Raw: []byte("BHS|^~\\&|EHR|NORTH\r" + order("2", "7") + "BTS|1\r"), Senders: c.senders})
+			if reply.Answer.Code != c.want || batch.Answer.Code != c.want {
+				t.Errorf("answered %s, in a batch %s, want %s", reply.Answer.Code, batch.Answer.Code, c.want)
+			}
+			if c.want != message.Accepted && !strings.Contains(string(reply.Raw), "ERR||MSH^1^4^1|207^") {
+				t.Errorf("answered %q", reply.Raw)
+			}
+		})
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
@@ -101,6 +103,11 @@ func (c *channel) read(ctx context.Context, m *message.Message) (head []byte, in
 // settle decides between stored and refused.
 func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 	m.State, m.Answer = message.Stored, message.Answer{Code: message.Accepted}
+	if fault == nil && !speaks(m) {
+		fault = &message.Failure{
+			Kind: message.Malformed, Where: "MSH-4", Code: 207, Err: errors.New("the certificate of the peer is not one for this sender"),
+		}
+	}
 	if m.Damage != nil {
 		fault = m.Damage
 	}
@@ -132,6 +139,18 @@ func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 			Where: "MSH-10", Code: 205, Text: "the control id was used before with other content",
 		}}}
 	}
+}
+
+// speaks reports whether the peer may send for the sender of a message.
+func speaks(m *message.Message) bool {
+	if m.Senders == nil {
+		return true
+	}
+	_, facility, _ := strings.Cut(m.Header.Sender, "|")
+	namespace, _, _ := strings.Cut(facility, "^")
+	return slices.ContainsFunc(m.Senders, func(s string) bool {
+		return s == m.Header.Sender || s == facility || s == namespace
+	})
 }
 
 // verdict is the code of a refusal by HL7 table 0357: message type, event,

@@ -23,6 +23,9 @@ type Message struct {
 	// Peer says where it came from: a network address or a folder. It holds
 	// no patient data.
 	Peer string
+	// Senders are those for whom the peer may speak, as its certificate says: the
+	// second part of Header.Sender, or both. nil: anyone.
+	Senders []string
 	// Received is when the last byte of the message was read.
 	Received time.Time
 

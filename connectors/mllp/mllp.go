@@ -70,6 +70,9 @@ type SourceOptions struct {
 	// Addresses or networks that may connect, such as 192.0.2.17 or
 	// 10.1.0.0/16. Default: all.
 	Peers []string `yaml:"peers"`
+	// Most connections of one address at a time. Default 0: as many as
+	// limits.connections of the channel allows.
+	PeerConnections int `yaml:"peer_connections"`
 	// Encryption of the connections. Default: none.
 	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
@@ -105,6 +108,9 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 		p.Add("framing", "%q is not known; known: tolerant, strict", o.Framing)
 	}
 	checkRelease(&p, o.Release)
+	if o.PeerConnections < 0 {
+		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)
+	}
 	if o.Application < 0 {
 		p.Add("application", "%s is not a time, such as 30s, nor 0 for never", o.Application)
 	}

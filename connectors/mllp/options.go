@@ -107,6 +107,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	network.CheckPeers(&p, o.Peers)
 	if o.TLS != nil {
 		o.TLS.Validate(o.Mode == modeServer, &p)
+		o.TLS.WithoutNames(&p)
 	}
 	return p
 }

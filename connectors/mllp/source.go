@@ -52,7 +52,7 @@ type run struct {
 // Run listens until ctx ends. Then it takes no connection and no message any
 // more; a handler at work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
-	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Env: s.env}}
+	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Each: s.options.PeerConnections, Env: s.env}}
 	if s.options.TLS != nil {
 		r.certificates = &network.Certificates{Options: *s.options.TLS, Folder: s.env.Folder, Log: s.env.Log, Count: s.env.Count, Listening: s.options.Dial == ""}
 	}
@@ -201,7 +201,13 @@ func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 	l := &link{Conn: conn, ctx: r.ctx, seat: seat}
 	unhook := context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer unhook()
-	c := &connection{run: r, conn: conn, peer: peer, log: log, told: map[string]struct{}{}}
+	senders, known := r.options.TLS.Senders(conn)
+	if !known {
+		r.env.Count("peer-unnamed", 1)
+		log.Warn("the certificate of the peer has none of tls.names, connection closed")
+		return 0
+	}
+	c := &connection{run: r, conn: conn, peer: peer, senders: senders, log: log, told: map[string]struct{}{}}
 	c.reader = &reader{
 		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault, seat: seat,
 		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
@@ -212,13 +218,15 @@ func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 
 // A connection is one peer being served.
 type connection struct {
-	run    *run
-	conn   net.Conn
-	peer   string
-	log    *slog.Logger
-	reader *reader
-	out    []byte              // the answer being written, reused
-	told   map[string]struct{} // faults that were logged
+	run  *run
+	conn net.Conn
+	peer string
+	// senders are those for whom the peer may speak; nil: anyone.
+	senders []string
+	log     *slog.Logger
+	reader  *reader
+	out     []byte              // the answer being written, reused
+	told    map[string]struct{} // faults that were logged
 
 	resends int // of the answer in out, in release 2
 }
@@ -318,7 +326,7 @@ func (c *connection) message(f frame) bool {
 }
 
 func (c *connection) handle(f frame) (message.Reply, error) {
-	m := &message.Message{Peer: c.peer, Received: c.run.env.Now(), Raw: f.raw, Damage: f.damage, Size: int64(len(f.raw))}
+	m := &message.Message{Peer: c.peer, Received: c.run.env.Now(), Raw: f.raw, Damage: f.damage, Senders: c.senders, Size: int64(len(f.raw))}
 	if f.stream != nil {
 		m.Stream, m.Size = f.stream, 0
 	}
