@@ -261,6 +261,7 @@ type channel struct {
 	routes  map[string]*route // by id
 	units   map[string]string // ids of the routes, by name
 	ruledAt atomic.Int64      // the epoch under which its rules of order were noted
+	counted counted           // by senders who number their messages
 	heldAt  atomic.Int64      // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
@@ -275,7 +276,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		line: l, id: l.units.id(config.Name), config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
-		recent: newRecent(recentIntake), state: "starting",
+		recent: newRecent(recentIntake), state: "starting", counted: counted{last: map[string]int64{}},
 	}
 	if r := config.Limits.Rate; r.Count > 0 {
 		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)

@@ -22,6 +22,7 @@ import (
 	"github.com/plexus-health/plexus/parsers"
 	fhirmessage "github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/hl7v2/validate"
 	"github.com/plexus-health/plexus/queue/memory"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -219,7 +220,7 @@ func (h *hall) parts() routes.Parts {
 			Source:      func() connectors.SourceOptions { return &handSource{hall: h, Name: "in"} },
 			Destination: func() connectors.DestinationOptions { return &handTarget{hall: h, Name: "out", Connections: 1} },
 		}},
-		Parsers:    append([]parsers.Kind{hl7v2.Kind(), fhirmessage.Kind(nil)}, moreParsers()...),
+		Parsers:    append([]parsers.Kind{hl7v2.Kind(validate.Validation()), fhirmessage.Kind(nil)}, moreParsers()...),
 		Transforms: []transforms.Kind{mapping.Kind(mapping.Options{Maps: maps.FS, Tables: shipped})},
 		Tables:     shipped,
 	}

@@ -234,6 +234,9 @@ func content(ctx context.Context, m *message.Message, room chan struct{}) (raw [
 
 // decide is the line from parse to the effects.
 func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v *verdictOf, again bool) error {
+	if joined, err := c.joins(ctx, m, raw, v); joined || err != nil {
+		return err
+	}
 	doc, err := c.config.Parser.Parse(raw)
 	if err != nil {
 		return err
@@ -258,6 +261,9 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 			v.note("filtered", v.Reason, "")
 			return nil
 		}
+	}
+	if !c.valid(doc, v) {
+		return nil
 	}
 	for _, r := range c.config.Require {
 		pass, err := r.That.Bool(env, doc.Root())
@@ -341,43 +347,6 @@ func (c *channel) unmet(r routes.Require, v *verdictOf) {
 	v.State, v.Reason = message.Refused, reason
 	v.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 101, Text: reason}}}
 	v.note("refused", reason, "")
-}
-
-// apply runs steps of `map:` one after the other.
-func apply(ctx context.Context, steps []transforms.Transform, in []*message.Message, v *verdictOf) ([]*message.Message, error) {
-	for _, step := range steps {
-		var out []*message.Message
-		for _, m := range in {
-			made, err := step.Apply(ctx, m)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, made...)
-		}
-		in = out
-	}
-	if len(steps) > 0 {
-		for _, m := range in {
-			v.explain(m.Doc)
-		}
-	}
-	return in, nil
-}
-
-// explain takes the findings of a step into the trace and the work list.
-func (v *verdictOf) explain(doc message.Document) {
-	explainer, ok := doc.(transforms.Explainer)
-	if !ok {
-		return
-	}
-	for i, f := range explainer.Findings() {
-		if i < 50 {
-			v.note("finding", f.Kind+": "+f.Text, f.Where)
-		}
-		if f.Kind == "unmapped" {
-			v.Worklist = append(v.Worklist, store.WorkItem{Kind: f.Kind, Where: f.Where, Table: f.Table, Code: f.Code, Text: f.Text})
-		}
-	}
 }
 
 // route gives the mapped messages to the routes that want them, and reports

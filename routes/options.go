@@ -128,13 +128,37 @@ func (b *channelBuilder) open(k parsers.Kind, m member) {
 	if d.validated(m, problems) || len(b.l.problems) > before {
 		return
 	}
-	parser, err := options.Open()
+	parser, err := b.openParser(options)
 	if err != nil {
 		d.at(m.at, "", "%s", err)
 		return
 	}
 	b.c.Parser, b.c.Parse = parser, k.Name
 	b.grammar, b.parsed = parser.Grammar(), true
+}
+
+// openParser opens a parser with the files that its options name, which are part
+// of the channel: it is another when one of them changes.
+func (b *channelBuilder) openParser(options parsers.Options) (parsers.Parser, error) {
+	named, ok := options.(parsers.FileOptions)
+	if !ok {
+		return options.Open()
+	}
+	files := map[string][]byte{}
+	for _, name := range named.Files() {
+		path := name
+		if !filepath.IsAbs(name) {
+			path = filepath.Join(b.l.folder, name)
+		}
+		data, err := b.l.bytes(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", name, fileError(err))
+		}
+		sum := sha256.Sum256(data)
+		b.digests = append(b.digests, hex.EncodeToString(sum[:]))
+		files[name] = data
+	}
+	return named.OpenWith(files)
 }
 
 // steps compiles the steps of one `map:`; given says that there are any.

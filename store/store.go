@@ -324,8 +324,10 @@ type Filter struct {
 	State   message.State
 	Control string
 	Type    string
-	Before  int64 // seq below this
-	Limit   int   // 0: 100
+	Sender  string
+	Key2    string // the second key of order, by which also parts are found
+	Before  int64  // seq below this
+	Limit   int    // 0: 100
 }
 
 // A Unit is a channel, or a route of a channel. Its ID stays when it is renamed;

@@ -21,7 +21,7 @@ func segmentsOf(raw []byte) string {
 }
 
 func dividing(t testing.TB) (parsers.Parser, parsers.Divider) {
-	parser, err := hl7v2.Kind().Options().Open()
+	parser, err := hl7v2.Kind(hl7v2.Validation{}).Options().Open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,6 +180,14 @@ func journal(t *testing.T, o Opener) {
 		if len(got) != 2 || got[0].Seq < got[1].Seq {
 			t.Errorf("got %v", got)
 		}
+		part := Intake("order", "part", "part")
+		part.Message.Header.Key2, part.Message.Header.Sender = "part:X", "OTHER"
+		record(t, s, part)
+		for _, f := range []store.Filter{{Channel: "order", Key2: "part:X"}, {Channel: "order", Sender: "OTHER"}} {
+			if got, err = s.List(t.Context(), f); err != nil || len(got) != 1 || got[0].Header.Control != "part" {
+				t.Errorf("%+v: got %v %v", f, got, err)
+			}
+		}
 		if got, err = s.List(t.Context(), store.Filter{Control: "2", State: message.Refused}); err != nil || len(got) != 1 {
 			t.Errorf("got %v %v", got, err)
 		}
