@@ -52,6 +52,8 @@ type Line struct {
 	matcher *ehr.Matcher
 	large   chan struct{} // one large message is processed at a time
 	turns   turns
+	// outgoing are messages that routes send as they came.
+	outgoing *recent
 
 	mu       sync.Mutex
 	config   *routes.Config
@@ -86,6 +88,7 @@ func New(o Options) *Line {
 		matcher:  &ehr.Matcher{Records: o.Store},
 		large:    make(chan struct{}, 1),
 		turns:    turns{hot: map[string]*turn{}},
+		outgoing: newRecent(recentOutgoing),
 		channels: map[string]*channel{},
 		routes:   map[string]*route{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},
@@ -252,12 +255,14 @@ type channel struct {
 	done    chan struct{} // closed when the source has ended
 	retired chan struct{} // closed when nothing new is to be processed
 	recent  *recent
+	anew    atomic.Bool       // the stored messages are to be read from the first on
 	pace    *rate.Limiter     // nil: there is no `limits: { rate }`
 	pokes   chan struct{}     // a message was recorded
 	working atomic.Bool       // the owner is at work on it here
 	routes  map[string]*route // by id
 	units   map[string]string // ids of the routes, by name
 	ruledAt atomic.Int64      // the epoch under which its rules of order were noted
+	counted counted           // by senders who number their messages
 	heldAt  atomic.Int64      // when it was last seen not to be held, in nanoseconds since 1970
 
 	mu    sync.Mutex
@@ -272,7 +277,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		line: l, id: l.units.id(config.Name), config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
-		recent: newRecent(64 << 20), state: "starting",
+		recent: newRecent(recentIntake), state: "starting", counted: counted{last: map[string]int64{}},
 	}
 	if r := config.Limits.Rate; r.Count > 0 {
 		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)
@@ -461,47 +466,6 @@ func (p *progress) tell(seq int64) {
 		default:
 		}
 	}
-}
-
-// recent keeps the content of messages that were just recorded, so that the
-// owner need not read them back. It is bounded; what it lacks is in the store.
-type recent struct {
-	mu    sync.Mutex
-	limit int64
-	size  int64
-	held  map[int64]*message.Message
-}
-
-func newRecent(limit int64) *recent {
-	return &recent{limit: limit, held: map[int64]*message.Message{}}
-}
-
-func (r *recent) put(m *message.Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.size+m.Size <= r.limit {
-		r.held[m.Seq] = m
-		r.size += m.Size
-	}
-}
-
-func (r *recent) take(seq int64) *message.Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.held[seq]
-	if m != nil {
-		delete(r.held, seq)
-		r.size -= m.Size
-	}
-	return m
-}
-
-// forget drops what the owner will not ask for any more.
-func (r *recent) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.held)
-	r.size = 0
 }
 
 // errStopped is returned to a source whose message was not taken because the

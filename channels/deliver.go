@@ -71,14 +71,20 @@ func (d *dispatch) send(ctx context.Context, item schedule.Item, del *message.De
 		}
 	}
 	defer free()
+	ctx, inTime, a := r.inTime(ctx, del)
+	defer inTime()
+	if a != nil {
+		r.noted(item, del, a, time.Since(began))
+		return *a
+	}
 	reply, err := r.transmit(ctx, del)
 	killpoint.Hit("after_send_before_answer")
-	a := r.judgeSend(del, reply, err, r.c.line.options.Now())
-	if a.State == message.Delivered {
-		r.answerGoesOn(ctx, &a, del)
+	judged := r.judgeSend(del, reply, err, r.c.line.options.Now())
+	if judged.State == message.Delivered {
+		r.answerGoesOn(ctx, &judged, del)
 	}
-	r.noted(item, del, &a, time.Since(began))
-	return a
+	r.noted(item, del, &judged, time.Since(began))
+	return judged
 }
 
 // transmit sends within the time the destination has for it.
@@ -106,6 +112,10 @@ func (r *route) content(ctx context.Context, del *message.Delivery) (free func()
 	if !del.Original {
 		return func() {}, nil
 	}
+	if m := r.c.line.outgoing.take(r.unit, del.Message); m != nil {
+		del.Payload = m.Raw
+		return func() {}, nil
+	}
 	m, err := r.c.line.options.Store.Load(ctx, del.Message)
 	if err != nil {
 		return nil, wrap("load", err)
@@ -116,34 +126,6 @@ func (r *route) content(ctx context.Context, del *message.Delivery) (free func()
 	}
 	del.Payload = raw
 	return free, nil
-}
-
-// answerGoesOn makes the message that the peer's answer becomes.
-func (r *route) answerGoesOn(ctx context.Context, a *store.Answer, del *message.Delivery) {
-	to := r.config.Answer
-	if to == nil || len(a.Raw) == 0 {
-		return
-	}
-	if to.To == "worklist" {
-		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": look at the peer's answer"})
-		return
-	}
-	m, err := r.c.line.options.Store.Load(ctx, del.Message)
-	if err != nil {
-		// Without the way it came a circle would not be seen.
-		r.log.Error("the answer does not go on: its message cannot be read", "delivery", del.ID, "error", err.Error())
-		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": its message could not be read; look at the peer's answer"})
-		return
-	}
-	in, err := r.c.line.feed(to.To, a.Raw, origin{
-		via: through(m.Via, r.c.id), sender: "answer:" + unitOf(r.c.config.Name, r.config.Name), control: fmt.Sprintf("%d/%d/%d", del.Message, del.Run, del.Part), key: del.Key, late: del.ID,
-	})
-	if err != nil {
-		r.log.Error("the answer does not go on", "delivery", del.ID, "error", err.Error())
-		a.Worklist = append(a.Worklist, store.WorkItem{Kind: "answer", Where: r.config.Name, Text: "delivery " + del.ID + ": " + err.Error()})
-		return
-	}
-	a.Intakes = append(a.Intakes, in)
 }
 
 // noted counts and logs what became of a send, and tells the breaker.

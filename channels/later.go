@@ -13,10 +13,14 @@ type postponed struct {
 	// follow one whose end is not: they do not come back before it is.
 	unwritten map[int64]bool
 	times     times
+	// look counts the readings of rows; since is the one that was at work when
+	// the putting off became durable: what that has read may be older.
+	look  int
+	since map[int64]int
 }
 
 func newPostponed() *postponed {
-	return &postponed{until: map[int64]time.Time{}, unwritten: map[int64]bool{}}
+	return &postponed{until: map[int64]time.Time{}, unwritten: map[int64]bool{}, since: map[int64]int{}}
 }
 
 // put puts an item off, or to another time.
@@ -37,11 +41,16 @@ func (p *postponed) written(n int64) {
 	if p.unwritten[n] {
 		delete(p.unwritten, n)
 		p.put(n, p.until[n])
+		p.since[n] = p.look
 	}
 }
 
-// sooner puts an item that is put off to an earlier time.
+// sooner puts an item that is put off to an earlier time, if its row says so
+// that was read since.
 func (p *postponed) sooner(n int64, until time.Time) {
+	if p.unwritten[n] || p.look <= p.since[n] {
+		return
+	}
 	if at, put := p.until[n]; put && until.Before(at) {
 		p.put(n, until)
 	}
@@ -51,6 +60,7 @@ func (p *postponed) sooner(n int64, until time.Time) {
 func (p *postponed) drop(n int64) {
 	delete(p.until, n)
 	delete(p.unwritten, n)
+	delete(p.since, n)
 }
 
 // first is when the first of them comes back.

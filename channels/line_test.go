@@ -20,7 +20,9 @@ import (
 	"github.com/plexus-health/plexus/maps"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
+	fhirmessage "github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/hl7v2/validate"
 	"github.com/plexus-health/plexus/queue/memory"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/store"
@@ -60,7 +62,8 @@ type peer struct {
 	busy    map[string]bool // keys under way
 	clashes int             // sends of one key at once
 	behave  func(a arrival) error
-	gate    chan struct{} // sends wait for it while it is not nil
+	answer  func(a arrival) string // the bytes of a positive answer; nil: an ACK
+	gate    chan struct{}          // sends wait for it while it is not nil
 }
 
 type arrival struct {
@@ -79,7 +82,7 @@ func (p *peer) send(ctx context.Context, d *message.Delivery) (message.Reply, er
 	}
 	p.busy[a.patient] = true
 	p.arrived = append(p.arrived, a)
-	behave := p.behave
+	behave, answer := p.behave, p.answer
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -97,6 +100,9 @@ func (p *peer) send(ctx context.Context, d *message.Delivery) (message.Reply, er
 		if err := behave(a); err != nil {
 			return message.Reply{}, err
 		}
+	}
+	if answer != nil {
+		return message.Reply{Answer: message.Answer{Code: message.Accepted}, Raw: []byte(answer(a))}, nil
 	}
 	return message.Reply{Answer: message.Answer{Code: message.Accepted}, Raw: []byte("MSH|^~\\&|P|P|E|E|20260101||ACK|A" + d.Control + "|P|2.5\rMSA|AA|" + d.Control + "\r")}, nil
 }
@@ -214,7 +220,7 @@ func (h *hall) parts() routes.Parts {
 			Source:      func() connectors.SourceOptions { return &handSource{hall: h, Name: "in"} },
 			Destination: func() connectors.DestinationOptions { return &handTarget{hall: h, Name: "out", Connections: 1} },
 		}},
-		Parsers:    append([]parsers.Kind{hl7v2.Kind()}, moreParsers()...),
+		Parsers:    append([]parsers.Kind{hl7v2.Kind(validate.Validation()), fhirmessage.Kind(nil)}, moreParsers()...),
 		Transforms: []transforms.Kind{mapping.Kind(mapping.Options{Maps: maps.FS, Tables: shipped})},
 		Tables:     shipped,
 	}

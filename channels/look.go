@@ -16,6 +16,9 @@ import (
 // written by T2 of messages at or above the floor.
 func (d *dispatch) look(ctx context.Context) {
 	d.scan, d.looked, d.unfetched = false, time.Now(), false
+	d.mu.Lock()
+	d.later.look++
+	d.mu.Unlock()
 	if err := d.lift(ctx); err != nil {
 		d.unread(ctx, err)
 		return

@@ -94,6 +94,8 @@ func (l *Line) Poke(unit string) {
 	if r := l.findRoute(unit); r != nil {
 		r.anew.Store(true)
 		r.breaker.retryNow()
+	} else if c := l.find(unit); c != nil {
+		c.anew.Store(true)
 	}
 	l.poke(unit)
 }
@@ -202,13 +204,15 @@ type desk struct {
 	sched   *schedule.Schedule
 	results chan result
 	running int
-	// scan: the rows have to be looked at; stopping: nothing new is started;
-	// fenced: the unit is another engine's.
-	scan, stopping, fenced bool
-	looked                 time.Time           // when the rows were last looked at
-	took                   time.Duration       // by that look
-	later                  map[int64]time.Time // items put off, until when
-	tries                  map[int64]int
+	// scan: the rows have to be looked at; whole: from the first on; stopping:
+	// nothing new is started; fenced: the unit is another engine's.
+	scan, whole, stopping, fenced bool
+	// seen is the row to which they were read.
+	seen   int64
+	looked time.Time           // when the rows were last looked at
+	took   time.Duration       // by that look
+	later  map[int64]time.Time // items put off, until when
+	tries  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
 	stopped map[int64]bool
 }
@@ -229,7 +233,7 @@ func (c *channel) work(ctx context.Context) time.Time {
 		if ctx.Err() == nil && !errors.Is(err, store.ErrOwned) {
 			c.log.Error("unit cannot be taken over", "error", err.Error())
 		}
-		c.recent.forget()
+		c.recent.forget(c.id)
 		return c.line.options.Now().Add(pollEach)
 	}
 	if c.paused(ctx) {
@@ -243,7 +247,7 @@ func (c *channel) work(ctx context.Context) time.Time {
 	}
 	d := &desk{
 		c: c, lease: lease, sched: schedule.New(window, perKey),
-		results: make(chan result, c.line.options.Workers), scan: true,
+		results: make(chan result, c.line.options.Workers), scan: true, whole: true,
 		later: map[int64]time.Time{}, tries: map[int64]int{}, stopped: map[int64]bool{},
 	}
 	return d.run(ctx)
@@ -323,7 +327,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	case <-due:
 		d.resume()
 	case <-beat:
-		d.scan = true // rows that other engines have recorded
+		d.scan, d.whole = true, true // rows that other engines have recorded
 		d.stopping = d.c.paused(ctx) || d.c.line.isOlder(d.c.id)
 	case <-ctx.Done():
 	case <-d.c.retired:
@@ -354,7 +358,7 @@ func (c *channel) isRetired() bool {
 
 // end says when the unit has to be looked at again.
 func (d *desk) end() time.Time {
-	d.c.recent.forget()
+	d.c.recent.forget(d.c.id)
 	if d.fenced {
 		d.c.line.drop(d.c.id)
 	}
@@ -366,18 +370,22 @@ func (d *desk) end() time.Time {
 
 // look offers the stored messages to the schedule, the oldest first. It finds
 // work by its state, never by "seq above the last one seen": a lower seq can
-// become visible later.
+// become visible later. Only where the store rules that out it reads on from
+// where it has come to, as long as nobody has changed what stands before.
 func (d *desk) look(ctx context.Context) {
 	d.scan, d.looked = false, time.Now()
 	defer func() { d.took = time.Since(d.looked) }()
-	d.sched.Begin()
+	_, ordered := d.c.line.options.Store.(store.Ordered)
+	if changed := d.c.anew.Swap(false); changed || d.whole || !ordered || d.sched.TurnedAway() {
+		d.sched.Begin()
+		d.whole, d.seen = false, 0
+	}
 	if !d.holdStopped(ctx) {
 		d.stopping = true
 		return
 	}
-	after := int64(0)
 	for range 8 { // pages: keys that are held up must not hide the others
-		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, after, window)
+		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, d.seen, window)
 		if err != nil {
 			if ctx.Err() == nil {
 				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
@@ -388,7 +396,7 @@ func (d *desk) look(ctx context.Context) {
 		for _, m := range rows {
 			d.known(m)
 			d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
-			after = m.Seq
+			d.seen = m.Seq
 		}
 		if len(rows) < window || !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
 			return

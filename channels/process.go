@@ -44,7 +44,7 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	}
 	killpoint.Hit("after_finish")
 	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
-	c.queued(ctx, verdict)
+	c.queued(ctx, m, verdict)
 	metrics := c.line.options.Metrics
 	metrics.processed(c.config.Name, string(verdict.State), time.Since(began))
 	if verdict.State == message.Parked {
@@ -57,9 +57,12 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 }
 
 // queued tells the owners of the routes that they have something to send.
-func (c *channel) queued(ctx context.Context, v *verdictOf) {
+func (c *channel) queued(ctx context.Context, m *message.Message, v *verdictOf) {
 	told := ""
 	for i := range v.Deliveries {
+		if v.Deliveries[i].Original && m.Body == nil {
+			c.line.outgoing.put(v.Deliveries[i].Unit, m)
+		}
 		if unit := v.Deliveries[i].Unit; unit != told {
 			told = unit
 			c.line.pokeUnit(ctx, unit)
@@ -127,7 +130,7 @@ func (c *channel) commit(ctx context.Context, lease store.Lease, m *message.Mess
 
 // load gets the content of a message, from memory or from the store.
 func (c *channel) load(ctx context.Context, lease store.Lease, item schedule.Item) (*message.Message, error) {
-	if m := c.recent.take(item.Seq); m != nil && m.Run == item.Run {
+	if m := c.recent.take(c.id, item.Seq); m != nil && m.Run == item.Run {
 		return m, nil
 	}
 	m, err := c.line.options.Store.Load(ctx, item.Seq)
@@ -149,8 +152,10 @@ func (c *channel) load(ctx context.Context, lease store.Lease, item schedule.Ite
 // A verdictOf is the outcome of one message while it is being found.
 type verdictOf struct {
 	store.Outcome
-	routed bool
-	drafts []fhir.Draft
+	drafts  []fhir.Draft
+	whole   message.Document // the message; what is handed on of it may be a part
+	numbers map[string]int   // of parts, by route
+	size    int              // bytes of what is made
 }
 
 // judge finds the outcome of a message. An error is a fault of ours: the
@@ -190,6 +195,7 @@ func (v *verdictOf) park(reason string) {
 	v.State, v.Reason = message.Parked, reason
 	v.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 207, Text: reason}}}
 	v.Writes, v.Deliveries, v.Intakes, v.Alias, v.Survivor = nil, nil, nil, "", ""
+	v.drafts = nil
 	v.note("parked", reason, "")
 }
 
@@ -228,6 +234,9 @@ func content(ctx context.Context, m *message.Message, room chan struct{}) (raw [
 
 // decide is the line from parse to the effects.
 func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v *verdictOf, again bool) error {
+	if joined, err := c.joins(ctx, m, raw, v); joined || err != nil {
+		return err
+	}
 	doc, err := c.config.Parser.Parse(raw)
 	if err != nil {
 		return err
@@ -253,6 +262,9 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 			return nil
 		}
 	}
+	if !c.valid(doc, v) {
+		return nil
+	}
 	for _, r := range c.config.Require {
 		pass, err := r.That.Bool(env, doc.Root())
 		if err != nil {
@@ -263,27 +275,63 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 			return nil
 		}
 	}
-	mapped, err := apply(ctx, c.config.Map, []*message.Message{&work}, v)
+	v.whole = doc
+	parts, err := c.parts(&work, v)
 	if err != nil {
-		return place("map", err)
+		return place("split", err)
 	}
-	if len(mapped) == 0 {
-		v.State, v.Reason = message.Filtered, "map: nothing was made of it"
-		return nil
-	}
-	if err := c.route(ctx, env, &work, mapped, v); err != nil {
+	if done, err := c.hand(ctx, parts, v); err != nil || !done {
 		return err
 	}
-	if !v.routed {
-		if c.config.Unrouted == routes.UnroutedFilter {
-			v.State, v.Reason = message.Filtered, "no route took it"
-			v.note("filtered", v.Reason, "")
-			return nil
-		}
-		v.park("no route took it")
-		return nil
-	}
 	return c.effects(ctx, &work, v, again)
+}
+
+// hand maps the parts of a message, the one that it is where it is not split, and
+// gives them to the routes. It reports false when the verdict has been found: no
+// route took it, or nothing was made of it.
+func (c *channel) hand(ctx context.Context, parts []*message.Message, v *verdictOf) (bool, error) {
+	made, routed := 0, 0
+	for n, part := range parts {
+		step := func(err error) error {
+			if len(parts) == 1 {
+				return err
+			}
+			return place(fmt.Sprintf("part %d", n+1), err)
+		}
+		mapped, err := apply(ctx, c.config.Map, []*message.Message{part}, v)
+		if err != nil {
+			return false, step(place("map", err))
+		}
+		if len(mapped) == 0 {
+			v.note("filtered", "map: nothing was made of it", "")
+			continue
+		}
+		made++
+		took, err := c.route(ctx, expression.Env{Message: part, Root: part.Doc.Root()}, part, mapped, v)
+		switch {
+		case err != nil:
+			return false, step(err)
+		case took:
+			routed++
+		case c.config.Unrouted == routes.UnroutedFilter:
+			v.noteOnce(n, "filtered", "no route took it", "")
+		case len(parts) == 1:
+			v.park("no route took it")
+			return false, nil
+		default:
+			v.park(fmt.Sprintf("part %d of %d: no route took it", n+1, len(parts)))
+			return false, nil
+		}
+	}
+	switch {
+	case len(parts) == 0:
+		v.State, v.Reason = message.Filtered, "split: there is no "+c.config.Split.String()
+	case made == 0:
+		v.State, v.Reason = message.Filtered, "map: nothing was made of it"
+	case routed == 0:
+		v.State, v.Reason = message.Filtered, "no route took it"
+	}
+	return routed > 0, nil
 }
 
 // unmet makes the verdict of a requirement that does not hold.
@@ -301,54 +349,30 @@ func (c *channel) unmet(r routes.Require, v *verdictOf) {
 	v.note("refused", reason, "")
 }
 
-// apply runs steps of `map:` one after the other.
-func apply(ctx context.Context, steps []transforms.Transform, in []*message.Message, v *verdictOf) ([]*message.Message, error) {
-	for _, step := range steps {
-		var out []*message.Message
-		for _, m := range in {
-			made, err := step.Apply(ctx, m)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, made...)
-		}
-		in = out
-	}
-	if len(steps) > 0 {
-		for _, m := range in {
-			v.explain(m.Doc)
-		}
-	}
-	return in, nil
-}
-
-// explain takes the findings of a step into the trace and the work list.
-func (v *verdictOf) explain(doc message.Document) {
-	explainer, ok := doc.(transforms.Explainer)
-	if !ok {
-		return
-	}
-	for i, f := range explainer.Findings() {
-		if i < 50 {
-			v.note("finding", f.Kind+": "+f.Text, f.Where)
-		}
-		if f.Kind == "unmapped" {
-			v.Worklist = append(v.Worklist, store.WorkItem{Kind: f.Kind, Where: f.Where, Table: f.Table, Code: f.Code, Text: f.Text})
-		}
-	}
-}
-
-// route gives the mapped messages to the routes that want them.
-func (c *channel) route(ctx context.Context, env expression.Env, work *message.Message, mapped []*message.Message, v *verdictOf) error {
+// route gives the mapped messages to the routes that want them, and reports
+// whether there is one.
+func (c *channel) route(ctx context.Context, env expression.Env, work *message.Message, mapped []*message.Message, v *verdictOf) (bool, error) {
 	took := 0
 	for _, r := range c.config.Routes {
 		if r.Retired || (r.Otherwise && took > 0) || (r.Failure && r.When == nil && !r.Otherwise) {
 			continue
 		}
+		if r.Each != nil {
+			wanted, err := c.each(ctx, r, work, v)
+			if err != nil {
+				return false, place("route "+r.Name, err)
+			}
+			if wanted {
+				if took++; c.config.Deliver == routes.DeliverFirst {
+					break
+				}
+			}
+			continue
+		}
 		if r.When != nil {
 			pass, err := r.When.Bool(env, env.Root)
 			if err != nil {
-				return place("route "+r.Name+": when", err)
+				return false, place("route "+r.Name+": when", err)
 			}
 			if !pass {
 				v.note("not routed", "when: "+r.When.String(), r.Name)
@@ -357,14 +381,13 @@ func (c *channel) route(ctx context.Context, env expression.Env, work *message.M
 		}
 		took++
 		if err := c.send(ctx, r, env, work, mapped, v); err != nil {
-			return place("route "+r.Name, err)
+			return false, place("route "+r.Name, err)
 		}
 		if c.config.Deliver == routes.DeliverFirst {
 			break
 		}
 	}
-	v.routed = took > 0
-	return nil
+	return took > 0, nil
 }
 
 // send maps for one route and adds its effects to the verdict.

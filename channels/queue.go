@@ -47,6 +47,12 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 	if err != nil {
 		return place("key", err)
 	}
+	lot := ""
+	if r.Batch != nil && r.Batch.By != nil {
+		if lot, err = r.Batch.By.Text(env, env.Root); err != nil {
+			return place("batch: by", err)
+		}
+	}
 	unit := c.units[r.Name]
 	late := false
 	if work.Run > 0 && (r.Order != routes.OrderNone || r.Key != nil) {
@@ -54,8 +60,12 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 			return err
 		}
 	}
-	for part, m := range out {
-		d := message.Delivery{ID: message.NewID(c.line.options.Now()), Unit: unit, Part: part, Key: key, Key2: key2, Late: late}
+	for _, m := range out {
+		part := v.number(r.Name)
+		d := message.Delivery{ID: message.NewID(c.line.options.Now()), Unit: unit, Part: part, Key: key, Key2: key2, Late: late, Lot: lot}
+		if r.Within > 0 {
+			d.Due = work.Received // the time of its answer is counted from there
+		}
 		if r.Order == routes.OrderNone && r.Key == nil {
 			d.Key, d.Key2 = fmt.Sprintf("message:%s/%d", work.ID, part), ""
 		}
@@ -65,8 +75,14 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 		case made:
 			stamper.Stamp(ours, work.Received.In(c.now().Location()))
 			d.Control, d.Payload = ours, m.Doc.Encode(nil)
-		case m.Doc == work.Doc:
+		case m.Doc == v.whole:
 			d.Original = true
+		case m.Doc == work.Doc: // a part as it was received, which is a message of its own
+			named, err := c.renamed(m, ours)
+			if err != nil {
+				return err
+			}
+			d.Control, d.Payload = ours, named.Encode(nil)
 		default:
 			d.Payload = m.Doc.Encode(nil)
 		}
@@ -74,10 +90,13 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 			d.Control = ours
 		}
 		if !d.Original && len(d.Payload) == 0 {
-			return &message.Failure{Kind: message.Malformed, Err: errors.New("what is to be sent is empty")}
+			return &message.Failure{Kind: message.Malformed, Err: errEmpty}
+		}
+		if err := v.grow(len(d.Payload)); err != nil {
+			return err
 		}
 		v.Deliveries = append(v.Deliveries, d)
-		v.note("queued", "", unitOf(c.config.Name, r.Name))
+		v.noteOnce(part, "queued", "", unitOf(c.config.Name, r.Name))
 	}
 	return nil
 }
@@ -119,10 +138,22 @@ func (c *channel) deliveryKeys(r *routes.Route, env expression.Env, work *messag
 
 // pass makes messages of another channel.
 func (c *channel) pass(r *routes.Route, work *message.Message, out []*message.Message, v *verdictOf) error {
-	for part, m := range out {
+	for _, m := range out {
+		part := v.number(r.Name)
 		raw := work.Raw
-		if m.Doc != work.Doc {
+		switch m.Doc {
+		case v.whole:
+		case work.Doc:
+			named, err := c.renamed(m, controlOf(work.ID, work.Run, unitOf(c.config.Name, r.Name), part))
+			if err != nil {
+				return err
+			}
+			raw = named.Encode(nil)
+		default:
 			raw = m.Doc.Encode(nil)
+		}
+		if err := v.grow(len(raw)); err != nil {
+			return err
 		}
 		in, err := c.line.feed(r.Channel, raw, origin{
 			via: v.Via, sender: "channel:" + unitOf(c.config.Name, r.Name), control: fmt.Sprintf("%d/%d/%d", work.Seq, work.Run, part), key: work.Header.Key,
@@ -131,7 +162,7 @@ func (c *channel) pass(r *routes.Route, work *message.Message, out []*message.Me
 			return err
 		}
 		v.Intakes = append(v.Intakes, in)
-		v.note("passed", "", "channel:"+r.Channel+" "+in.Message.ID)
+		v.noteOnce(part, "passed", "", "channel:"+r.Channel+" "+in.Message.ID)
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
@@ -16,9 +18,9 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// receive takes charge of one message: T1 and what `ack:` claims. A nil error
+// receiveOne takes charge of one message: T1 and what `ack:` claims. A nil error
 // means that the reply may go out; an error that nothing may be claimed.
-func (c *channel) receive(ctx context.Context, m *message.Message) (message.Reply, error) {
+func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.Reply, error) {
 	if c.pace != nil {
 		if err := c.pace.Wait(ctx); err != nil {
 			return message.Reply{}, wrap("rate", err)
@@ -35,20 +37,47 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	if err != nil {
 		return c.unavailable(head, err)
 	}
+	if m.Size <= store.MaxChunk {
+		in.Recorded = func() { c.recent.put(c.id, m) } // from then on m is its owner's
+	}
+	turn, err := c.count(ctx, m, head)
+	if err != nil {
+		return c.unavailable(head, err)
+	}
+	if turn != nil && turn.link {
+		turn.end() // nothing is to be recorded of it
+		return c.reply(head, message.Answer{Code: message.Accepted, Expected: turn.expected()}), nil
+	}
 	entry, err := c.line.options.Store.Record(ctx, in)
+	if turn != nil {
+		turn.recorded(&entry, err)
+	}
 	if err != nil {
 		return c.unavailable(head, wrap("record", err))
 	}
-	c.recorded(m, &entry)
+	c.recorded(&entry)
 	answer := entry.Answer
-	if c.config.Ack != routes.AckStored && entry.State != message.Refused {
+	switch {
+	case entry.State == message.Refused || c.config.Ack == routes.AckStored:
+	case c.config.Reply != nil:
+		reply, err := c.replied(ctx, m, head, &entry)
+		c.line.options.Metrics.intake(c.config.Name, time.Since(began))
+		return reply, err
+	default:
 		if answer, err = c.outcome(ctx, entry); err != nil {
 			return message.Reply{}, err
 		}
 	}
 	killpoint.Hit("after_commit_before_ack")
 	c.line.options.Metrics.intake(c.config.Name, time.Since(began))
-	return c.reply(head, answer), nil
+	if turn != nil {
+		answer.Expected = turn.expected()
+	}
+	reply := c.reply(head, answer)
+	if answer.Code == message.Accepted {
+		reply.Later = c.later(head, entry)
+	}
+	return reply, nil
 }
 
 // read finds the header of m and makes the intake of it. head is the content,
@@ -83,6 +112,11 @@ func (c *channel) read(ctx context.Context, m *message.Message) (head []byte, in
 // settle decides between stored and refused.
 func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 	m.State, m.Answer = message.Stored, message.Answer{Code: message.Accepted}
+	if fault == nil && !speaks(m) {
+		fault = &message.Failure{
+			Kind: message.Malformed, Where: "MSH-4", Code: 207, Err: errors.New("the certificate of the peer is not one for this sender"),
+		}
+	}
 	if m.Damage != nil {
 		fault = m.Damage
 	}
@@ -100,6 +134,9 @@ func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 	case routes.OrderNone:
 		m.Header.Key, m.Header.Key2 = "message:"+m.ID, ""
 	}
+	if m.Header.Part != "" {
+		m.Header.Key2 = m.Header.Part // the next part finds it so
+	}
 	switch c.config.Duplicates {
 	case routes.DuplicatesNew:
 		// Every arrival is a message of its own.
@@ -111,6 +148,18 @@ func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 			Where: "MSH-10", Code: 205, Text: "the control id was used before with other content",
 		}}}
 	}
+}
+
+// speaks reports whether the peer may send for the sender of a message.
+func speaks(m *message.Message) bool {
+	if m.Senders == nil {
+		return true
+	}
+	_, facility, _ := strings.Cut(m.Header.Sender, "|")
+	namespace, _, _ := strings.Cut(facility, "^")
+	return slices.ContainsFunc(m.Senders, func(s string) bool {
+		return s == m.Header.Sender || s == facility || s == namespace
+	})
 }
 
 // verdict is the code of a refusal by HL7 table 0357: message type, event,
@@ -198,7 +247,7 @@ func (w *chunks) put(data []byte) error {
 }
 
 // recorded counts a message and tells the owner of the channel.
-func (c *channel) recorded(m *message.Message, entry *store.Entry) {
+func (c *channel) recorded(entry *store.Entry) {
 	metrics := c.line.options.Metrics
 	metrics.received(c.config.Name)
 	switch {
@@ -214,10 +263,6 @@ func (c *channel) recorded(m *message.Message, entry *store.Entry) {
 	}
 	if entry.Copy || entry.State != message.Stored {
 		return
-	}
-	m.Seq = entry.Seq
-	if m.Size <= store.MaxChunk {
-		c.recent.put(m)
 	}
 	c.line.poke(c.id)
 }
@@ -245,14 +290,7 @@ func (c *channel) reply(head []byte, answer message.Answer) message.Reply {
 	if !ok {
 		return reply
 	}
-	now := c.line.options.Now()
-	if c.config.Zone != nil {
-		now = now.In(c.config.Zone)
-	}
-	reply.Raw = replier.Reply(head, answer, parsers.Stamp{
-		Time:    now.Format("20060102150405.000-0700"),
-		Control: control(now),
-	})
+	reply.Raw = replier.Reply(head, answer, c.stamp())
 	return reply
 }
 

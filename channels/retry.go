@@ -43,9 +43,12 @@ func (r *route) judgeSend(d *message.Delivery, reply message.Reply, err error, n
 	if f != nil {
 		after = f.After
 	}
+	again := now.Add(max(after, pause(policy, d.Attempts)))
 	switch {
+	case r.overdue(d, now, again):
+		r.giveUp(&a, "park", d, r.c.late()+": ")
 	case policy.Do == "retry" && !spent(policy, d, r.c.line.believed()):
-		a.State, a.Due = message.Waiting, now.Add(max(after, pause(policy, d.Attempts)))
+		a.State, a.Due = message.Waiting, again
 	case policy.Do == "retry":
 		r.giveUp(&a, policy.Then, d, fmt.Sprintf("given up after %d attempts: ", d.Attempts))
 	case a.Class == message.Unreadable && policy.Do == "park" && d.Attempts < unreadables:

@@ -99,6 +99,7 @@ func (l *Line) fold(merged [2]string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.channels {
+		c.anew.Store(true)
 		for _, r := range c.routes {
 			if !r.working.Load() {
 				continue // it will read the keys of the survivors
@@ -161,6 +162,7 @@ const (
 func (r *route) work(ctx context.Context) time.Time {
 	r.working.Store(true)
 	defer r.working.Store(false)
+	defer r.c.line.outgoing.forget(r.unit)
 	now := r.c.line.options.Now()
 	lease, err := r.c.line.lease(ctx, r.unit, min(r.limits.Timeout, 30*time.Second))
 	if err != nil {
@@ -171,6 +173,10 @@ func (r *route) work(ctx context.Context) time.Time {
 	}
 	if isHeld(ctx, r.c.line.options.Store, r.unit) {
 		return now.Add(pollEach)
+	}
+	// Files that were closed before are sent as files, whatever `batch:` says now.
+	if due, over := r.files(ctx, lease); over {
+		return due
 	}
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

@@ -102,7 +102,11 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 		s.fail(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	s.answer(w, map[string]any{"ready": true, "acknowledged survives": s.Store.Survives(), "channels": s.Engine.Channels()})
+	state := map[string]any{"ready": true, "acknowledged survives": s.Store.Survives(), "channels": s.Engine.Channels()}
+	if left := s.Store.Unindexed(); left > 0 {
+		state["resources to index"] = left
+	}
+	s.answer(w, state)
 }
 
 func (s *server) channels(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Engine.Channels()) }

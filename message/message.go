@@ -23,6 +23,9 @@ type Message struct {
 	// Peer says where it came from: a network address or a folder. It holds
 	// no patient data.
 	Peer string
+	// Senders are those for whom the peer may speak, as its certificate says: the
+	// second part of Header.Sender, or both. nil: anyone.
+	Senders []string
 	// Received is when the last byte of the message was read.
 	Received time.Time
 
@@ -92,6 +95,9 @@ type Header struct {
 	// are processed one after the other. Key2 is the second key of a message
 	// that concerns two, such as a merge; empty otherwise.
 	Key, Key2 string
+	// Part names a part of a message that goes on in another one: the next part
+	// finds it by this. Empty for all others.
+	Part string
 	// Merge is true when the content says that Key2 is Key from now on.
 	Merge bool
 	// Hash is the SHA-256 of the content without what a retransmission may
@@ -136,6 +142,10 @@ type Delivery struct {
 	// the journal once.
 	Original bool
 	Answer   []byte
+	// Lot says with which others of a route that sends files it goes into one;
+	// Batch is the file it is in, 0 while it is in none.
+	Lot   string
+	Batch int64
 }
 
 // A Reply is what goes back to a peer, or what a peer answered.
@@ -145,6 +155,11 @@ type Reply struct {
 	// Raw are the bytes to be sent, or that were received; empty when the
 	// protocol asks for no answer (MSH-15 NE).
 	Raw []byte
+	// Later, if it is not nil, waits for what became of a received message and
+	// returns a further answer to be sent behind Raw, which may be none: the
+	// application acknowledgement of enhanced mode. A source that has nobody to
+	// send it to need not call it.
+	Later func(context.Context) []byte
 }
 
 // An Answer is the outcome of an intake in the words of no format: parsers
@@ -158,6 +173,9 @@ type Answer struct {
 	// Again: nothing was recorded for a fault of ours that may pass; a source
 	// that keeps messages itself hands this one over again.
 	Again bool `json:"-"`
+	// Expected is the number that the next message of the sender is to have, where
+	// both agreed to count (MSA-4); empty otherwise.
+	Expected string `json:"-"`
 }
 
 // AnswerCode is the verdict of an Answer.

@@ -37,6 +37,48 @@ type Replier interface {
 	Reply(head []byte, answer message.Answer, made Stamp) []byte
 }
 
+// A LateReplier builds a further answer, which some senders ask for behind that
+// of Reply: what became of their message once it was processed.
+type LateReplier interface {
+	// Awaits reports whether the sender of the message that begins with head
+	// gets another answer behind the positive one.
+	Awaits(head []byte) bool
+	// Applied builds it: no bytes when the sender does not want to hear of this
+	// outcome.
+	Applied(head []byte, answer message.Answer, made Stamp) []byte
+}
+
+// A Batcher takes the messages of a batch that arrives as one content, and
+// answers them as one.
+type Batcher interface {
+	// Batch reports whether content that begins with head is a batch.
+	Batch(head []byte) bool
+	// AnswerBatch reads a batch and hands over each message, at most limit
+	// bytes, to take, which returns its answer and whether it was accepted. It
+	// stops at take's first error and returns it; else the answer to the batch.
+	AnswerBatch(r io.Reader, limit int64, stamp func() Stamp, take func(raw []byte) (reply []byte, accepted bool, err error)) ([]byte, error)
+}
+
+// A Joiner knows messages that were sent in parts.
+type Joiner interface {
+	// Part reads the marks of a part: the name by which the next part finds it
+	// (empty when nothing follows), and that of the part before it (empty for
+	// the first). alone reports whether the content can be a message by itself.
+	Part(raw []byte) (name, before string, alone bool)
+	// Join makes one message of the parts, in their order. The error is a
+	// *message.Failure of kind Malformed.
+	Join(parts [][]byte) ([]byte, error)
+}
+
+// A Sequencer reads the number of a message where sender and receiver agreed to
+// count them.
+type Sequencer interface {
+	// Sequence returns the number; counted is false where the options do not
+	// ask for it, or the message has none. empty reports whether the message
+	// has no content: it is about the numbers alone.
+	Sequence(head []byte) (n int64, empty, counted bool)
+}
+
 // A Stamp is what a reply carries of the moment it was made.
 type Stamp struct {
 	// Time is a timestamp in the form of the format, without punctuation:
@@ -46,11 +88,57 @@ type Stamp struct {
 	Control string
 }
 
+// A Relayer passes an answer on to the sender of a message that a peer answered
+// in our place.
+type Relayer interface {
+	// Relay returns the answer to what was made of the message that begins
+	// with head as one to that message: it names it by its own control id.
+	// What is no answer of the format stays as it is.
+	Relay(head, answer []byte) []byte
+}
+
 // A Splitter yields the messages of a batch or file.
 type Splitter interface {
 	// Split reads r and calls take with each message in turn, at most limit
 	// bytes each. It stops at take's first error and returns it.
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
+}
+
+// A Bundler makes one file of several messages, for `batch:`.
+type Bundler interface {
+	// Bundle returns the file that holds messages in their order; made is the
+	// file's own time and control id. The same arguments give the same bytes.
+	Bundle(messages [][]byte, made Stamp) ([]byte, error)
+}
+
+// A Divider takes documents apart, for `split:` and `each:`.
+type Divider interface {
+	// Divide calls take with a document for each of the places that by (of
+	// kind Places) leads to in doc, in their order: that place, with all that
+	// stands outside of all of them. A document that holds one place and needs
+	// no other bytes is handed on itself; one without a place makes no part.
+	// It stops at take's first error and returns it.
+	Divide(doc message.Document, by message.Path, take func(part message.Document) error) error
+	// Rename returns a part under a control id of its own, where the format
+	// has one: its receiver must not take it for a copy of another part.
+	Rename(part message.Document, control string) (message.Document, error)
+}
+
+// A Checker says what is not as it should be in a document that could be read.
+type Checker interface {
+	// Check returns the findings in the order of the document; none where the
+	// options ask for no check. doc was made by this parser.
+	Check(doc message.Document) []Finding
+}
+
+// A Finding is one thing that a check found. It holds no value of the message.
+type Finding struct {
+	// Problem is what the sender is told of it.
+	Problem message.Problem
+	// Rule is a stable word: "required".
+	Rule string
+	// Severe findings keep a message from being processed.
+	Severe bool
 }
 
 // A Kind is one word of `parse:`.
@@ -66,6 +154,15 @@ type Options interface {
 	Validate() []Problem
 	// Open makes the parser.
 	Open() (Parser, error)
+}
+
+// FileOptions are options that name files.
+type FileOptions interface {
+	Options
+	// Files are the names of the files, as the options give them.
+	Files() []string
+	// OpenWith is Open with the content of these files, by name.
+	OpenWith(files map[string][]byte) (Parser, error)
 }
 
 // A Problem is what is wrong with an option.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plexus-health/plexus/expression"
 	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
 )
 
 // A channelBuilder makes one channel of its node, which has been checked
@@ -141,11 +142,19 @@ func (b *channelBuilder) conditions() {
 
 // expression compiles one expression of the channel.
 func (b *channelBuilder) expression(s scope, n *node, want expression.Want) *expression.Program {
-	if n == nil || n.form != scalar || !b.parsed {
+	if !b.parsed {
+		return nil
+	}
+	return b.expressionOf(s, n, b.grammar, want)
+}
+
+// expressionOf compiles an expression over documents of any format.
+func (b *channelBuilder) expressionOf(s scope, n *node, grammar message.Grammar, want expression.Want) *expression.Program {
+	if n == nil || n.form != scalar {
 		return nil
 	}
 	p, err := expression.Compile(n.text, expression.Options{
-		Grammar: b.grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
+		Grammar: grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
 		Tables: b.l.lookup, TableNames: b.l.tables.Names(),
 	})
 	if err == nil {
@@ -181,6 +190,10 @@ func (b *channelBuilder) path(s scope, n *node) message.Path {
 		s.problem(n, "%s is a value: name a segment, group or loop", n.text)
 		return nil
 	}
+	if _, ok := b.c.Parser.(parsers.Divider); !ok {
+		s.problem(n, "messages of format %s cannot be taken apart", b.c.Parse)
+		return nil
+	}
 	return p
 }
 
@@ -195,30 +208,6 @@ func (l *loader) lookup(name string) (func(string) bool, func(string) (string, b
 		return e.To, ok
 	}
 	return func(code string) bool { _, ok := find(code); return ok }, find, true
-}
-
-// reply decodes the real-time answer.
-func (b *channelBuilder) reply() {
-	n := b.n.get("reply")
-	if n == nil || n.form != object {
-		return
-	}
-	s := b.in("reply")
-	b.c.Reply = &Reply{From: str(n, "from", ""), Within: span(n, "within", 0)}
-	if e := n.get("else"); e != nil && e.form == object {
-		b.c.Reply.Map, _ = b.steps(s.in("else").in("map"), e.get("map"))
-	}
-	found := false
-	for _, r := range b.c.Routes {
-		found = found || r.Name == b.c.Reply.From
-	}
-	if from := n.get("from"); from != nil && !found {
-		s.in("from").problem(from, "route %q is not one of this channel", from.text)
-	}
-	if ack := b.n.get("ack"); ack != nil && b.c.Ack != AckDelivered {
-		b.in("ack").problem(ack, "reply implies ack: delivered")
-	}
-	b.c.Ack = AckDelivered
 }
 
 // checkRules are the rules of `check:`.

@@ -102,6 +102,7 @@ func (o *anyOptions) Open(connectors.Environment) (connectors.Source, error) { r
 type parseOptions struct {
 	Charset string `yaml:"charset"`
 	grammar message.Grammar
+	whole   bool // its messages cannot be taken apart
 }
 
 func (o *parseOptions) Validate() []parsers.Problem {
@@ -110,8 +111,23 @@ func (o *parseOptions) Validate() []parsers.Problem {
 	}
 	return nil
 }
-func (o *parseOptions) Open() (parsers.Parser, error)              { return o, nil }
-func (o *parseOptions) Grammar() message.Grammar                   { return o.grammar }
+
+func (o *parseOptions) Open() (parsers.Parser, error) {
+	if o.whole {
+		return struct{ parsers.Parser }{o}, nil
+	}
+	return o, nil
+}
+
+func (o *parseOptions) Divide(message.Document, message.Path, func(message.Document) error) error {
+	return nil
+}
+
+func (o *parseOptions) Bundle([][]byte, parsers.Stamp) ([]byte, error) { return nil, nil }
+func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
+
+func (o *parseOptions) Grammar() message.Grammar { return o.grammar }
+
 func (o *parseOptions) Parse(raw []byte) (message.Document, error) { return nil, nil }
 
 // A form is a grammar by pattern: one value, several or a place by its look.
@@ -169,7 +185,31 @@ var fhirGrammar = formGrammar{
 	places:  func(s string) bool { return !strings.Contains(s, ".") },
 }
 
-type noStep struct{}
+// A noStep says what it reads and makes, as far as its name does.
+type noStep struct{ reads, makes string }
+
+func (s noStep) Reads() string { return s.reads }
+func (s noStep) Makes() string { return s.makes }
+
+// stepOf is the step of a name such as v2-to-fhir.
+func stepOf(name string) noStep {
+	format := func(word string) string {
+		word, _, _ = strings.Cut(word, "-")
+		switch word {
+		case "v2", "orm", "oml", "vxu":
+			return "hl7v2"
+		case "newrx":
+			return "script"
+		case "837p":
+			return "x12"
+		case "x12", "fhir":
+			return word
+		}
+		return ""
+	}
+	reads, makes, _ := strings.Cut(name, "-to-")
+	return noStep{format(reads), format(makes)}
+}
 
 func (noStep) Apply(_ context.Context, m *message.Message) ([]*message.Message, error) {
 	return []*message.Message{m}, nil
@@ -195,7 +235,7 @@ func fakeMaps() transforms.Kind {
 				}
 				files = append(files, filepath.Join(s.Folder, with))
 			}
-			return noStep{}, files, nil
+			return stepOf(s.Use), files, nil
 		},
 	}
 }
@@ -207,7 +247,7 @@ func fakeParts(t testing.TB) Parts {
 		t.Fatal(problems)
 	}
 	parse := func(name string, g message.Grammar) parsers.Kind {
-		return parsers.Kind{Name: name, Options: func() parsers.Options { return &parseOptions{grammar: g} }}
+		return parsers.Kind{Name: name, Options: func() parsers.Options { return &parseOptions{grammar: g, whole: name == "telecom"} }}
 	}
 	source := func() connectors.SourceOptions { return &anyOptions{} }
 	send := func() connectors.DestinationOptions { return &sendOptions{} }

@@ -51,6 +51,7 @@ type loader struct {
 	steps    map[string]madeStep
 	channels []*node // with every reference replaced and defaults filled in
 	names    map[string]Place
+	later    []func() // what is checked once every channel is known
 }
 
 // A madeStep is a step that was compiled, for channels that have the same.
@@ -313,6 +314,9 @@ func (l *loader) across() {
 		l.report(Place{l.o.File, 1, 1}, "no channels")
 	}
 	l.feeds()
+	for _, check := range l.later {
+		check()
+	}
 	l.renames()
 	listeners := map[string]string{}
 	for _, r := range l.channels {

@@ -5,12 +5,5 @@ package routes
 // "channel.key: word". Each is refused, never ignored. What the engine learns
 // is taken off here.
 var notYet = map[string]bool{
-	"channel.reply": true,
-	"channel.split": true,
 	"channel.check": true,
-
-	"route.each":        true,
-	"route.batch":       true,
-	"route.answer.map":  true,
-	"route.answer.when": true,
 }

@@ -128,7 +128,7 @@ func (b *channelBuilder) open(k parsers.Kind, m member) {
 	if d.validated(m, problems) || len(b.l.problems) > before {
 		return
 	}
-	parser, err := options.Open()
+	parser, err := b.openParser(options)
 	if err != nil {
 		d.at(m.at, "", "%s", err)
 		return
@@ -137,8 +137,37 @@ func (b *channelBuilder) open(k parsers.Kind, m member) {
 	b.grammar, b.parsed = parser.Grammar(), true
 }
 
+// openParser opens a parser with the files that its options name, which are part
+// of the channel: it is another when one of them changes.
+func (b *channelBuilder) openParser(options parsers.Options) (parsers.Parser, error) {
+	named, ok := options.(parsers.FileOptions)
+	if !ok {
+		return options.Open()
+	}
+	files := map[string][]byte{}
+	for _, name := range named.Files() {
+		path := name
+		if !filepath.IsAbs(name) {
+			path = filepath.Join(b.l.folder, name)
+		}
+		data, err := b.l.bytes(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", name, fileError(err))
+		}
+		sum := sha256.Sum256(data)
+		b.digests = append(b.digests, hex.EncodeToString(sum[:]))
+		files[name] = data
+	}
+	return named.OpenWith(files)
+}
+
 // steps compiles the steps of one `map:`; given says that there are any.
 func (b *channelBuilder) steps(s scope, n *node) (steps []transforms.Transform, given bool) {
+	return b.stepsOf(s, n, b.c.Parse)
+}
+
+// stepsOf compiles steps that read a format; empty where it is not known yet.
+func (b *channelBuilder) stepsOf(s scope, n *node, format string) (steps []transforms.Transform, given bool) {
 	if n == nil || n.form == nothing {
 		return nil, false
 	}
@@ -147,7 +176,7 @@ func (b *channelBuilder) steps(s scope, n *node) (steps []transforms.Transform, 
 		list = n.items
 	}
 	for _, item := range list {
-		step := transforms.Step{Zone: b.c.Zone, Format: b.c.Parse, Folder: b.l.folder}
+		step := transforms.Step{Zone: b.c.Zone, Format: format, Folder: b.l.folder}
 		switch item.form {
 		case scalar:
 			step.Use = item.text

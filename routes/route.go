@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/expression"
+	"github.com/plexus-health/plexus/parsers"
 )
 
 // routes checks and decodes the routes of a channel.
@@ -223,18 +224,48 @@ func retryOf(n *node) Retry {
 	return out
 }
 
-// batch decodes batch and answer.
+// batch decodes batch, and answer.
 func (b *channelBuilder) batch(s scope, n *node, r *Route) {
-	if v := n.get("batch"); v != nil && v.form == object {
-		inner := s.in("batch")
-		r.Batch = &Batch{Every: span(v, "every", 0), Max: number(v, "max", 0), At: str(v, "at", ""), By: b.expression(inner.in("by"), v.get("by"), expression.Text)}
-		if v.get("every") == nil && v.get("max") == nil && v.get("at") == nil {
-			inner.problem(v, "say when a file is closed: every, max or at")
+	b.answer(s.in("answer"), n, r)
+	v := n.get("batch")
+	if v == nil || v.form != object || isEffect(r.Kind) {
+		return
+	}
+	s = s.in("batch")
+	r.Batch = &Batch{Every: span(v, "every", 0), Max: number(v, "max", mostInFile), At: str(v, "at", ""), By: b.expression(s.in("by"), v.get("by"), expression.Text)}
+	if v.get("every") == nil && v.get("max") == nil && v.get("at") == nil {
+		s.problem(v, "say when a file is closed: every, max or at")
+	}
+	if m := v.get("max"); m != nil && m.form == scalar && (r.Batch.Max < 1 || r.Batch.Max > mostInFile) {
+		s.in("max").problem(m, "%s is not between 1 and %d", m.text, mostInFile)
+	}
+	if !b.parsed {
+		return
+	}
+	format := b.sends(r)
+	bundler, ok := b.l.bundlerOf(b, format)
+	switch {
+	case ok:
+		r.Batch.Bundler = bundler
+	case format != "":
+		s.problem(v, "files of format %s cannot be made", format)
+	case n.get("map") == nil && b.n.get("map") == nil || len(r.Map) > 0 || len(b.c.Map) > 0:
+		s.problem(v, "it is not known in what format the messages are: the last step of map does not say what it makes")
+	}
+}
+
+// bundlerOf makes files of a format.
+func (l *loader) bundlerOf(b *channelBuilder, format string) (parsers.Bundler, bool) {
+	if b.c.Parse == format {
+		bundler, ok := b.c.Parser.(parsers.Bundler)
+		return bundler, ok
+	}
+	for _, k := range l.o.Parts.Parsers {
+		if k.Name == format {
+			parser, err := k.Options().Open()
+			bundler, ok := parser.(parsers.Bundler)
+			return bundler, ok && err == nil
 		}
 	}
-	if v := n.get("answer"); v != nil && v.form == object {
-		inner := s.in("answer")
-		r.Answer = &RouteAnswer{To: str(v, "to", ""), When: b.expression(inner.in("when"), v.get("when"), expression.Bool)}
-		r.Answer.Map, _ = b.steps(inner.in("map"), v.get("map"))
-	}
+	return nil, false
 }

@@ -5,6 +5,7 @@ package routes
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
@@ -248,7 +249,10 @@ type Route struct {
 	Alert Alert
 	// Retired: takes no new deliveries, drains the old.
 	Retired bool
-	Place   Place
+	// Within is how long after the message was received its answer goes to
+	// the sender (`reply:`); 0 for routes whose answer nobody waits for.
+	Within time.Duration
+	Place  Place
 }
 
 // Retry says what follows a failed send of one class.
@@ -290,19 +294,55 @@ type Check struct {
 
 // A Batch puts several deliveries into one file.
 type Batch struct {
+	// Every is the longest a delivery waits for its file; 0: it does not say.
 	Every time.Duration
-	Max   int
-	// At is a time of day, "02:00".
+	// Max is how many deliveries one file has at most.
+	Max int
+	// At is a time of day, "02:00"; empty: it does not say.
 	At string
+	// By gives what belongs into one file; nil: everything does.
 	By *expression.Program
+	// Bundler makes the file.
+	Bundler parsers.Bundler
 }
 
-// A RouteAnswer says what becomes of the peer's answer.
+// mostInFile is how many deliveries one file has at most.
+const mostInFile = 10_000
+
+// Closes is when the file of a delivery that was made then is closed at the
+// latest, by the clock of a zone; the zero time when only its number closes it.
+func (b *Batch) Closes(made time.Time) time.Time {
+	var at time.Time
+	if b.Every > 0 {
+		at = made.Add(b.Every)
+	}
+	if hours, minutes, said := strings.Cut(b.At, ":"); said {
+		minute, _ := minuteOf(hours, minutes) // its form was checked
+		for day := range 3 {
+			next := time.Date(made.Year(), made.Month(), made.Day()+day, 0, minute, 0, 0, made.Location())
+			if next.Hour()*60+next.Minute() < minute {
+				next = next.Add(time.Hour) // the clock skips it that day
+			}
+			if next.After(made) {
+				if at.IsZero() || next.Before(at) {
+					at = next
+				}
+				break
+			}
+		}
+	}
+	return at
+}
+
+// A RouteAnswer says what becomes of the answer of a peer that took a delivery.
 type RouteAnswer struct {
-	Map []transforms.Transform
+	// When is asked of the answer; nil means every answer. Map are the steps
+	// it goes through. Parser reads it for both, and is nil without them.
+	When   *expression.Program
+	Map    []transforms.Transform
+	Parser parsers.Parser
 	// To is a channel, or worklist.
-	To   string
-	When *expression.Program
+	To string
 }
 
 // A Problem is one thing that is wrong with the files.

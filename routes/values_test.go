@@ -82,13 +82,15 @@ func TestValues(t *testing.T) {
 }
 
 func TestValuesNotRunYet(t *testing.T) {
-	c := mustLoad(t, "testdata/later.good.yaml", true).Channel("rich")
+	config := mustLoad(t, "testdata/later.good.yaml", true)
+	c := config.Channel("rich")
 	if c.Key == nil || c.Split == nil || c.OnError != OnErrorStop || c.Keep != 30*24*time.Hour || c.Limits.Rate != (Rate{50, time.Second}) ||
-		len(c.Check) != 2 || c.Check[1] != (Check{"claim-edits", "warn"}) || c.Ack != AckDelivered {
+		len(c.Check) != 2 || c.Check[1] != (Check{"claim-edits", "warn"}) {
 		t.Errorf("got %+v", c)
 	}
-	if c.Reply == nil || c.Reply.From != "payer" || c.Reply.Within != 20*time.Second || len(c.Reply.Map) != 1 {
-		t.Errorf("reply %+v", c.Reply)
+	late := config.Channel("late")
+	if late.Reply == nil || late.Reply.From != "http" || late.Reply.Within != 20*time.Second || len(late.Reply.Map) != 1 || late.Ack != AckDelivered || late.Routes[0].Within != 20*time.Second {
+		t.Errorf("reply %+v", late.Reply)
 	}
 	r := c.Routes[0]
 	if r.Each == nil || r.Order != OrderNone || !r.Strict || r.Hours.String() != "Mon-Fri 06:00-22:00" || r.Alert != (Alert{15 * time.Minute, 1000, 1}) ||

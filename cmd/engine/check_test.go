@@ -73,7 +73,6 @@ func TestCheck(t *testing.T) {
 		want := `:4:31: variable "port" is not set; set it in variables, env/NAME.yaml or PLEXUS_VAR_PORT
 :6:13: channel lab: filter: PID-3[*].4 has several values: write has(PID-3[*].4, "MRN")
 :9:17: channel lab: route fax: to: fax is not known; known: ` + destinations() + `
-:10:28: channel lab: route ehr: "batch" is not supported yet by this version
 :10:28: channel lab: route ehr: batch beside to: ehr: it is part of the message's own transaction and never queued
 `
 		got := strings.ReplaceAll(out, file, "")

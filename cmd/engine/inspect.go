@@ -103,7 +103,7 @@ func inspectCommand(a *app) *cobra.Command {
 	f.StringVar(&i.emit, "emit", "", "write files of the same names, made again from every node of the tree, into this folder")
 	f.BoolVar(&i.tree, "tree", false, "print each HL7 v2 message as a tree of groups, segments, fields and components with their names, findings in place")
 	f.BoolVar(&i.speak, "values", false, "with --tree: print values too")
-	f.StringVar(&i.level, "validate", "syntax", "with --tree: how much is checked: syntax, structure, types or tables")
+	f.StringVar(&i.level, "validate", "syntax", "with --tree: how much is checked: syntax, structure, types, tables or profile")
 	f.StringSliceVar(&i.laid, "profile", nil, "with --tree: check by these profiles too, shipped ones or files")
 	f.StringVar(&i.get, "get", "", "print the values at this path, of each message, in place of the line")
 	return cmd

@@ -41,7 +41,7 @@ func killKeep(t *testing.T, database, point string) {
 		sent = append(sent, oru(fmt.Sprint("KEEP", n), fmt.Sprint("K", n), fmt.Sprint("7", n), 2))
 	}
 	first := s.mustReady()
-	exchange(t, s, sent)
+	sendAll(t, s, sent)
 	before, ledger, records := s.settled(), ledgerOf(t, s), len(s.search("Observation", url.Values{}))
 	if records == 0 {
 		t.Fatal("no records were made")
@@ -73,7 +73,7 @@ func killKeep(t *testing.T, database, point string) {
 	if after := s.rows(""); !slices.Equal(after, before) {
 		t.Errorf("the journal was %v and is %v", before, after)
 	}
-	exchange(t, s, sent) // copies: answered, not processed
+	sendAll(t, s, sent) // copies: answered, not processed
 	if after := s.rows(""); len(after) != len(before) {
 		t.Errorf("copies were taken as new: %d messages, want %d", len(after), len(before))
 	}
@@ -86,8 +86,8 @@ func killKeep(t *testing.T, database, point string) {
 	third.stop()
 }
 
-// exchange sends messages and expects each to be accepted.
-func exchange(t *testing.T, s *site, list []string) {
+// sendAll sends messages and expects each to be accepted.
+func sendAll(t *testing.T, s *site, list []string) {
 	t.Helper()
 	p, err := dial(s.results)
 	if err != nil {

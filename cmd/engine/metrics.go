@@ -22,18 +22,20 @@ var (
 	ledgerMetric = prometheus.NewDesc("plexus_journal_messages", "Messages in the journal by channel and state.", []string{"channel", "state"}, nil)
 	queueMetric  = prometheus.NewDesc("plexus_queue_deliveries", "Deliveries by route and state.", []string{"channel", "route", "state"}, nil)
 	oldestMetric = prometheus.NewDesc("plexus_queue_oldest_seconds", "Age of the message of the oldest open delivery; 0 when none is open.", []string{"channel", "route"}, nil)
+	indexMetric  = prometheus.NewDesc("plexus_unindexed_resources", "Resources whose search index is still that of an older version of the engine.", nil, nil)
 	heldMetric   = prometheus.NewDesc("plexus_queue_held", "1 while an operator or a stop holds the route.", []string{"channel", "route"}, nil)
 )
 
 // Describe sends the descriptions.
 func (l *ledgerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerMetric, queueMetric, oldestMetric, heldMetric} {
+	for _, d := range []*prometheus.Desc{ledgerMetric, queueMetric, oldestMetric, heldMetric, indexMetric} {
 		ch <- d
 	}
 }
 
 // Collect reads the ledger and the heads of the queues.
 func (l *ledgerCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(indexMetric, prometheus.GaugeValue, float64(l.store.Unindexed()))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	counts, err := l.store.Ledger(ctx)

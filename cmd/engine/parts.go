@@ -13,6 +13,7 @@ import (
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/hl7v2/validate"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/tables"
 	"github.com/plexus-health/plexus/transforms"
@@ -22,7 +23,7 @@ import (
 // parserKinds are the words of `parse:`.
 func parserKinds() []parsers.Kind {
 	return []parsers.Kind{
-		hl7v2.Kind(),
+		hl7v2.Kind(validate.Validation()),
 		fhir.Kind(systemURI),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -46,6 +47,7 @@ type settings struct {
 	Database string
 	HTTP     string
 	LogLevel string
+	Origins  []string
 	Queue    queueSettings
 	records  *records // what maps gather from, empty until the store is open
 }
@@ -71,6 +73,7 @@ func runCommand(a *app) *cobra.Command {
 	f.String("data", "./data", "folder of the embedded store")
 	f.String("database", "", "postgres://… in place of the embedded store")
 	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
+	f.StringSlice("fhir-origins", nil, "origins of browser applications that may use /fhir (CORS), such as https://app.example.org")
 	f.String("log-level", "info", "debug, info, warn or error")
 	queueFlags(f)
 	if err := v.BindPFlags(f); err != nil {
@@ -88,11 +91,30 @@ func readSettings(v *viper.Viper) (settings, error) {
 	if err := v.ReadInConfig(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return settings{}, fmt.Errorf("engine.yaml: %w", err)
 	}
+	origins, err := readOrigins(v.GetStringSlice("fhir-origins"))
+	if err != nil {
+		return settings{}, err
+	}
 	return settings{
-		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
+		Origins: origins,
+		Routes:  v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
 		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v), records: new(records),
 	}, nil
+}
+
+// readOrigins reads origins as browsers write them. All of them ("*") are none: a
+// page of anybody could read the record through a browser on this machine.
+func readOrigins(list []string) ([]string, error) {
+	var out []string
+	for _, text := range strings.FieldsFunc(strings.Join(list, ","), func(r rune) bool { return r == ',' || r == ' ' }) {
+		u, err := url.Parse(text)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.TrimSuffix(text, "/") != u.Scheme+"://"+u.Host {
+			return nil, fmt.Errorf("--fhir-origins %q is no origin: write scheme and host, such as https://app.example.org", text)
+		}
+		out = append(out, strings.TrimSuffix(text, "/"))
+	}
+	return out, nil
 }
 
 // load reads the routes file under these settings.
@@ -186,7 +208,7 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
-	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log})
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Origins: s.Origins})
 	mux.Handle("/fhir", api)
 	mux.Handle("/fhir/", api)
 	mux.Handle("/", console.New(console.Options{

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/plexus-health/plexus/connectors/network"
@@ -47,7 +48,12 @@ type Client struct {
 	conn   net.Conn
 	reader *reader
 	out    []byte
-	dead   bool
+	dead   atomic.Bool
+
+	release2 bool                          // commit blocks are read and written
+	bare     bool                          // the commit block is all that is waited for
+	retries  int                           // of a message that was not stored
+	count    func(event string, times int) // of what is odd
 
 	ctx   context.Context //nolint:containedctx // of the exchange under way
 	until time.Time       // when it ends; the zero time: not bounded
@@ -110,7 +116,7 @@ func newClient(conn net.Conn, limit int64) *Client {
 	if limit == 0 {
 		limit = 16 << 20
 	}
-	c := &Client{conn: conn}
+	c := &Client{conn: conn, count: func(string, int) {}}
 	c.reader = &reader{
 		in: bufio.NewReaderSize(conn, bufferSize), deadline: c.deadline, count: func(string, int, int64) {},
 		size: limit, whole: limit, idle: time.Hour, frame: time.Hour, endWait: 250 * time.Millisecond, impatient: true,
@@ -141,7 +147,7 @@ func (c *Client) Exchange(ctx context.Context, raw []byte) (reply []byte, err er
 // exchange is Exchange; while wait, if it is not nil, says that a reply is not
 // the one that ends the send, the next one is read.
 func (c *Client) exchange(ctx context.Context, raw []byte, wait func(reply []byte) bool) (reply []byte, err error) {
-	if c.dead {
+	if c.dead.Load() {
 		return nil, &message.Failure{Kind: message.Down, Err: errors.New("the connection was closed after an error")}
 	}
 	if err := ctx.Err(); err != nil {
@@ -164,13 +170,11 @@ func (c *Client) exchange(ctx context.Context, raw []byte, wait func(reply []byt
 		hook := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Unix(1, 0)) })
 		defer hook()
 	}
-	c.out = append(append(append(c.out[:0], startByte), raw...), endByte, carriageReturn)
-	if n, err := c.conn.Write(c.out); err != nil {
-		kind := message.Unknown
-		if _, secure := c.conn.(*tls.Conn); n == 0 && !secure && !timedOut(err) {
-			kind = message.Down
-		}
-		return nil, &message.Failure{Kind: kind, Err: err}
+	if err := c.put(raw); err != nil {
+		return nil, err
+	}
+	if c.release2 {
+		return c.committed(raw, wait)
 	}
 	for {
 		reply, err := c.answer()
@@ -178,6 +182,20 @@ func (c *Client) exchange(ctx context.Context, raw []byte, wait func(reply []byt
 			return reply, err
 		}
 	}
+}
+
+// put writes a message in a frame.
+func (c *Client) put(raw []byte) error {
+	c.out = append(append(append(c.out[:0], startByte), raw...), endByte, carriageReturn)
+	n, err := c.conn.Write(c.out)
+	if err == nil {
+		return nil
+	}
+	kind := message.Unknown
+	if _, secure := c.conn.(*tls.Conn); n == 0 && !secure && !timedOut(err) {
+		kind = message.Down
+	}
+	return &message.Failure{Kind: kind, Err: err}
 }
 
 // answer reads the next frame.
@@ -232,6 +250,6 @@ func blank(b []byte) bool { return len(bytes.TrimLeft(b, "\r\n ")) == 0 }
 
 // Close ends the connection.
 func (c *Client) Close() error {
-	c.dead = true
+	c.dead.Store(true)
 	return c.conn.Close()
 }

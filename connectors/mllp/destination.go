@@ -95,6 +95,10 @@ func (d *Destination) exchange(ctx context.Context, client *Client, delivery *me
 	if err != nil {
 		return message.Reply{Raw: raw}, err
 	}
+	if d.options.Wait == waitCommit && len(raw) == 0 {
+		d.put(client)
+		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
+	}
 	reply, err := classify(raw, control)
 	switch message.KindOf(err) {
 	case message.Unknown, message.Unreadable:
@@ -156,7 +160,18 @@ func (d *Destination) dial(ctx context.Context) (*Client, error) {
 		}
 		o.TLS = config
 	}
-	return Dial(ctx, o)
+	client, err := Dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d.agree(client)
+	return client, nil
+}
+
+// agree tells a connection what its two sides have agreed on.
+func (d *Destination) agree(client *Client) {
+	client.release2, client.retries, client.count = d.options.Release == 2, d.options.Retries, d.env.Count
+	client.bare = d.options.Wait == waitCommit
 }
 
 // put makes a connection idle. The oldest ones make room: of a receiver that
@@ -302,7 +317,9 @@ func (s *server) greet(conn net.Conn, seat *network.Seat) {
 		secure = encrypted
 	}
 	if seat.Hold() { // else it was closed
-		s.d.put(newClient(secure, s.d.env.Size))
+		client := newClient(secure, s.d.env.Size)
+		s.d.agree(client)
+		s.d.put(client)
 	}
 }
 

@@ -102,7 +102,7 @@ func (l *Load) work(ctx context.Context, client **Client, next *atomic.Int64, be
 
 // exchange sends one message, on a new connection if the old one has ended.
 func (l *Load) exchange(ctx context.Context, client **Client, raw []byte) ([]byte, error) {
-	if (*client).dead {
+	if (*client).dead.Load() {
 		c, err := Dial(ctx, l.Client)
 		if err != nil {
 			return nil, err

@@ -58,9 +58,21 @@ type SourceOptions struct {
 	// what is whole all the same and counts each fault; strict refuses the
 	// message and closes the connection.
 	Framing string `yaml:"framing"`
+	// Release of the protocol that the peer speaks: 1 (the default); or 2, where
+	// each message is first answered by a block that says whether it was stored,
+	// 06 or 15, and the peer answers our answers so.
+	Release int `yaml:"release"`
+	// How long a peer that asked for both acknowledgements (MSH-15 and MSH-16)
+	// waits on its connection, after the accept acknowledgement, for the
+	// application acknowledgement, which follows when the message was processed.
+	// 0: it is not sent. Default 30s.
+	Application time.Duration `yaml:"application"`
 	// Addresses or networks that may connect, such as 192.0.2.17 or
 	// 10.1.0.0/16. Default: all.
 	Peers []string `yaml:"peers"`
+	// Most connections of one address at a time. Default 0: as many as
+	// limits.connections of the channel allows.
+	PeerConnections int `yaml:"peer_connections"`
 	// Encryption of the connections. Default: none.
 	TLS *network.TLSOptions `yaml:"tls"`
 	// Say i-understand to listen without encryption on an address that other
@@ -74,7 +86,7 @@ var _ connectors.SourceOptions = (*SourceOptions)(nil)
 func DefaultSource() connectors.SourceOptions {
 	return &SourceOptions{
 		Listen: "127.0.0.1:2575", Idle: 10 * time.Minute, Frame: 30 * time.Second,
-		Write: 30 * time.Second, KeepAlive: time.Minute, Framing: tolerant,
+		Write: 30 * time.Second, KeepAlive: time.Minute, Framing: tolerant, Release: 1, Application: 30 * time.Second,
 	}
 }
 
@@ -94,6 +106,13 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 	p.Time("keepalive", o.KeepAlive)
 	if o.Framing != tolerant && o.Framing != strict {
 		p.Add("framing", "%q is not known; known: tolerant, strict", o.Framing)
+	}
+	checkRelease(&p, o.Release)
+	if o.PeerConnections < 0 {
+		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)
+	}
+	if o.Application < 0 {
+		p.Add("application", "%s is not a time, such as 30s, nor 0 for never", o.Application)
 	}
 	network.CheckPeers(&p, o.Peers)
 	if o.TLS != nil {

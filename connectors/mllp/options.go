@@ -37,8 +37,16 @@ type DestinationOptions struct {
 	KeepAlive time.Duration `yaml:"keepalive"`
 	// Which answer ends a send: accept (the default), the first one, AA or CA;
 	// application, after a CA also the AA, AE or AR that follows it on the
-	// same connection, within timeout.
+	// same connection, within timeout; commit, in release 2, the block that says
+	// that the message was stored: no answer is expected.
 	Wait string `yaml:"wait"`
+	// Release of the protocol that the receiver speaks: 1 (the default); or 2,
+	// where it says of each message first whether it was stored, and we of its
+	// answers.
+	Release int `yaml:"release"`
+	// How often a message that the receiver could not store is sent again at
+	// once, in release 2, before it counts as busy. Default 2.
+	Retries int `yaml:"retries"`
 	// Addresses or networks that may connect in mode server, such as
 	// 192.0.2.17 or 10.1.0.0/16. Default: all.
 	Peers []string `yaml:"peers"`
@@ -57,7 +65,7 @@ var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
 		Mode: modeClient, Connections: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
-		Idle: 5 * time.Minute, KeepAlive: time.Minute, Wait: waitAccept,
+		Idle: 5 * time.Minute, KeepAlive: time.Minute, Wait: waitAccept, Release: 1, Retries: 2,
 	}
 }
 
@@ -67,10 +75,14 @@ const (
 	modeServer      = "server"
 	waitAccept      = "accept"
 	waitApplication = "application"
+	waitCommit      = "commit"
 )
 
-// connectionsMost bounds the connections of one destination.
-const connectionsMost = 256
+// Bounds of a destination.
+const (
+	connectionsMost = 256
+	retriesMost     = 20
+)
 
 // Validate checks the words of the options.
 func (o *DestinationOptions) Validate() []connectors.Problem {
@@ -79,9 +91,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if o.Mode != modeClient && o.Mode != modeServer {
 		p.Add("mode", "%q is not known; known: client, server", o.Mode)
 	}
-	if o.Wait != waitAccept && o.Wait != waitApplication {
-		p.Add("wait", "%q is not known; known: accept, application", o.Wait)
-	}
+	o.validateWait(&p)
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
 	}
@@ -97,8 +107,26 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	network.CheckPeers(&p, o.Peers)
 	if o.TLS != nil {
 		o.TLS.Validate(o.Mode == modeServer, &p)
+		o.TLS.WithoutNames(&p)
 	}
 	return p
+}
+
+// validateWait checks what ends a send.
+func (o *DestinationOptions) validateWait(p *connectors.Problems) {
+	switch o.Wait {
+	case waitAccept, waitApplication:
+	case waitCommit:
+		if o.Release != 2 {
+			p.Add("wait", "commit needs release: 2")
+		}
+	default:
+		p.Add("wait", "%q is not known; known: accept, application, commit", o.Wait)
+	}
+	checkRelease(p, o.Release)
+	if o.Retries < 0 || o.Retries > retriesMost {
+		p.Add("retries", "%d is not between 0 and %d", o.Retries, retriesMost)
+	}
 }
 
 // validateAddress checks where messages go, and that nobody reads them on the

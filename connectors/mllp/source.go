@@ -52,7 +52,7 @@ type run struct {
 // Run listens until ctx ends. Then it takes no connection and no message any
 // more; a handler at work has a few seconds to end and its answer goes out.
 func (s *Source) Run(ctx context.Context, handle connectors.Handler) error {
-	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Env: s.env}}
+	r := &run{Source: s, handle: handle, room: &network.Room{Seats: s.env.Connections, Each: s.options.PeerConnections, Env: s.env}}
 	if s.options.TLS != nil {
 		r.certificates = &network.Certificates{Options: *s.options.TLS, Folder: s.env.Folder, Log: s.env.Log, Count: s.env.Count, Listening: s.options.Dial == ""}
 	}
@@ -201,7 +201,13 @@ func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 	l := &link{Conn: conn, ctx: r.ctx, seat: seat}
 	unhook := context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer unhook()
-	c := &connection{run: r, conn: conn, peer: peer, log: log, told: map[string]struct{}{}}
+	senders, known := r.options.TLS.Senders(conn)
+	if !known {
+		r.env.Count("peer-unnamed", 1)
+		log.Warn("the certificate of the peer has none of tls.names, connection closed")
+		return 0
+	}
+	c := &connection{run: r, conn: conn, peer: peer, senders: senders, log: log, told: map[string]struct{}{}}
 	c.reader = &reader{
 		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault, seat: seat,
 		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
@@ -212,13 +218,17 @@ func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 
 // A connection is one peer being served.
 type connection struct {
-	run    *run
-	conn   net.Conn
-	peer   string
-	log    *slog.Logger
-	reader *reader
-	out    []byte              // the answer being written, reused
-	told   map[string]struct{} // faults that were logged
+	run  *run
+	conn net.Conn
+	peer string
+	// senders are those for whom the peer may speak; nil: anyone.
+	senders []string
+	log     *slog.Logger
+	reader  *reader
+	out     []byte              // the answer being written, reused
+	told    map[string]struct{} // faults that were logged
+
+	resends int // of the answer in out, in release 2
 }
 
 // fault counts a fault of framing and logs the first of its sort.
@@ -242,6 +252,13 @@ func (c *connection) serve() (messages int) {
 		if err != nil {
 			c.ended(err)
 			return messages
+		}
+		if c.run.options.Release == 2 && isCommit(f) {
+			c.reader.seat.Void() // no message
+			if !c.commitOfPeer(f) {
+				return messages
+			}
+			continue
 		}
 		messages++
 		if f.stream == nil && !c.reader.seat.Hold() {
@@ -288,16 +305,13 @@ func (c *connection) message(f frame) bool {
 		}
 	}
 	if err != nil {
-		// Nothing may be claimed: without an answer the sender keeps the message.
-		c.run.env.Count("unanswered", 1)
-		c.log.Warn("message not taken, connection closed without an answer", "error", err.Error())
-		return false
+		return c.refuse(f, err)
 	}
 	if f.damage != nil && reply.Answer.Code == message.Accepted {
 		c.log.Error("a damaged message was answered positively, connection closed without the answer")
 		return false
 	}
-	if !f.mute && !c.write(reply.Raw) {
+	if !f.mute && !c.answer(f, reply) {
 		return false
 	}
 	c.reader.seat.Rest()
@@ -312,11 +326,43 @@ func (c *connection) message(f frame) bool {
 }
 
 func (c *connection) handle(f frame) (message.Reply, error) {
-	m := &message.Message{Peer: c.peer, Received: c.run.env.Now(), Raw: f.raw, Damage: f.damage, Size: int64(len(f.raw))}
+	m := &message.Message{Peer: c.peer, Received: c.run.env.Now(), Raw: f.raw, Damage: f.damage, Senders: c.senders, Size: int64(len(f.raw))}
 	if f.stream != nil {
 		m.Stream, m.Size = f.stream, 0
 	}
 	return c.run.handle(c.run.work, m)
+}
+
+// answer writes what the peer is told of a frame that was handed over. In release
+// 2 one that is damaged is not what the peer sent: he is to send it again.
+func (c *connection) answer(f frame, reply message.Reply) bool {
+	if c.run.options.Release == 2 && f.damage != nil {
+		return c.commit(notStored)
+	}
+	return c.commit(stored) && c.write(reply.Raw) && c.later(reply)
+}
+
+// refuse tells the peer nothing, for nothing may be claimed: without an answer
+// the sender keeps the message. In release 2 it is told so, and may go on.
+func (c *connection) refuse(f frame, err error) bool {
+	c.run.env.Count("unanswered", 1)
+	if c.run.options.Release == 2 && !f.mute && !f.last && (f.stream == nil || f.stream.done) {
+		c.log.Warn("message not taken, the peer is told to send it again", "error", err.Error())
+		c.reader.seat.Rest()
+		return c.commit(notStored) && c.run.ctx.Err() == nil
+	}
+	c.log.Warn("message not taken, connection closed without an answer", "error", err.Error())
+	return false
+}
+
+// later sends the further answer of a message, if the peer waits for one.
+func (c *connection) later(reply message.Reply) bool {
+	if reply.Later == nil || c.run.options.Application == 0 {
+		return true
+	}
+	ctx, done := context.WithTimeout(c.run.work, c.run.options.Application)
+	defer done()
+	return c.write(reply.Later(ctx))
 }
 
 // write sends an answer in a frame; no bytes: none is sent.
@@ -324,7 +370,12 @@ func (c *connection) write(raw []byte) bool {
 	if len(raw) == 0 {
 		return true
 	}
-	c.out = appendFrame(c.out[:0], raw)
+	c.out, c.resends = appendFrame(c.out[:0], raw), 0
+	return c.flush()
+}
+
+// flush writes the frame in hand.
+func (c *connection) flush() bool {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.run.options.Write)); err != nil {
 		c.lost(err)
 		return false

@@ -23,6 +23,7 @@ const (
 // whose message is being answered never loses its seat.
 type Room struct {
 	Seats int
+	Each  int                    // most seats of one address; 0: as many as there are
 	Env   connectors.Environment // with its defaults
 
 	mu    sync.Mutex
@@ -88,6 +89,17 @@ func (r *Room) seat(conn net.Conn) (seat, displaced *Seat, why reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seat = &Seat{room: r, conn: conn, peer: AddressOf(conn.RemoteAddr()), since: r.Env.Now()}
+	if r.Each > 0 {
+		own := 0
+		for _, s := range r.taken {
+			if s.peer == seat.peer {
+				own++
+			}
+		}
+		if own >= r.Each {
+			return nil, nil, keeps
+		}
+	}
 	if len(r.taken) >= r.Seats {
 		if displaced, why = r.weakest(seat); displaced == nil {
 			return nil, nil, keeps

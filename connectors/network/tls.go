@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +30,13 @@ type TLSOptions struct {
 	CA string `yaml:"ca"`
 	// Lowest version of TLS that is spoken: 1.2 (the default) or 1.3.
 	Min string `yaml:"min"`
+	// Names of certificates and for which senders their holders may speak, where
+	// messages are received over MLLP: a DNS name or common name, then sending
+	// facilities (MSH-4), or applications and facilities as in LAB|NORTH (MSH-3
+	// and MSH-4); * for any. A peer whose certificate has none of the names is
+	// not served, a message of another sender is refused. It needs ca. Default:
+	// whoever has a certificate of the authorities may send for anyone.
+	Names map[string][]string `yaml:"names"`
 	// Name that the certificate of the peer must bear, where we connect.
 	// Default: the host of the address.
 	ServerName string `yaml:"server_name"`
@@ -43,9 +53,52 @@ func (o *TLSOptions) Validate(listening bool, p *connectors.Problems) {
 	if listening && o.ServerName != "" {
 		p.Add("tls.server_name", "names the peer we connect to; here the peers connect to us")
 	}
+	o.validateNames(p)
 	if _, ok := versionOf(o.Min); !ok {
 		p.Add("tls.min", "%q is not known; known: 1.2, 1.3", o.Min)
 	}
+}
+
+// validateNames checks the words of names.
+func (o *TLSOptions) validateNames(p *connectors.Problems) {
+	if len(o.Names) > 0 && o.CA == "" {
+		p.Add("tls.names", "needs ca: without it peers show certificates of their own making, or none")
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Names)) {
+		senders := o.Names[name]
+		if name == "" || len(senders) == 0 || slices.Contains(senders, "") {
+			p.Add("tls.names", "%q: a name of a certificate and the senders it may speak for are wanted, such as lab.example.org: [ NORTH ]", name)
+		}
+	}
+}
+
+// WithoutNames adds a problem where names have no meaning.
+func (o *TLSOptions) WithoutNames(p *connectors.Problems) {
+	if o != nil && len(o.Names) > 0 {
+		p.Add("tls.names", "is for sources that receive over MLLP")
+	}
+}
+
+// Senders are those for whom the peer of a connection may speak; nil: for anyone.
+// known is false where its certificate has none of the names.
+func (o *TLSOptions) Senders(conn net.Conn) (senders []string, known bool) {
+	if o == nil || len(o.Names) == 0 {
+		return nil, true
+	}
+	secure, ok := conn.(*tls.Conn)
+	if !ok || len(secure.ConnectionState().PeerCertificates) == 0 {
+		return nil, false
+	}
+	certificate := secure.ConnectionState().PeerCertificates[0]
+	for _, name := range append([]string{certificate.Subject.CommonName}, certificate.DNSNames...) {
+		if of := o.Names[name]; len(of) > 0 {
+			senders = append(senders, of...)
+		}
+	}
+	if slices.Contains(senders, "*") {
+		return nil, true
+	}
+	return senders, len(senders) > 0
 }
 
 func versionOf(word string) (uint16, bool) {

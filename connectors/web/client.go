@@ -58,6 +58,7 @@ func (o *ClientOptions) Validate() connectors.Problems {
 	}
 	if o.TLS != nil {
 		o.TLS.Validate(false, &p)
+		o.TLS.WithoutNames(&p)
 	}
 	return p
 }

@@ -60,6 +60,7 @@ func (o *ServerOptions) Validate() connectors.Problems {
 	}
 	if o.TLS != nil {
 		o.TLS.Validate(true, &p)
+		o.TLS.WithoutNames(&p)
 	}
 	return p
 }

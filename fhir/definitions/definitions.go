@@ -4,7 +4,9 @@
 package definitions
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"sort"
@@ -75,11 +77,13 @@ type Param struct {
 	Targets    []string
 	Expression string
 	// Row is the number its index rows stand under: its own, or that of the
-	// parameter it is a part of (patient is subject where that is a Patient).
+	// parameter it is a part of (patient is subject where that is a Patient) or
+	// finds the same as (phonetic is name).
 	Row fhir.Param
 	// Components are the parts of a composite; Expression is then the element
 	// they have in common.
 	Components []Component
+	part       bool
 }
 
 // A Component is one part of a composite parameter.
@@ -96,6 +100,10 @@ func (p *Param) Combined() bool { return strings.HasPrefix(p.Code, "combo-") }
 
 // Alias reports whether the rows of another parameter serve this one too.
 func (p *Param) Alias() bool { return p.Row != p.ID }
+
+// Part reports whether the parameter finds a part of what another one finds:
+// the references that are to its first target.
+func (p *Param) Part() bool { return p.part }
 
 type model struct {
 	types   map[string]*Type
@@ -120,6 +128,15 @@ var load = sync.OnceValue(func() *model {
 	}
 	m.loadCompartments()
 	return m
+})
+
+// Hash is a hash of what search parameters and their types are read from.
+var Hash = sync.OnceValue(func() string {
+	sum := sha256.New()
+	for _, table := range []string{paramsText, patientText, elementsText} {
+		sum.Write([]byte(table))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12])
 })
 
 func (m *model) loadTypes() {
@@ -195,15 +212,30 @@ func (m *model) loadParams() {
 			p.Row = p.ID
 			whole, part := strings.CutSuffix(p.Expression, ".where(resolve() is Patient)")
 			if !part || p.Kind != "reference" {
+				p.Row = sameRows(list, p)
 				continue
 			}
 			for _, other := range list {
 				if other.Expression == whole && other.Kind == "reference" {
-					p.Row, p.Targets = other.ID, []string{"Patient"}
+					p.Row, p.Targets, p.part = other.ID, []string{"Patient"}, true
 				}
 			}
 		}
 	}
+}
+
+// sameRows is the number of the first parameter of a type that finds what p
+// finds: phonetic is name here.
+func sameRows(list []*Param, p *Param) fhir.Param {
+	if p.Kind == "composite" || p.Kind == "special" {
+		return p.ID
+	}
+	for _, other := range list {
+		if other.Kind == p.Kind && other.Expression == p.Expression && slices.Equal(other.Targets, p.Targets) {
+			return other.ID
+		}
+	}
+	return p.ID
 }
 
 // rename lets each component name the parameter that has its expression: in R4

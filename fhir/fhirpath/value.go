@@ -85,6 +85,10 @@ func (v Value) Type() string {
 // for primitives that have only extensions.
 func (v Value) Node() *fhir.Node { return v.node }
 
+// Beside returns what the member with the underscore says of an element, its id
+// and extensions; nil when there is none.
+func (v Value) Beside() *fhir.Node { return v.shadow }
+
 // Bool returns the value of a boolean, computed or an element.
 func (v Value) Bool() (value, ok bool) {
 	s, ok := v.system()

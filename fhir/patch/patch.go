@@ -1,5 +1,6 @@
-// Package patch applies a JSON Patch (RFC 6902) to a tree of package fhir, so
-// that what it leaves alone stays as it was written.
+// Package patch applies a JSON Patch (RFC 6902), a FHIRPath Patch (R4) or an XML
+// Patch (RFC 5261) to a tree of package fhir, so that what it leaves alone stays
+// as it was written.
 package patch
 
 import (

@@ -5,14 +5,15 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
@@ -46,10 +47,8 @@ func (c *call) bundle() error {
 	return &fault{http.StatusBadRequest, "invalid", "Bundle.type", "must be transaction or batch"}
 }
 
-// criteriaID is the id of a resource made by a conditional write: of two writers
-// with the same criteria one finds that the id is taken.
-func (c *call) criteriaID(criteria string) string { return c.hashID(c.typ + "?" + criteria) }
-
+// hashID is an id made from a seed: of two writers with the same one finds that
+// it is taken.
 func (c *call) hashID(seed string) string {
 	h := hmac.New(sha256.New, c.Records.Secret())
 	h.Write([]byte(seed))
@@ -65,10 +64,12 @@ type item struct {
 	method   string
 	typ, id  string
 	criteria string
-	match    string // ifMatch
-	none     string // ifNoneExist
+	match    string    // ifMatch
+	none     string    // ifNoneExist
+	reads    [2]string // ifNoneMatch, ifModifiedSince
 	full     string
 	resource *fhir.Node
+	change   change // of a patch
 	current  store.Resource
 	found    bool // a conditional create found this resource: nothing is written
 }
@@ -76,7 +77,7 @@ type item struct {
 // transaction does all entries or none, in one commit. When another writer came
 // between, it is prepared again.
 func (c *call) transaction(entries []*fhir.Node) error {
-	for range 10 {
+	return c.compete(func() error {
 		items, err := c.items(entries)
 		if err != nil {
 			return err
@@ -87,17 +88,12 @@ func (c *call) transaction(entries []*fhir.Node) error {
 		}
 		var out []store.Resource
 		if len(writes) > 0 {
-			out, err = c.commit(c.r.Context(), writes)
-			if errors.Is(err, store.ErrConflict) {
-				continue
-			}
-			if err != nil {
+			if out, err = c.commit(c.r.Context(), writes); err != nil {
 				return err
 			}
 		}
 		return c.answerTransaction(items, out)
-	}
-	return store.ErrConflict
+	})
 }
 
 // items reads the entries.
@@ -108,6 +104,7 @@ func (c *call) items(entries []*fhir.Node) ([]*item, error) {
 		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", full: text(e, "fullUrl")}
 		request := e.Get("request")
 		it.method, it.match, it.none = text(request, "method"), text(request, "ifMatch"), text(request, "ifNoneExist")
+		it.reads = [2]string{text(request, "ifNoneMatch"), text(request, "ifModifiedSince")}
 		target := strings.TrimPrefix(text(request, "url"), "/")
 		path, criteria, _ := strings.Cut(target, "?")
 		it.criteria = criteria
@@ -128,6 +125,12 @@ func (c *call) items(entries []*fhir.Node) ([]*item, error) {
 				return nil, placed(err, it.at+".resource")
 			}
 			it.resource = r.Clone()
+		}
+		if it.method == http.MethodPatch {
+			var err error
+			if it.change, err = c.entryChange(e.Get("resource")); err != nil {
+				return nil, placed(err, it.at+".resource")
+			}
 		}
 		if it.full != "" && it.resource != nil && seen[it.full] {
 			return nil, &fault{http.StatusBadRequest, "invalid", it.at + ".fullUrl", "stands in the Bundle twice"}
@@ -167,7 +170,7 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 	}
 	var writes []store.Write
 	taken := map[string]bool{}
-	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut} {
+	for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut, http.MethodPatch} {
 		for _, it := range items {
 			if it.method != method || it.found || (method == http.MethodDelete && it.current.Version == 0) {
 				continue
@@ -184,7 +187,11 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 			if err := c.resolve(it.resource, places, it.at+".resource"); err != nil {
 				return nil, err
 			}
-			writes = append(writes, write(it.typ, it.id, it.resource, it.current.Version))
+			w := write(it.typ, it.id, it.resource, it.current.Version)
+			if it.change != nil {
+				keep(&w, it.current)
+			}
+			writes = append(writes, w)
 		}
 	}
 	return writes, nil
@@ -202,14 +209,17 @@ func (c *call) settle(it *item) error {
 			return nil
 		}
 		return c.conditional(it, strings.TrimPrefix(it.none, "?"), true)
-	case http.MethodPut, http.MethodDelete:
+	case http.MethodPut, http.MethodDelete, http.MethodPatch:
 		if it.id == "" {
-			return c.conditional(it, it.criteria, false)
+			if err := c.conditional(it, it.criteria, false); err != nil {
+				return err
+			}
+			return c.settled(it)
 		}
 	default:
-		return &fault{http.StatusBadRequest, "not-supported", it.at + ".request.method", "must be GET, POST, PUT or DELETE"}
+		return &fault{http.StatusBadRequest, "not-supported", it.at + ".request.method", "must be GET, HEAD, POST, PUT, PATCH or DELETE"}
 	}
-	if it.resource != nil {
+	if it.resource != nil && it.change == nil {
 		if id := text(it.resource, "id"); id != "" && id != it.id {
 			return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of request.url"}
 		}
@@ -219,11 +229,27 @@ func (c *call) settle(it *item) error {
 		return err
 	}
 	it.current = current
-	if it.method == http.MethodDelete && current.Deleted {
-		it.current.Version = 0
-	}
-	if it.match != "" && !strings.Contains(it.match, `"`+strconv.Itoa(current.Version)+`"`) {
+	return c.settled(it)
+}
+
+// settled holds an entry whose resource is known against the version the client
+// has seen, and applies its patch.
+func (c *call) settled(it *item) error {
+	if it.match != "" && !names(it.match, it.current) {
 		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifMatch", "does not name the current version"}
+	}
+	if it.change == nil {
+		return nil
+	}
+	switch {
+	case it.current.Version == 0:
+		return placed(store.ErrNotFound, it.at+".request.url")
+	case it.current.Deleted:
+		return placed(store.ErrDeleted, it.at+".request.url")
+	}
+	var err error
+	if it.resource, err = c.patched(it.current, it.change); err != nil {
+		return placed(err, it.at+".resource")
 	}
 	return nil
 }
@@ -235,13 +261,20 @@ func (c *call) conditional(it *item, criteria string, create bool) error {
 	}
 	switch len(found) {
 	case 0:
-		inner := *c
-		inner.typ = it.typ
-		it.id = inner.criteriaID(criteria)
-		if id := text(it.resource, "id"); id != "" && !create {
-			it.id = id
+		if it.id = text(it.resource, "id"); it.id == "" || create {
+			if it.id, it.current.Version, err = c.placeFor(it.typ, criteria); err != nil {
+				return err
+			}
+			it.current.Deleted = it.current.Version > 0
+			return nil
+		}
+		if it.current, err = c.Records.Read(c.r.Context(), it.typ, it.id); err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+			return err
 		}
 	case 1:
+		if id := text(it.resource, "id"); id != "" && !create && id != found[0].ID {
+			return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
+		}
 		it.id, it.current, it.found = found[0].ID, found[0], create
 	default:
 		return &fault{http.StatusPreconditionFailed, "multiple-matches", it.at + ".request", "the criteria find several resources"}
@@ -296,8 +329,8 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 	entries := &fhir.Node{Kind: fhir.Array}
 	for _, it := range items {
 		e := fhir.NewObject()
-		if it.method == http.MethodGet {
-			c.inner(e, http.MethodGet, it, nil)
+		if it.method == http.MethodGet || it.method == http.MethodHead {
+			c.inner(e, it.method, it, nil)
 			entries.Items = append(entries.Items, e)
 			continue
 		}
@@ -318,9 +351,13 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 			e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
 			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
 			response.Set("etag", fhir.Text(etag(res)))
-			response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
-			if !strings.Contains(c.r.Header.Get("Prefer"), "return=minimal") {
-				e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
+			response.Set("lastModified", fhir.Text(instant(res.Updated)))
+			switch prefer := c.prefers(); {
+			case slices.Contains(prefer, "return=minimal"):
+			case slices.Contains(prefer, "return=OperationOutcome"):
+				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
+			default:
+				e.Set("resource", raw(stamped(&res)))
 			}
 		}
 		e.Set("response", response)
@@ -337,7 +374,7 @@ func (c *call) batch(entries []*fhir.Node) error {
 	out := &fhir.Node{Kind: fhir.Array}
 	for i, entry := range entries {
 		request := entry.Get("request")
-		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", match: text(request, "ifMatch"), none: text(request, "ifNoneExist")}
+		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", match: text(request, "ifMatch"), none: text(request, "ifNoneExist"), reads: [2]string{text(request, "ifNoneMatch"), text(request, "ifModifiedSince")}}
 		target := strings.TrimPrefix(text(request, "url"), "/")
 		path, criteria, _ := strings.Cut(target, "?")
 		it.typ, it.id, _ = strings.Cut(path, "/")
@@ -350,19 +387,6 @@ func (c *call) batch(entries []*fhir.Node) error {
 	b.Set("entry", out)
 	c.send(http.StatusOK, b.AppendJSON(nil))
 	return nil
-}
-
-// payload is what an entry sends: its resource, or for a patch what a Binary
-// holds (http.html#patch).
-func payload(method string, resource *fhir.Node) (media string, body []byte, ok bool) {
-	if method == http.MethodPatch && text(resource, "resourceType") == "Binary" {
-		body, err := base64.StdEncoding.DecodeString(text(resource, "data"))
-		return text(resource, "contentType"), body, err == nil
-	}
-	if resource != nil {
-		body = resource.AppendJSON(nil)
-	}
-	return medias[0], body, true
 }
 
 // inner serves one request of a Bundle through the handler itself, so that it
@@ -384,14 +408,17 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 	r.RemoteAddr, r.Host = c.r.RemoteAddr, c.r.Host
 	r.Header.Set("Content-Type", media)
 	r.Header.Set("Prefer", c.r.Header.Get("Prefer"))
-	if it.match != "" {
-		r.Header.Set("If-Match", it.match)
+	since := it.reads[1]
+	if at, err := time.Parse(time.RFC3339, since); err == nil {
+		since = at.UTC().Format(http.TimeFormat)
 	}
-	if it.none != "" {
-		r.Header.Set("If-None-Exist", it.none)
+	for name, value := range map[string]string{"If-Match": it.match, "If-None-Exist": it.none, "If-None-Match": it.reads[0], "If-Modified-Since": since} {
+		if value != "" {
+			r.Header.Set(name, value)
+		}
 	}
 	w := httptest.NewRecorder()
-	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve(nil)
+	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve()
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -56,7 +57,11 @@ func (c *call) negotiate() error {
 // those of the address.
 func (c *call) form() error {
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, 1<<20)
-	if err := c.r.ParseForm(); err != nil {
+	err := c.r.ParseForm()
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return &fault{http.StatusRequestEntityTooLarge, "too-long", "", "the form is larger than 1 MB"}
+	}
+	if err != nil {
 		return bad("the body is no form")
 	}
 	if c.r.PostForm.Get("_pretty") == "true" {

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/store"
@@ -30,12 +32,25 @@ func (c *call) vread() error {
 // give answers with one resource, or 304 to who has it already.
 func (c *call) give(res store.Resource) error {
 	c.describe(res)
-	if match := c.r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, etag(res)) {
+	if c.unchanged(res) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	if res.Type == "Binary" {
+		return c.giveBinary(res)
+	}
 	c.send(http.StatusOK, fhir.Stamped(res.Content, res.Version, res.Updated))
 	return nil
+}
+
+// unchanged reports whether the client has a version already (http.html#cread).
+// The time counts where no version is named (RFC 9110, 13.1.3).
+func (c *call) unchanged(res store.Resource) bool {
+	if none := c.r.Header.Get("If-None-Match"); none != "" {
+		return names(none, res)
+	}
+	since, err := http.ParseTime(c.r.Header.Get("If-Modified-Since"))
+	return err == nil && !res.Updated.Truncate(time.Second).After(since)
 }
 
 func etag(res store.Resource) string { return `W/"` + strconv.Itoa(res.Version) + `"` }
@@ -43,43 +58,6 @@ func etag(res store.Resource) string { return `W/"` + strconv.Itoa(res.Version) 
 func (c *call) describe(res store.Resource) {
 	c.w.Header().Set("ETag", etag(res))
 	c.w.Header().Set("Last-Modified", res.Updated.UTC().Format(http.TimeFormat))
-}
-
-func (c *call) history() error {
-	list, err := c.Records.History(c.r.Context(), c.typ, c.id, pageSize(c.r.URL.Query(), 1000))
-	if err != nil {
-		return err
-	}
-	entries := &fhir.Node{Kind: fhir.Array}
-	for _, res := range list {
-		e := fhir.NewObject()
-		e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
-		request := fhir.NewObject()
-		method, target, status := http.MethodPut, res.Type+"/"+res.ID, "200"
-		switch {
-		case res.Deleted:
-			method, status = http.MethodDelete, "204"
-		case res.Version == 1:
-			method, target, status = http.MethodPost, res.Type, "201"
-		}
-		if !res.Deleted {
-			e.Set("resource", raw(fhir.Stamped(res.Content, res.Version, res.Updated)))
-		}
-		request.Set("method", fhir.Text(method))
-		request.Set("url", fhir.Text(target))
-		e.Set("request", request)
-		response := fhir.NewObject()
-		response.Set("status", fhir.Text(status))
-		response.Set("etag", fhir.Text(etag(res)))
-		response.Set("lastModified", fhir.Text(res.Updated.UTC().Format("2006-01-02T15:04:05.000Z")))
-		e.Set("response", response)
-		entries.Items = append(entries.Items, e)
-	}
-	b := newBundle("history")
-	b.Set("total", fhir.Decimal(strconv.Itoa(len(list))))
-	b.Set("entry", entries)
-	c.send(http.StatusOK, b.AppendJSON(nil))
-	return nil
 }
 
 // raw is JSON that goes out as it stands.
@@ -102,6 +80,9 @@ func (c *call) full(typ, id string) string {
 }
 
 func (c *call) create() error {
+	if c.isContent() {
+		return c.upload()
+	}
 	if criteria := c.r.Header.Get("If-None-Exist"); criteria != "" {
 		return c.createIfNone(strings.TrimPrefix(criteria, "?"))
 	}
@@ -124,7 +105,7 @@ func (c *call) createIfNone(criteria string) error {
 	if err != nil {
 		return err
 	}
-	for range 5 {
+	return c.compete(func() error {
 		found, err := c.matching(c.typ, criteria)
 		if err != nil {
 			return err
@@ -138,19 +119,44 @@ func (c *call) createIfNone(criteria string) error {
 		default:
 			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
 		}
-		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, c.criteriaID(criteria), n, 0)})
-		if errors.Is(err, store.ErrConflict) {
-			continue
+		id, version, err := c.placeFor(c.typ, criteria)
+		if err != nil {
+			return err
 		}
+		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, version)})
 		if err != nil {
 			return err
 		}
 		return c.written(http.StatusCreated, out[0])
+	})
+}
+
+// placeFor is the id of what is made because criteria find nothing, and the
+// version that was deleted there. Where what was made so does not meet the
+// criteria any more, the next place is taken.
+func (c *call) placeFor(typ, criteria string) (id string, version int, err error) {
+	for n := 0; ; n++ {
+		seed := typ + "?" + criteria
+		if n > 0 {
+			seed += "\x00" + strconv.Itoa(n)
+		}
+		id = c.hashID(seed)
+		current, err := c.Records.Read(c.r.Context(), typ, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return id, 0, nil
+		case errors.Is(err, store.ErrDeleted):
+			return id, current.Version, nil
+		case err != nil:
+			return "", 0, err
+		}
 	}
-	return store.ErrConflict
 }
 
 func (c *call) update() error {
+	if c.isContent() {
+		return c.upload()
+	}
 	n, err := c.resource()
 	if err != nil {
 		return err
@@ -161,47 +167,85 @@ func (c *call) update() error {
 	return c.put(c.id, n)
 }
 
-// put replaces or creates. A conflict with another writer is tried again unless
-// the client named the version it has seen.
+// put replaces or creates.
 func (c *call) put(id string, n *fhir.Node) error {
-	for range 10 {
-		current, err := c.Records.Read(c.r.Context(), c.typ, id)
-		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
-			return err
-		}
-		if err := c.ifMatch(current); err != nil {
-			return err
-		}
-		status := http.StatusOK
-		if current.Version == 0 || current.Deleted {
-			status = http.StatusCreated
-		}
-		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
-		if errors.Is(err, store.ErrConflict) && c.r.Header.Get("If-Match") == "" {
-			continue
-		}
-		if errors.Is(err, store.ErrConflict) {
-			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
-		}
-		if err != nil {
-			return err
-		}
-		return c.written(status, out[0])
+	return c.compete(func() error { return c.putOnce(id, n) })
+}
+
+func (c *call) putOnce(id string, n *fhir.Node) error {
+	current, err := c.Records.Read(c.r.Context(), c.typ, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+		return err
 	}
-	return &fault{http.StatusConflict, "duplicate", c.typ + ".identifier", "an identifier belongs to another resource"}
+	if err := c.ifMatch(current); err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if current.Version == 0 || current.Deleted {
+		status = http.StatusCreated
+	}
+	out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
+	if err != nil {
+		return err
+	}
+	return c.written(status, out[0])
+}
+
+// mostRaces is how often a write is tried again after another writer came
+// between: each time somebody else has got on.
+const mostRaces = 100
+
+// compete does what reads and writes until nobody comes between, unless the
+// client named the version it has seen. An identity that another resource owns
+// is no race: it is tried once more, since that one may have come meanwhile.
+func (c *call) compete(attempt func() error) error {
+	identities := 0
+	for range mostRaces {
+		err := attempt()
+		switch {
+		case !errors.Is(err, store.ErrConflict):
+			return err
+		case c.r.Header.Get("If-Match") != "":
+			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
+		case errors.Is(err, store.ErrIdentity):
+			if identities++; identities > 1 {
+				return err
+			}
+		}
+		if err := c.r.Context().Err(); err != nil {
+			return err
+		}
+	}
+	return &fault{http.StatusConflict, "conflict", "", "others changed the resource each of " + strconv.Itoa(mostRaces) + " times this was tried: try again"}
 }
 
 // ifMatch holds the version the client has seen against the current one
 // (http.html#concurrency).
 func (c *call) ifMatch(current store.Resource) error {
 	match := c.r.Header.Get("If-Match")
-	if match == "" || match == "*" && current.Version > 0 {
-		return nil
-	}
-	if current.Version == 0 || !strings.Contains(match, `"`+strconv.Itoa(current.Version)+`"`) {
+	if match != "" && !names(match, current) {
 		return &fault{http.StatusPreconditionFailed, "conflict", "", "If-Match does not name the current version"}
 	}
+	if none := c.r.Header.Get("If-None-Match"); none != "" && names(none, current) {
+		return &fault{http.StatusPreconditionFailed, "conflict", "", "If-None-Match names the current version"}
+	}
 	return nil
+}
+
+// names reports whether a list of entity tags has that of a version, or is "*"
+// and there is one that was not deleted (RFC 9110, 13.1). A client that leaves
+// W/ or the quotes away is understood.
+func names(list string, current store.Resource) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" && current.Version > 0 && !current.Deleted {
+			return true
+		}
+		if strings.Trim(strings.TrimPrefix(one, "W/"), `"`) == strconv.Itoa(current.Version) && current.Version > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *call) conditionalUpdate() error {
@@ -212,29 +256,36 @@ func (c *call) conditionalUpdate() error {
 	if c.r.URL.RawQuery == "" {
 		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
 	}
-	found, err := c.matching(c.typ, c.r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	switch len(found) {
-	case 0:
-		id := text(n, "id")
-		if id == "" {
-			id = c.criteriaID(c.r.URL.RawQuery)
+	return c.compete(func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		if err != nil {
+			return err
 		}
-		return c.put(id, n)
-	case 1:
-		return c.put(found[0].ID, n)
-	}
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+		id := text(n, "id")
+		switch {
+		case len(found) > 1:
+			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+		case len(found) == 1 && id != "" && id != found[0].ID:
+			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
+		case len(found) == 1:
+			id = found[0].ID
+		case id == "":
+			if id, _, err = c.placeFor(c.typ, c.r.URL.RawQuery); err != nil {
+				return err
+			}
+		}
+		return c.putOnce(id, n)
+	})
 }
 
 func (c *call) remove() error {
-	for range 10 {
+	return c.compete(func() error {
 		current, err := c.Records.Read(c.r.Context(), c.typ, c.id)
 		if errors.Is(err, store.ErrDeleted) || errors.Is(err, store.ErrNotFound) {
-			c.w.WriteHeader(http.StatusNoContent)
-			return nil
+			if err := c.ifMatch(current); err != nil {
+				return err
+			}
+			return c.gone()
 		}
 		if err != nil {
 			return err
@@ -243,15 +294,21 @@ func (c *call) remove() error {
 			return err
 		}
 		_, err = c.commit(c.r.Context(), []store.Write{{Type: c.typ, ID: c.id, Expect: current.Version, Delete: true}})
-		if errors.Is(err, store.ErrConflict) {
-			continue
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			c.w.WriteHeader(http.StatusNoContent)
-		}
-		return err
+		return c.gone()
+	})
+}
+
+// gone answers a deletion.
+func (c *call) gone() error {
+	if slices.Contains(c.prefers(), "return=OperationOutcome") {
+		c.send(http.StatusOK, outcome(faults{{http.StatusOK, "informational", "", "deleted"}}).AppendJSON(nil))
+		return nil
 	}
-	return store.ErrConflict
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (c *call) conditionalDelete() error {
@@ -264,8 +321,7 @@ func (c *call) conditionalDelete() error {
 	}
 	switch len(found) {
 	case 0:
-		c.w.WriteHeader(http.StatusNoContent)
-		return nil
+		return c.gone()
 	case 1:
 		c.id = found[0].ID
 		return c.remove()
@@ -287,7 +343,7 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
 	}
 	q.Limit = 2
-	page, err := c.Records.Search(c.r.Context(), q.Query)
+	page, err := c.find(q.Query)
 	return page.Resources, err
 }
 
@@ -298,15 +354,26 @@ func (c *call) written(status int, res store.Resource) error {
 	return c.prefer(status, res)
 }
 
+// prefers are the preferences of the client (RFC 7240, 2): names and values
+// without white space and quotes.
+func (c *call) prefers() []string {
+	var out []string
+	for _, one := range strings.FieldsFunc(strings.Join(c.r.Header.Values("Prefer"), ","), func(r rune) bool { return r == ',' || r == ';' }) {
+		name, value, _ := strings.Cut(one, "=")
+		out = append(out, strings.ToLower(strings.TrimSpace(name))+"="+strings.Trim(strings.TrimSpace(value), `"`))
+	}
+	return out
+}
+
 // prefer gives the body the client asked for (http.html#ops).
 func (c *call) prefer(status int, res store.Resource) error {
-	switch prefer := c.r.Header.Get("Prefer"); {
-	case strings.Contains(prefer, "return=minimal"):
+	switch prefer := c.prefers(); {
+	case slices.Contains(prefer, "return=minimal"):
 		c.w.WriteHeader(status)
-	case strings.Contains(prefer, "return=OperationOutcome"):
+	case slices.Contains(prefer, "return=OperationOutcome"):
 		c.send(status, outcome(faults{{200, "informational", "", "written"}}).AppendJSON(nil))
 	default:
-		c.send(status, fhir.Stamped(res.Content, res.Version, res.Updated))
+		c.send(status, stamped(&res))
 	}
 	return nil
 }

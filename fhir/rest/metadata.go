@@ -2,82 +2,128 @@ package rest
 
 import (
 	"net/http"
+	"sync"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
-// metadata answers with the CapabilityStatement, made from what is served.
+// metadata answers with the CapabilityStatement.
 func (c *call) metadata() error {
-	words := func(list ...string) *fhir.Node {
-		n := &fhir.Node{Kind: fhir.Array}
-		for _, w := range list {
-			n.Items = append(n.Items, fhir.Text(w))
-		}
-		return n
+	c.send(http.StatusOK, c.statement())
+	return nil
+}
+
+// statements makes the CapabilityStatement when it is first asked for: it is made
+// from what is served, and that does not change while a server runs.
+func (o *Options) statements() func() []byte {
+	return sync.OnceValue(func() []byte { return o.capabilities().AppendJSON(nil) })
+}
+
+func words(list ...string) *fhir.Node {
+	n := &fhir.Node{Kind: fhir.Array}
+	for _, w := range list {
+		n.Items = append(n.Items, fhir.Text(w))
 	}
-	interactions := func(list ...string) *fhir.Node {
-		n := &fhir.Node{Kind: fhir.Array}
-		for _, w := range list {
-			o := fhir.NewObject()
-			o.Set("code", fhir.Text(w))
-			n.Items = append(n.Items, o)
-		}
-		return n
-	}
-	resources := &fhir.Node{Kind: fhir.Array}
-	for _, name := range definitions.Resources() {
-		r := fhir.NewObject()
-		r.Set("type", fhir.Text(name))
-		r.Set("interaction", interactions("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"))
-		r.Set("versioning", fhir.Text("versioned-update"))
-		r.Set("readHistory", fhir.Flag(true))
-		r.Set("updateCreate", fhir.Flag(true))
-		r.Set("conditionalCreate", fhir.Flag(true))
-		r.Set("conditionalRead", fhir.Text("not-match"))
-		r.Set("conditionalUpdate", fhir.Flag(true))
-		r.Set("conditionalDelete", fhir.Text("single"))
-		params := &fhir.Node{Kind: fhir.Array}
-		add := func(code, kind string) {
-			o := fhir.NewObject()
-			o.Set("name", fhir.Text(code))
-			o.Set("type", fhir.Text(kind))
-			params.Items = append(params.Items, o)
-		}
-		add("_id", "token")
-		add("_lastUpdated", "date")
-		includes := words()
-		for _, p := range definitions.Params(name) {
-			add(p.Code, p.Kind)
-			if p.Kind == "reference" {
-				includes.Items = append(includes.Items, fhir.Text(name+":"+p.Code))
-			}
-		}
-		if len(includes.Items) > 0 {
-			r.Set("searchInclude", includes)
-		}
-		r.Set("searchParam", params)
-		resources.Items = append(resources.Items, r)
-	}
-	rest := fhir.NewObject()
-	rest.Set("mode", fhir.Text("server"))
-	rest.Set("resource", resources)
-	rest.Set("interaction", interactions("transaction", "batch"))
+	return n
+}
+
+// object makes an object of pairs of name and text.
+func object(pairs ...string) *fhir.Node {
 	n := fhir.NewObject()
-	n.Set("resourceType", fhir.Text("CapabilityStatement"))
-	n.Set("status", fhir.Text("active"))
-	n.Set("date", fhir.Text(c.Now().UTC().Format("2006-01-02")))
-	n.Set("kind", fhir.Text("instance"))
-	software := fhir.NewObject()
-	software.Set("name", fhir.Text("Plexus"))
-	n.Set("software", software)
-	implementation := fhir.NewObject()
-	implementation.Set("description", fhir.Text("The core store of a Plexus integration engine"))
-	n.Set("implementation", implementation)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			n.Set(pairs[i], fhir.Text(pairs[i+1]))
+		}
+	}
+	return n
+}
+
+// interactionsOf are those of the types or of the system.
+func interactionsOf(system bool) *fhir.Node {
+	n := &fhir.Node{Kind: fhir.Array}
+	for _, i := range Interactions() {
+		if i.Code != "" && i.System == system {
+			n.Items = append(n.Items, object("code", i.Code))
+		}
+	}
+	return n
+}
+
+func (o *Options) capabilities() *fhir.Node {
+	n := object("resourceType", "CapabilityStatement", "status", "active", "date", o.Now().UTC().Format("2006-01-02"), "kind", "instance")
+	n.Set("software", object("name", "Plexus"))
+	n.Set("implementation", object("description", "The core store of a Plexus integration engine"))
 	n.Set("fhirVersion", fhir.Text("4.0.1"))
 	n.Set("format", words(append([]string{"json", "xml"}, medias...)...))
-	n.Set("patchFormat", words(mediaPatch))
+	n.Set("patchFormat", words(patchMedias...))
+	rest := object("mode", "server")
+	security := fhir.NewObject()
+	security.Set("cors", fhir.Flag(len(o.Origins) > 0))
+	security.Set("description", fhir.Text("Requests from this machine only"))
+	rest.Set("security", security)
+	resources := &fhir.Node{Kind: fhir.Array}
+	pointing := pointingTo()
+	for _, name := range definitions.Resources() {
+		resources.Items = append(resources.Items, capabilitiesOf(name, pointing[name]))
+	}
+	rest.Set("resource", resources)
+	rest.Set("interaction", interactionsOf(true))
+	compartments := &fhir.Node{Kind: fhir.Array}
+	for _, name := range definitions.Resources() {
+		if len(definitions.Compartments(name)) > 0 {
+			compartments.Items = append(compartments.Items, fhir.Text("http://hl7.org/fhir/CompartmentDefinition/"+lower(name)))
+		}
+	}
+	rest.Set("compartment", compartments)
 	n.Set("rest", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{rest}})
-	c.send(http.StatusOK, n.AppendJSON(nil))
-	return nil
+	return n
+}
+
+func lower(name string) string { return string(name[0]+'a'-'A') + name[1:] }
+
+// pointingTo lists the _revinclude of each type.
+func pointingTo() map[string][]string {
+	out := map[string][]string{}
+	for _, name := range definitions.Resources() {
+		for _, p := range definitions.Params(name) {
+			if p.Kind != "reference" {
+				continue
+			}
+			for _, target := range p.Targets {
+				out[target] = append(out[target], name+":"+p.Code)
+			}
+		}
+	}
+	return out
+}
+
+// capabilitiesOf is what is done with one type.
+func capabilitiesOf(name string, pointing []string) *fhir.Node {
+	r := object("type", name, "profile", "http://hl7.org/fhir/StructureDefinition/"+name)
+	r.Set("interaction", interactionsOf(false))
+	r.Set("versioning", fhir.Text("versioned-update"))
+	r.Set("readHistory", fhir.Flag(true))
+	r.Set("updateCreate", fhir.Flag(true))
+	r.Set("conditionalCreate", fhir.Flag(true))
+	r.Set("conditionalRead", fhir.Text("full-support"))
+	r.Set("conditionalUpdate", fhir.Flag(true))
+	r.Set("conditionalDelete", fhir.Text("single"))
+	r.Set("referencePolicy", words("literal", "logical"))
+	var includes []string
+	params := &fhir.Node{Kind: fhir.Array}
+	for _, p := range SearchParameters(name) {
+		params.Items = append(params.Items, object("name", p.Code, "definition", p.Canonical, "type", p.Kind))
+		if p.Kind == "reference" {
+			includes = append(includes, name+":"+p.Code)
+		}
+	}
+	if len(includes) > 0 {
+		r.Set("searchInclude", words(includes...))
+	}
+	if len(pointing) > 0 {
+		r.Set("searchRevInclude", words(pointing...))
+	}
+	r.Set("searchParam", params)
+	return r
 }

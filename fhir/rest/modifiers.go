@@ -66,7 +66,7 @@ func missing(param *definitions.Param, value string) (store.Clause, error) {
 		}
 	case param.Kind == "composite":
 		return c, bad(":missing is not supported for composites")
-	case param.Alias(): // its rows are those of the other one that have its type
+	case param.Part(): // its rows are those of the other one that have its type
 		c.Or = [][]store.Clause{{{Param: param.Row, Shape: store.ShapeRef, Any: []store.Match{{Type: param.Targets[0]}}}}}
 	case param.Kind == "token":
 		row(param.Row, store.ShapeToken)
@@ -215,8 +215,8 @@ func texts(c *store.Clause, modifier, value string) error {
 		default:
 			return bad("a modifier is not supported for strings; supported: :exact, :contains, :missing")
 		}
-		if one == "" {
-			return bad("a string parameter is empty")
+		if m.Text == "" {
+			return bad("a string parameter has no letter, digit or sign to look for")
 		}
 		c.Any = append(c.Any, m)
 	}
@@ -264,6 +264,9 @@ const nearby = 10
 
 // near compiles latitude|longitude|distance|unit (location.html#positional).
 func near(c *store.Clause, value string) error {
+	if strings.Count(value, ",") >= mostPlaces {
+		return costly("near takes at most 100 places")
+	}
 	for _, one := range list(value) {
 		parts := strings.Split(one, "|")
 		if len(parts) < 2 || len(parts) > 4 {

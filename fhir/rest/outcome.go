@@ -45,8 +45,14 @@ func faultsOf(err error) faults {
 		return faults{{http.StatusNotFound, "not-found", "", "there is no such resource"}}
 	case errors.Is(err, store.ErrDeleted):
 		return faults{{http.StatusGone, "deleted", "", "the resource was deleted"}}
+	case errors.Is(err, store.ErrIdentity):
+		return faults{{http.StatusConflict, "duplicate", "", "an identifier belongs to another resource"}}
 	case errors.Is(err, store.ErrConflict):
-		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile, or an identifier belongs to another one"}}
+		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile: try again"}}
+	case errors.Is(err, store.ErrCostly):
+		return faults{{http.StatusBadRequest, "too-costly", "", "the search has more values than one statement of the database carries"}}
+	case errors.Is(err, store.ErrCursor):
+		return faults{{http.StatusBadRequest, "invalid", "", "the page is not one of this server"}}
 	case errors.Is(err, store.ErrUnavailable):
 		return faults{{http.StatusServiceUnavailable, "transient", "", "the store is not available now; try again later"}}
 	}
@@ -78,10 +84,15 @@ func outcome(list faults) *fhir.Node {
 func (c *call) fail(err error) {
 	list := faultsOf(err)
 	status := list[0].status
+	if c.r.Context().Err() != nil { // the client has gone
+		c.Log.Debug("a FHIR request was given up", "type", c.typ)
+		c.w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if status == http.StatusInternalServerError {
 		c.Log.Error("a FHIR request failed for a fault of ours", "type", c.typ, "error", err.Error())
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable && list[0].code == "transient" {
 		c.w.Header().Set("Retry-After", "5")
 	}
 	if status == http.StatusMethodNotAllowed {

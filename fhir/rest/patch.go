@@ -1,23 +1,39 @@
 package rest
 
 import (
+	"context"
+	"encoding/base64"
 	"errors"
 	"mime"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/patch"
 	"github.com/plexus-health/plexus/store"
 )
 
-const mediaPatch = "application/json-patch+json"
+// Media types of patches; a FHIRPath Patch has those of resources.
+const (
+	mediaPatch    = "application/json-patch+json"
+	mediaXMLPatch = "application/xml-patch+xml"
+)
 
-// changes reads the JSON Patch that was sent.
-func (c *call) changes() (*fhir.Node, error) {
+// patchMedias are the types of patches that are taken (http.html#patch).
+var patchMedias = []string{mediaPatch, mediaXMLPatch, "application/fhir+json", "application/fhir+xml"}
+
+// patchTime bounds the work of the paths of one patch.
+const patchTime = 5 * time.Second
+
+// A change makes a new state of a resource from the one it has.
+type change func(current *fhir.Node) (*fhir.Node, error)
+
+// changes reads the patch that was sent.
+func (c *call) changes() (change, error) {
 	media, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || media != mediaPatch {
-		c.w.Header().Set("Accept-Patch", mediaPatch)
-		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a patch must be " + mediaPatch}
+	if err != nil {
+		media = ""
 	}
 	if err := unicode(params); err != nil {
 		return nil, err
@@ -26,11 +42,66 @@ func (c *call) changes() (*fhir.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := fhir.Parse(data)
-	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
+	out, err := c.changeOf(media, params, data)
+	if f, ok := errors.AsType[*fault](err); ok && f.status == http.StatusUnsupportedMediaType {
+		c.w.Header().Set("Accept-Patch", strings.Join(patchMedias, ", "))
 	}
-	return n, nil
+	return out, err
+}
+
+// changeOf reads a patch of a media type.
+func (c *call) changeOf(media string, params map[string]string, data []byte) (change, error) {
+	switch media {
+	case mediaPatch:
+		n, err := fhir.Parse(data)
+		if err != nil {
+			return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
+		}
+		return func(current *fhir.Node) (*fhir.Node, error) { return patch.Apply(current, n) }, nil
+	case mediaXMLPatch:
+		return func(current *fhir.Node) (*fhir.Node, error) { return patch.ApplyXML(current, data) }, nil
+	}
+	if _, _, ok := mediaOf(media); !ok || !fourth(params) {
+		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a patch must be one of " + strings.Join(patchMedias, ", ")}
+	}
+	n, err := c.parse(data, media)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(n, "Parameters"); err != nil {
+		return nil, err
+	}
+	return func(current *fhir.Node) (*fhir.Node, error) {
+		ctx, cancel := context.WithTimeout(c.r.Context(), patchTime)
+		defer cancel()
+		return patch.ApplyFHIRPath(ctx, current, n)
+	}, nil
+}
+
+// payload is what an entry sends: its resource, or for a patch what a Binary
+// holds (http.html#patch).
+func payload(method string, resource *fhir.Node) (media string, body []byte, ok bool) {
+	if method == http.MethodPatch && text(resource, "resourceType") == "Binary" {
+		body, err := base64.StdEncoding.DecodeString(text(resource, "data"))
+		return text(resource, "contentType"), body, err == nil
+	}
+	if resource != nil {
+		body = resource.AppendJSON(nil)
+	}
+	return medias[0], body, true
+}
+
+// entryChange reads the patch of an entry.
+func (c *call) entryChange(resource *fhir.Node) (change, error) {
+	media, body, ok := payload(http.MethodPatch, resource)
+	if !ok {
+		return nil, &fault{http.StatusBadRequest, "invalid", "Binary.data", "is not base64"}
+	}
+	name, params, err := mime.ParseMediaType(media)
+	if err != nil {
+		name = ""
+	}
+	return c.changeOf(name, params, body)
 }
 
 // patch changes parts of a resource (http.html#patch).
@@ -67,8 +138,8 @@ func (c *call) conditionalPatch() error {
 // change applies a patch to the current version. When another writer came
 // between, it is applied to what that one has written, unless the client named
 // the version it has seen.
-func (c *call) change(id string, changes *fhir.Node) error {
-	for range 10 {
+func (c *call) change(id string, changes change) error {
+	return c.compete(func() error {
 		current, err := c.Records.Read(c.r.Context(), c.typ, id)
 		if err != nil {
 			return err
@@ -80,28 +151,23 @@ func (c *call) change(id string, changes *fhir.Node) error {
 		if err != nil {
 			return err
 		}
-		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
-		if errors.Is(err, store.ErrConflict) && c.r.Header.Get("If-Match") == "" {
-			continue
-		}
-		if errors.Is(err, store.ErrConflict) {
-			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
-		}
+		w := write(c.typ, id, n, current.Version)
+		keep(&w, current)
+		out, err := c.commit(c.r.Context(), []store.Write{w})
 		if err != nil {
 			return err
 		}
 		return c.written(http.StatusOK, out[0])
-	}
-	return &fault{http.StatusConflict, "duplicate", c.typ + ".identifier", "an identifier belongs to another resource"}
+	})
 }
 
 // patched is a resource as the patch makes it, checked like one that was sent.
-func (c *call) patched(current store.Resource, changes *fhir.Node) (*fhir.Node, error) {
+func (c *call) patched(current store.Resource, changes change) (*fhir.Node, error) {
 	n, err := fhir.Parse(fhir.Stamped(current.Content, current.Version, current.Updated))
 	if err != nil {
 		return nil, err
 	}
-	n, err = patch.Apply(n, changes)
+	n, err = changes(n)
 	if e, ok := errors.AsType[*patch.Error](err); ok {
 		status, code := http.StatusBadRequest, "structure"
 		if e.Failed {
@@ -115,8 +181,8 @@ func (c *call) patched(current store.Resource, changes *fhir.Node) (*fhir.Node, 
 	if n.Kind != fhir.Object {
 		return nil, &fault{http.StatusUnprocessableEntity, "structure", "", "the patch leaves no resource"}
 	}
-	if text(n, "resourceType") != c.typ || text(n, "id") != current.ID {
+	if text(n, "resourceType") != current.Type || text(n, "id") != current.ID {
 		return nil, &fault{http.StatusUnprocessableEntity, "business-rule", "", "a patch must not change the type or the id of a resource"}
 	}
-	return n, check(n, c.typ)
+	return n, check(n, current.Type)
 }

@@ -22,6 +22,8 @@ type parsed struct {
 	includes []include
 	// view is what of a match is shown: _summary and _elements.
 	view view
+	// left is shared with the queries of chains.
+	left *budget
 }
 
 // An include asks for resources that matches point to, or that point to them.
@@ -39,6 +41,20 @@ const (
 	deepest     = 3 // chained parameters and _has
 )
 
+// Bounds of one search.
+const (
+	mostParameters   = 64
+	mostAlternatives = 2500 // what is bound to a statement costs more than its number
+	mostQueries      = 500  // of chains: one for each type a reference may point to
+	mostIncludes     = 32
+	mostPlaces       = 100 // and lists
+)
+
+// A budget is what a search may still ask for.
+type budget struct{ alternatives, queries int }
+
+func costly(text string) error { return &fault{http.StatusBadRequest, "too-costly", "", text} }
+
 func pageSize(values url.Values, most int) int {
 	n, err := strconv.Atoi(values.Get("_count"))
 	if err != nil || n < 0 {
@@ -52,7 +68,10 @@ func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", ""
 // parseQuery reads search parameters (search.html). strict refuses what is not
 // known; else it is left out, also of the self link.
 func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed, error) {
-	p := &parsed{Query: store.Query{Type: typ, Limit: pageSize(values, largestPage)}, used: url.Values{}}
+	p := &parsed{
+		Query: store.Query{Type: typ, Limit: pageSize(values, largestPage)}, used: url.Values{},
+		left: &budget{mostAlternatives, mostQueries},
+	}
 	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)
@@ -72,7 +91,12 @@ func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed,
 			}
 		}
 	}
-	if p.view.summary == "count" {
+	switch {
+	case len(p.Where) > mostParameters:
+		return nil, costly("a search has more than 64 parameters")
+	case len(p.includes) > mostIncludes:
+		return nil, costly("a search has more than 32 includes")
+	case p.view.summary == "count":
 		p.Limit = 0
 	}
 	return p, nil
@@ -106,6 +130,9 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	case "_filter", "_query", "_text", "_content", "_containedType":
 		return true, &fault{http.StatusBadRequest, "not-supported", "", name + " is not supported"}
 	case "_list":
+		if strings.Count(value, ",") >= mostPlaces {
+			return true, costly("_list takes at most 100 lists")
+		}
 		return true, p.list(value)
 	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
 		return true, p.include(name, value)
@@ -117,6 +144,9 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 	code, modifier, _ := strings.Cut(code, ":")
 	if chained {
 		return p.chain(code, modifier, rest, value, depth)
+	}
+	if p.left.alternatives -= 1 + strings.Count(value, ","); p.left.alternatives < 0 {
+		return true, costly("a search has more than 2500 values")
 	}
 	clause, known, err := clauseOf(p.Type, code, modifier, value)
 	if err != nil || !known {
@@ -297,7 +327,7 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 		}
 		typ, id, ok := localReference(one)
 		switch {
-		case ok && param.Alias() && typ != param.Targets[0]:
+		case ok && param.Part() && typ != param.Targets[0]:
 			// Found by the other parameter only: nothing matches here.
 		case ok:
 			c.Any = append(c.Any, store.Match{Type: typ, ID: id})
@@ -400,7 +430,10 @@ func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error
 	}
 	c := store.Clause{Param: param.Row, Shape: store.ShapeRef}
 	for _, t := range targets {
-		inner := &parsed{Query: store.Query{Type: t}, used: url.Values{}}
+		if p.left.queries--; p.left.queries < 0 {
+			return true, costly("a chain goes through references to too many types: name one, as in subject:Patient.name")
+		}
+		inner := &parsed{Query: store.Query{Type: t}, used: url.Values{}, left: p.left}
 		known, err := inner.parameter(rest, value, depth+1)
 		if err != nil {
 			return true, err
@@ -426,7 +459,7 @@ func (p *parsed) has(name, value string, depth int) error {
 	if !ok || param.Kind != "reference" {
 		return bad("_has names no reference parameter")
 	}
-	inner := &parsed{Query: store.Query{Type: parts[0]}, used: url.Values{}}
+	inner := &parsed{Query: store.Query{Type: parts[0]}, used: url.Values{}, left: p.left}
 	known, err := inner.parameter(parts[2], value, depth+1)
 	if err != nil {
 		return err

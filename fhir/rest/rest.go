@@ -31,6 +31,18 @@ type Options struct {
 	Log  *slog.Logger
 	// Limit is the largest body in bytes; 0 means 16 MB.
 	Limit int64
+	// BinaryLimit is the largest content of a Binary in bytes; 0 means 1 GB.
+	BinaryLimit int64
+	// SearchTime is how long a search or a page of a history may take in the
+	// store; 0 means 20 s.
+	SearchTime time.Duration
+	// Walked is how many resources of a type may be walked through for a search
+	// that no index helps with (parts of strings of one or two letters);
+	// 0 means 20,000.
+	Walked int
+	// Origins are those of browser applications that may use the API, as
+	// browsers write them: "https://app.example.org". None unless given.
+	Origins []string
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -40,13 +52,25 @@ func New(o Options) http.Handler {
 	if o.Limit == 0 {
 		o.Limit = 16 << 20
 	}
+	if o.BinaryLimit == 0 {
+		o.BinaryLimit = 1 << 30
+	}
+	if o.SearchTime == 0 {
+		o.SearchTime = 20 * time.Second
+	}
+	if o.Walked == 0 {
+		o.Walked = 20_000
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &server{o}
+	return &server{Options: o, statement: o.statements()}
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	statement func() []byte
+}
 
 // A call is one request on its way.
 type call struct {
@@ -59,10 +83,15 @@ type call struct {
 	// within is the compartment searched in: "Patient/7/", or empty.
 	within string
 	format format
+	// unacceptable is what is wrong with the format asked for.
+	unacceptable error
 	// allow are the methods of the path, once another one was refused.
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
+	// started is true once something of a Bundle has gone out: what fails then
+	// can be told by cutting the connection only.
+	started bool
 }
 
 var (
@@ -72,13 +101,17 @@ var (
 
 // ServeHTTP serves one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.cors(w, r) {
+		return
+	}
 	c := &call{server: s, w: w, r: r}
-	c.serve(c.negotiate())
+	c.unacceptable = c.negotiate()
+	c.serve()
 }
 
-// serve answers; unacceptable is what is wrong with the format asked for, which
-// counts after what is wrong with the place and the person.
-func (c *call) serve(unacceptable error) {
+// serve answers. What is wrong with the format asked for counts after what is
+// wrong with the place and the person; the content of a Binary has its own.
+func (c *call) serve() {
 	s, w, r := c.server, c.w, c.r
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -94,8 +127,8 @@ func (c *call) serve(unacceptable error) {
 	if err == nil {
 		err = s.allowed(r, action, c.typ)
 	}
-	if err == nil {
-		err = unacceptable
+	if content := c.typ == "Binary" && (action == "read" || action == "vread"); err == nil && !content {
+		err = c.unacceptable
 	}
 	if err == nil && action == "search" && r.Method == http.MethodPost {
 		err = c.form()
@@ -103,7 +136,11 @@ func (c *call) serve(unacceptable error) {
 	if err == nil {
 		err = handle()
 	}
-	if err != nil {
+	switch {
+	case err != nil && c.started:
+		c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		panic(http.ErrAbortHandler) // how net/http is told to: the client must not take it for whole
+	case err != nil:
 		c.fail(err)
 	}
 }
@@ -129,6 +166,9 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		}
 		return "metadata", c.metadata, nil
 	}
+	if len(parts) == 1 && parts[0] == "_history" {
+		return c.ofHistory(method)
+	}
 	if len(parts) == 0 {
 		if method != http.MethodPost {
 			return "", nil, c.notAllowed("POST")
@@ -152,6 +192,9 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		return "delete", c.conditionalDelete, nil
 	case len(parts) == 2 && parts[1] == "_search" && method == http.MethodPost:
 		return "search", c.search, nil
+	}
+	if len(parts) == 2 && parts[1] == "_history" {
+		return c.ofHistory(method)
 	}
 	if len(parts) == 1 {
 		return "", nil, c.notAllowed("GET, HEAD, POST, PUT, PATCH, DELETE")
@@ -178,14 +221,20 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "delete", c.remove, nil
 	case len(parts) == 2:
 		return "", nil, c.notAllowed("GET, HEAD, PUT, PATCH, DELETE")
-	case len(parts) == 3 && method == http.MethodGet && c.inCompartment(parts[2]):
+	case len(parts) == 3 && c.inCompartment(parts[2]):
+		if method != http.MethodGet {
+			return "", nil, c.notAllowed("GET, HEAD")
+		}
+		return "search", c.search, nil
+	case len(parts) == 4 && parts[3] == "_search" && c.inCompartment(parts[2]):
+		if method != http.MethodPost {
+			return "", nil, c.notAllowed("POST")
+		}
 		return "search", c.search, nil
 	case parts[2] != "_history" || len(parts) > 4:
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "there is nothing under this path"}
-	case method != http.MethodGet:
-		return "", nil, c.notAllowed("GET, HEAD")
-	case len(parts) == 3:
-		return "history", c.history, nil
+	case len(parts) == 3 || method != http.MethodGet:
+		return c.ofHistory(method)
 	}
 	v, err := strconv.Atoi(parts[3])
 	if err != nil || v < 1 {
@@ -193,6 +242,13 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	}
 	c.version = v
 	return "vread", c.vread, nil
+}
+
+func (c *call) ofHistory(method string) (string, func() error, error) {
+	if method != http.MethodGet {
+		return "", nil, c.notAllowed("GET, HEAD")
+	}
+	return "history", c.history, nil
 }
 
 func (c *call) notAllowed(allow string) error {
@@ -204,7 +260,7 @@ func (c *call) notAllowed(allow string) error {
 func (c *call) options() error {
 	c.w.Header().Set("Allow", c.allow+", OPTIONS")
 	if strings.Contains(c.allow, http.MethodPatch) {
-		c.w.Header().Set("Accept-Patch", mediaPatch)
+		c.w.Header().Set("Accept-Patch", strings.Join(patchMedias, ", "))
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -1,14 +1,12 @@
 package rest
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
-	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -22,8 +20,7 @@ func (c *call) search() error {
 		}
 		values = c.r.Form
 	}
-	strict := strings.Contains(c.r.Header.Get("Prefer"), "handling=strict")
-	q, err := parseQuery(c.typ, values, strict, 0)
+	q, err := parseQuery(c.typ, values, c.strict(), 0)
 	if err != nil {
 		return err
 	}
@@ -33,22 +30,18 @@ func (c *call) search() error {
 			return err
 		}
 	}
-	b, err := c.searchset(q)
-	if err != nil {
-		return err
-	}
-	c.send(http.StatusOK, b.AppendJSON(nil))
-	return nil
+	return c.searchset(q)
 }
 
-// searchset runs a search and makes its Bundle.
-func (c *call) searchset(q *parsed) (*fhir.Node, error) {
-	page, err := c.Records.Search(c.r.Context(), q.Query)
+// searchset runs a search and sends its Bundle while it is read.
+func (c *call) searchset(q *parsed) error {
+	q.Bytes = inMemory
+	page, err := c.find(q.Query)
 	if err != nil {
-		if q.After != "" && !errors.Is(err, store.ErrUnavailable) {
-			return nil, bad("the page is not one of this server")
+		if q.After != "" && faultsOf(err)[0].status == http.StatusInternalServerError {
+			return bad("the page is that of another search") // its values do not fit
 		}
-		return nil, err
+		return err
 	}
 	b := newBundle("searchset")
 	if page.Total >= 0 {
@@ -64,25 +57,38 @@ func (c *call) searchset(q *parsed) (*fhir.Node, error) {
 		links.Items = append(links.Items, c.link("next", next))
 	}
 	b.Set("link", links)
-	entries := &fhir.Node{Kind: fhir.Array}
-	for _, res := range page.Resources {
-		entries.Items = append(entries.Items, c.entry(res, "match", q.view))
-	}
-	more, err := c.included(q, page.Resources)
+	s, err := c.stream(b)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, res := range more {
-		entries.Items = append(entries.Items, c.entry(res, "include", view{}))
+	if left := c.Records.Unindexed(); left > 0 {
+		if err := s.entry(lacking(left)); err != nil {
+			return err
+		}
 	}
-	if len(entries.Items) > 0 {
-		b.Set("entry", entries)
+	if err := c.included(q, page.Resources, s); err != nil {
+		return err
 	}
-	return b, nil
+	return s.close()
+}
+
+// lacking is the entry that says that the search may miss something.
+func lacking(left int64) *fhir.Node {
+	list := outcome(faults{{http.StatusOK, "incomplete", "", "the search index is made anew: " + strconv.FormatInt(left, 10) + " resources may be missing where a parameter is new or has changed"}})
+	list.Get("issue").Items[0].Set("severity", fhir.Text("warning"))
+	e, how := fhir.NewObject(), fhir.NewObject()
+	e.Set("resource", list)
+	how.Set("mode", fhir.Text("outcome"))
+	e.Set("search", how)
+	return e
 }
 
 func (c *call) link(relation string, values url.Values) *fhir.Node {
-	address := strings.TrimSuffix(c.full(c.within+c.typ, ""), "/")
+	return c.linkTo(relation, c.within+c.typ, values)
+}
+
+func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
+	address := strings.TrimSuffix(c.full(place, ""), "/")
 	if query := values.Encode(); query != "" {
 		address += "?" + query
 	}
@@ -92,8 +98,8 @@ func (c *call) link(relation string, values url.Values) *fhir.Node {
 	return n
 }
 
-func (c *call) entry(res store.Resource, mode string, v view) *fhir.Node {
-	text := v.of(res.Type, fhir.Stamped(res.Content, res.Version, res.Updated))
+func (c *call) entry(res *store.Resource, mode string, v view) *fhir.Node {
+	text := v.of(res.Type, stamped(res))
 	e := fhir.NewObject()
 	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
 	e.Set("resource", raw(text))
@@ -101,86 +107,4 @@ func (c *call) entry(res store.Resource, mode string, v view) *fhir.Node {
 	how.Set("mode", fhir.Text(mode))
 	e.Set("search", how)
 	return e
-}
-
-// mostIncluded bounds what a search brings along.
-const mostIncluded = 2000
-
-// included finds the resources that matches point to, or that point to them,
-// one step, or up to three with :iterate.
-func (c *call) included(q *parsed, matches []store.Resource) ([]store.Resource, error) {
-	seen := map[string]bool{}
-	for _, m := range matches {
-		seen[m.Type+"/"+m.ID] = true
-	}
-	var out []store.Resource
-	from := matches
-	for step := range 3 {
-		var found []store.Resource
-		for _, i := range q.includes {
-			if step > 0 && !i.iterate {
-				continue
-			}
-			var err error
-			if i.reverse {
-				found, err = c.pointing(i, from, found)
-			} else {
-				found, err = c.pointed(i, from, found, seen)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		from = nil
-		for _, res := range found {
-			if place := res.Type + "/" + res.ID; !seen[place] && len(out) < mostIncluded {
-				seen[place] = true
-				out, from = append(out, res), append(from, res)
-			}
-		}
-		if len(from) == 0 {
-			break
-		}
-	}
-	return out, nil
-}
-
-// pointed reads what resources of the include's type point to.
-func (c *call) pointed(i include, from, found []store.Resource, seen map[string]bool) ([]store.Resource, error) {
-	for _, res := range from {
-		if res.Type != i.typ {
-			continue
-		}
-		n, err := fhir.Parse(res.Content)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range search.Index(res.Type, n).Refs {
-			if row.Param != i.param.Row || (i.param.Alias() && row.Type != i.param.Targets[0]) || row.Type == "" || (i.target != "" && row.Type != i.target) || seen[row.Type+"/"+row.ID] {
-				continue
-			}
-			target, err := c.Records.Read(c.r.Context(), row.Type, row.ID)
-			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDeleted) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, target)
-		}
-	}
-	return found, nil
-}
-
-// pointing searches for resources of the include's type that point to these.
-func (c *call) pointing(i include, from, found []store.Resource) ([]store.Resource, error) {
-	clause := store.Clause{Param: i.param.Row, Shape: store.ShapeRef}
-	for _, res := range from {
-		clause.Any = append(clause.Any, store.Match{Type: res.Type, ID: res.ID})
-	}
-	if len(clause.Any) == 0 {
-		return found, nil
-	}
-	page, err := c.Records.Search(c.r.Context(), store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded})
-	return append(found, page.Resources...), err
 }

@@ -24,6 +24,8 @@ type charset struct {
 	// shifts: escape sequences change what bytes below 0x80 mean (ISO 2022).
 	shifts bool
 	utf8   bool
+	// base is what bytes mean before any escape sequence; nil: ASCII.
+	base *charset
 }
 
 var (
@@ -43,7 +45,7 @@ var table0211 = map[string]*charset{
 	"8859/10": {encoding: charmap.ISO8859_10}, "8859/11": {encoding: charmap.Windows874}, "8859/13": {encoding: charmap.ISO8859_13},
 	"8859/14": {encoding: charmap.ISO8859_14}, "8859/15": {encoding: charmap.ISO8859_15}, "8859/16": {encoding: charmap.ISO8859_16},
 	"UNICODE UTF-8": unicodeSet, "UNICODE": unicodeSet, "UTF-8": unicodeSet, "UTF8": unicodeSet,
-	"ISO IR14": japaneseG0, "ISO IR13": japaneseG0, "ISO IR87": japaneseG0, "ISO IR159": japaneseG0,
+	"ISO IR14": japaneseG0, "ISO IR13": japaneseG0, "JAS2020": japaneseG0, "JIS X 0202": japaneseG0, "ISO IR87": japaneseG0, "ISO IR159": japaneseG0,
 	"GB 18030-2000": {encoding: simplifiedchinese.GB18030, wide: true}, "KS X 1001": {encoding: korean.EUCKR},
 	"BIG-5": {encoding: traditionalchinese.Big5, wide: true},
 }
@@ -101,8 +103,14 @@ func (m *Message) choose(override string, msh []byte, start int) {
 		switch {
 		case c == nil:
 			m.warn("MSH-18", start, "charset-unknown", "the declared character set is not known; bytes are read as UTF-8 or Windows-1252")
-		case m.charset == nil || c.wide && !m.charset.wide:
+		case m.charset == nil:
 			m.charset = c
+		case !m.charset.wide && (c.shifts || !c.wide):
+			// The first is the default, the others are reached by escape
+			// sequences (2.14.9.18).
+			m.charset = &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true, base: m.charset}
+		case c.wide && !m.charset.wide:
+			m.charset = c // it has no escape sequences: then it is the one
 		}
 	}
 }
@@ -222,22 +230,19 @@ func (m *Message) decodeBytes(b []byte) string {
 
 // decodeWide decodes all of raw and says for every byte of the text (and its
 // end) which byte of raw it comes from. bad is the first byte that the set
-// does not have, -1 when there is none. Line ends end every shift.
+// does not have, -1 when there is none.
 func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int) {
+	if c.shifts {
+		return c.decodeSwitching(raw)
+	}
 	decoder := c.encoding.NewDecoder()
 	out := make([]byte, 0, len(raw)+len(raw)/2)
 	offsets = make([]int32, 0, cap(out)+1)
-	shifted := false
 	bad = -1
 	var buf [8]byte
 	for at := 0; at < len(raw); {
-		b := raw[at]
-		if shifted && (b == '\r' || b == '\n') {
-			decoder.Reset()
-			shifted = false
-		}
-		if b < 0x80 && !shifted && (b != 0x1b || !c.shifts) {
-			out, offsets = append(out, b), append(offsets, int32(at))
+		if raw[at] < 0x80 {
+			out, offsets = append(out, raw[at]), append(offsets, int32(at))
 			at++
 			continue
 		}
@@ -253,12 +258,9 @@ func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int)
 		if used == 0 { // cannot be: a byte that no size of buffer moves
 			n, used = copy(buf[:], "\uFFFD"), 1
 		}
-		if c.shifts {
-			shifted = shiftedAfter(raw[at:at+used], shifted)
-		}
 		from := at
 		if n == 1 {
-			from = at + used - 1 // a delimiter stands after the shift before it
+			from = at + used - 1
 		}
 		if bad < 0 && bytes.Contains(buf[:n], []byte("\uFFFD")) {
 			bad = at
@@ -269,17 +271,6 @@ func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int)
 		at += used
 	}
 	return string(out), append(offsets, int32(len(raw))), bad
-}
-
-// shiftedAfter reports whether a character set other than ASCII is in force
-// after the escape sequences in b.
-func shiftedAfter(b []byte, before bool) bool {
-	at := bytes.LastIndexByte(b, 0x1b)
-	if at < 0 {
-		return before
-	}
-	rest := b[at+1:]
-	return !bytes.HasPrefix(rest, []byte("(B")) && !bytes.HasPrefix(rest, []byte("(J"))
 }
 
 // firstHigh is the place of the first byte above ASCII, -1 when there is none.

@@ -82,6 +82,78 @@ func TestCharacterSets(t *testing.T) {
 	}
 }
 
+// TestSwitchedCharacterSets: MSH-18 names several, the first is what bytes mean
+// until an escape sequence says otherwise, and again from the next line on.
+func TestSwitchedCharacterSets(t *testing.T) {
+	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
+		"8859/1 and kanji":                 {"8859/1~ISO IR87", "M\xfcller \x1b$B;3ED\x1b(B \xe4", "Müller 山田 ä", ""},
+		"ASCII and kanji":                  {"ASCII~ISO IR87", "A\x1b$B;3ED\x1b(BB", "A山田B", ""},
+		"nothing first":                    {"~ISO IR87", "A\x1b$B;3ED\x1b(BB", "A山田B", ""},
+		"half-width kana":                  {"ISO IR14~ISO IR87", "\x1b(I1\x1b(B \x1b$B;3\x1b(J", "ｱ 山", ""},
+		"more kanji":                       {"ASCII~ISO IR159", "\x1b$(D0!\x1b(B", "丂", ""},
+		"Greek behind Latin":               {"8859/1~8859/7", "\xe4\x1b-F\xe1\x1b-A\xe4", "äαä", ""},
+		"Cyrillic behind UTF-8":            {"UNICODE UTF-8~8859/5", "ä\x1b-L\xd0", "äа", ""},
+		"8859/15":                          {"ASCII~8859/15", "\x1b-b\xa4", "€", ""},
+		"Korean":                           {"ASCII~KS X 1001", "\x1b$)C\xb1\xe8", "김", ""},
+		"a character that is cut":          {"ASCII~ISO IR87", "\x1b$B;", "\uFFFD", "charset-wrong"},
+		"bytes of no set":                  {"ASCII~ISO IR87", "\xe4", "ä", "charset-wrong"},
+		"an escape sequence that is none":  {"ASCII~ISO IR87", "A\x1b%GB", "A\x1b%GB", ""},
+		"JIS X 0202":                       {"JIS X 0202", "\x1b$B;3ED\x1b(B", "山田", ""},
+		"one without escapes beside ASCII": {"ASCII~GB 18030-2000", "\x8f\x88", "張", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||" + c.declared + "\rPID|1||7||X^" + c.bytes + "\rNTE|1||\x1b(B;3ED|end\r"
+			m := parsed(t, raw)
+			if got := m.find("PID", 1).Field(5).Comp(2).Text(); got != c.want {
+				t.Errorf("PID-5.2 is %q, want %q", got, c.want)
+			}
+			if got := m.find("NTE", 1).Field(4).Text(); got != "end" {
+				t.Errorf("NTE-4 is %q: the switch outlives its line", got)
+			}
+			if got := warned(m); got != c.warnings {
+				t.Errorf("warnings %q, want %q", got, c.warnings)
+			}
+			if string(m.Rebuild(nil)) != raw {
+				t.Error("not rebuilt byte for byte")
+			}
+		})
+	}
+}
+
+// TestTextIsWrittenBack encodes what was read, in each set, and reads it again.
+func TestTextIsWrittenBack(t *testing.T) {
+	for _, c := range []struct{ declared, text, lacks string }{
+		{"", "Ann", ""},
+		{"UNICODE UTF-8", "Žofia 山", ""},
+		{"8859/1", "Müller", "山"},
+		{"8859/2", "Łukasz", "Ω"},
+		{"8859/5", "Анна", "ü"},
+		{"ASCII", "Ann", "ü"},
+		{"GB 18030-2000", "誠恷㐀亅ü", ""},
+		{"BIG-5", "功許育", "김"},
+		{"KS X 1001", "김철수", "ü"},
+		{"Shift_JIS", "ソ表能", "ü"},
+		{"ISO IR87", "山田A太郎ｱ丂", "김"},
+		{"8859/1~ISO IR87", "Müller 山田 ä", "김"},
+	} {
+		m := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+c.declared+"\r")
+		out, err := m.charset.encode(c.text)
+		if err != nil {
+			t.Errorf("%s: %v", c.declared, err)
+			continue
+		}
+		again := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+c.declared+"\rPID|1||||"+string(out)+"|end\r")
+		if pid := again.find("PID", 1); pid.Field(5).Text() != c.text || pid.Field(6).Text() != "end" {
+			t.Errorf("%s: %q was read again as %q", c.declared, c.text, pid.Field(5).Text())
+		}
+		if c.lacks != "" {
+			if _, err := m.charset.encode(c.lacks); err == nil || strings.Contains(err.Error(), c.lacks) {
+				t.Errorf("%s: a character that it lacks: %v", c.declared, err)
+			}
+		}
+	}
+}
+
 func TestWrongCharacterSets(t *testing.T) {
 	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
 		"Windows-1252 undeclared":      {"", "M\xfcller", "Müller", "charset-undeclared"},

@@ -33,6 +33,7 @@ type Message struct {
 	warnings []message.Warning
 	expected []string // codes of warnings not to be given
 	charset  *charset
+	override string // the character set that counts in place of MSH-18
 	groups   *Group
 	owners   []*Group // by segment
 }

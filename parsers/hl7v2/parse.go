@@ -14,56 +14,28 @@ import (
 	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
 )
 
-// Options are those of `parse: { hl7v2: … }`.
-type Options struct {
-	// Charset is used in place of what MSH-18 declares, such as windows-1252.
-	Charset string `yaml:"charset"`
-	// Tolerate lists oddities of this sender that are not worth a warning,
-	// such as no-final-cr or segment-end-lf. Nothing is refused for any of them.
-	Tolerate []string `yaml:"tolerate"`
-}
-
-// Kind is the word `hl7v2`.
-func Kind() parsers.Kind {
-	return parsers.Kind{Name: "hl7v2", Options: func() parsers.Options { return &Options{} }}
-}
-
-// codes are the warnings of the parser.
-var codes = []string{
-	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
-	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
-}
-
-// Validate checks words only.
-func (o *Options) Validate() []parsers.Problem {
-	var problems []parsers.Problem
-	if o.Charset != "" && charsetByName(o.Charset) == nil {
-		problems = append(problems, parsers.Problem{Field: "charset", Text: "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252"})
-	}
-	for _, code := range o.Tolerate {
-		if !slices.Contains(codes, code) {
-			problems = append(problems, parsers.Problem{Field: "tolerate", Text: "\"" + code + "\" is not a warning; known: " + strings.Join(codes, ", ")})
-		}
-	}
-	return problems
-}
-
-// Open makes the parser.
-func (o *Options) Open() (parsers.Parser, error) { return New(*o), nil }
-
 // A Parser reads HL7 v2. It is safe for use from several goroutines.
-type Parser struct{ options Options }
+type Parser struct {
+	options Options
+	check   Check // nil: nothing is checked
+}
 
-// New returns a parser.
-func New(o Options) *Parser { return &Parser{o} }
+// New returns a parser. It checks nothing, whatever the options say.
+func New(o Options) *Parser { return &Parser{options: o} }
 
 var (
 	_ parsers.Parser   = (*Parser)(nil)
 	_ parsers.Keyer    = (*Parser)(nil)
 	_ parsers.Replier  = (*Parser)(nil)
 	_ parsers.Splitter = (*Parser)(nil)
-	_ message.Document = (*Message)(nil)
-	_ message.Node     = Segment{}
+	_ parsers.Checker  = (*Parser)(nil)
+	_ parsers.Batcher  = (*Parser)(nil)
+
+	_ parsers.LateReplier = (*Parser)(nil)
+	_ parsers.Joiner      = (*Parser)(nil)
+	_ parsers.Sequencer   = (*Parser)(nil)
+	_ message.Document    = (*Message)(nil)
+	_ message.Node        = Segment{}
 )
 
 // Parse reads one message, or a batch as a whole. A message may be returned
@@ -90,7 +62,7 @@ func parse(raw []byte, o Options) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{raw: raw, expected: o.Tolerate}
+	m := &Message{raw: raw, expected: o.Tolerate, override: o.Charset}
 	first := firstMessage(raw, start)
 	if first < 0 {
 		first = start // an envelope without messages

@@ -121,10 +121,76 @@ func (p *path) first(from message.Node) Segment {
 			}
 		}
 	}
+	if len(p.groups) > 0 && p.kind == message.One {
+		return p.firstOf(from)
+	}
 	if all := p.segments(from); len(all) > 0 {
 		return all[0]
 	}
 	return Segment{}
+}
+
+// firstOf is first for a path through groups, none of them [*]: it finds what
+// descend and among would, and makes no lists.
+func (p *path) firstOf(from message.Node) Segment {
+	var g *Group
+	switch n := from.(type) {
+	case *Message:
+		s, _ := p.below1(n.Groups(), p.groups)
+		return s
+	case *Group:
+		g = n
+	case Segment:
+		if n.Valid() {
+			n.m.Groups()
+			g = n.m.owners[n.index]
+		}
+	}
+	if g == nil {
+		return Segment{}
+	}
+	if first := p.groups[0]; first.index == 0 {
+		for around := g; around != nil; around = around.parent {
+			if around.name == first.name {
+				s, _ := p.below1(around, p.groups[1:])
+				return s
+			}
+		}
+	}
+	if s, there := p.below1(g, p.groups); there {
+		return s
+	}
+	s, _ := p.below1(g.m.Groups(), p.groups)
+	return s
+}
+
+// below1 finds the segment that steps lead to; there reports whether the groups
+// are there.
+func (p *path) below1(g *Group, steps []step) (s Segment, there bool) {
+	for _, next := range steps {
+		n := max(1, next.index)
+		if g = g.nearest(next.name, &n); g == nil {
+			return Segment{}, false
+		}
+	}
+	n := max(1, p.segment.index)
+	return g.find(p.segment.name, &n), true
+}
+
+// nearest is group n of a name below g, none inside another.
+func (g *Group) nearest(name string, n *int) *Group {
+	for _, inner := range g.groups {
+		if inner.name != name {
+			if found := inner.nearest(name, n); found != nil {
+				return found
+			}
+			continue
+		}
+		if *n--; *n == 0 {
+			return inner
+		}
+	}
+	return nil
 }
 
 // outwards finds the first segment of a name in a group, else in the groups

@@ -42,7 +42,9 @@ func (b *builder) segment(s Segment) {
 
 func (b *builder) field(field Value) {
 	d := b.m.delims
-	b.reps = field.AppendParts(b.reps[:0])
+	if b.reps = field.AppendParts(b.reps[:0]); len(b.reps) == 0 {
+		b.out = append(b.out, field.Raw()...) // no text, but perhaps a switch of the character set
+	}
 	for r, rep := range b.reps {
 		if r > 0 {
 			b.out = append(b.out, d.Repetition)

@@ -18,20 +18,51 @@ import (
 // Of the message it repeats MSH-3 to 6, 9.2, 10 to 12 and 18, nothing else.
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
 	s := scanner{head: head, override: p.options.Charset}
-	a := ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
-	at, err := s.begin()
-	readable := err == nil && head[at] == 'M'
-	if readable {
-		a.msh, a.d = s.line(at).Segment(0), s.delims
-	}
+	a := p.begin(&s, answer, made)
 	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" {
 		return nil
 	}
-	a.version = versionOf(a.msh)
-	if readable && s.find("MSA", at) >= 0 && a.condition(15) == "" {
+	if a.answers && a.condition(15) == "" {
 		return nil // an answer such as ORR or RSP, and no accept acknowledgement asked for
 	}
 	if !a.wanted() {
+		return nil
+	}
+	return a.build()
+}
+
+// begin reads the header that is answered.
+func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *ack {
+	a := &ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
+	at, err := s.begin()
+	if err == nil && s.head[at] == 'M' {
+		a.msh, a.d = s.line(at).Segment(0), s.delims
+		a.answers = s.find("MSA", at) >= 0
+		if p.options.Functional {
+			a.scan, a.reply = s, functionalOf(a.msh)
+		}
+	}
+	a.version = versionOf(a.msh)
+	return a
+}
+
+// Awaits reports whether the sender of a message that was accepted gets an
+// application acknowledgement behind its accept acknowledgement (2.9.3).
+func (p *Parser) Awaits(head []byte) bool {
+	s := scanner{head: head, override: p.options.Charset}
+	a := p.begin(&s, message.Answer{Code: message.Accepted}, parsers.Stamp{})
+	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" || a.answers || !a.holds(15) {
+		return false
+	}
+	c := a.condition(16)
+	return c != "" && c != "NE"
+}
+
+// Applied is the application acknowledgement of a message that was processed.
+func (p *Parser) Applied(head []byte, answer message.Answer, made parsers.Stamp) []byte {
+	s := scanner{head: head, override: p.options.Charset}
+	a := p.begin(&s, answer, made)
+	if a.applied = true; !a.holds(16) {
 		return nil
 	}
 	return a.build()
@@ -45,6 +76,11 @@ type ack struct {
 	answer  message.Answer
 	made    parsers.Stamp
 	out     []byte
+
+	answers bool     // the message is an answer itself
+	applied bool     // this is the second acknowledgement
+	scan    *scanner // of the message, where its reply is a functional one
+	reply   functional
 }
 
 // versionOf reads MSH-12: "2.5.1" is 25.
@@ -91,7 +127,15 @@ func (a *ack) holds(field int) bool {
 
 // application reports whether an application acknowledgement of enhanced mode
 // stands in for an accept acknowledgement that nobody asked for.
-func (a *ack) application() bool { return a.enhanced() && !a.holds(15) }
+func (a *ack) application() bool { return a.applied || a.enhanced() && !a.holds(15) }
+
+// accept reports whether it is an accept acknowledgement.
+func (a *ack) accept() bool { return a.enhanced() && !a.application() }
+
+// functional reports whether the reply of the standard is given in place of ACK.
+func (a *ack) functional() bool {
+	return a.reply.code != "" && !a.accept() && (!a.reply.negative || a.answer.Code != message.Accepted)
+}
 
 // code is MSA-1 (table 0008). What cannot be taken for MSH-9, 11 or 12 is
 // rejected; an accept acknowledgement calls everything else an error (2.9.3.1).
@@ -101,7 +145,7 @@ func (a *ack) code() string {
 		of = of || p.Code >= 200 && p.Code <= 203
 	}
 	letter := "E"
-	accept := a.enhanced() && !a.application()
+	accept := a.accept()
 	switch {
 	case a.answer.Code == message.Accepted:
 		letter = "A"
@@ -117,13 +161,51 @@ func (a *ack) code() string {
 func (a *ack) build() []byte {
 	a.header()
 	a.status()
-	if a.answer.Code == message.Accepted {
-		return a.out
+	switch {
+	case a.answer.Code == message.Accepted:
+	case a.version != 0 && a.version <= 24:
+		a.errorsOld()
+	default:
+		for _, p := range a.problems() {
+			a.error(p)
+		}
 	}
-	for _, p := range a.problems() {
-		a.error(p)
+	if a.functional() && a.reply.rest != nil {
+		a.reply.rest(a)
 	}
 	return a.out
+}
+
+// errorsOld writes ERR of versions up to 2.4: one segment, ERR-1 once for each
+// problem (2.4: 2.16.5).
+func (a *ack) errorsOld() {
+	var one []byte
+	for i, p := range a.problems() {
+		if i > 0 {
+			if a.d.Repetition == 0 {
+				break // this message has no repetitions
+			}
+			one = append(one, a.d.Repetition)
+		}
+		one = append(one, a.locationOld(p)...)
+	}
+	a.out = append(a.out, "ERR"...)
+	a.field(one)
+	a.out = append(a.out, '\r')
+}
+
+// locationOld is an ELD: segment, sequence, field, code.
+func (a *ack) locationOld(p message.Problem) string {
+	c := string(a.d.Component)
+	if p.Code == 0 {
+		p.Code = 207
+	}
+	at := parseWhere(p.Where)
+	one := at.segment + c + at.sequence + c + at.field + c + strconv.Itoa(p.Code)
+	if name := conditionNames[p.Code]; a.d.Subcomponent != 0 && name != "" {
+		one += string(a.d.Subcomponent) + name
+	}
+	return one
 }
 
 // header writes MSH: sender and receiver exchanged, MSH-11, 12 and 18 copied.
@@ -139,7 +221,7 @@ func (a *ack) header() {
 	for _, f := range []int{5, 6, 3, 4} {
 		a.field(a.msh.Field(f).Raw())
 	}
-	a.field([]byte(a.made.Time))
+	a.field([]byte(a.time()))
 	a.field(nil)
 	a.field(a.kind())
 	a.field([]byte(a.made.Control))
@@ -171,11 +253,33 @@ func (a *ack) header() {
 	a.out = append(a.out, '\r')
 }
 
+// time is MSH-7: 2.1 has no parts of a second.
+func (a *ack) time() string {
+	whole, rest, _ := strings.Cut(a.made.Time, ".")
+	if at := strings.IndexAny(rest, "+-"); a.version == 21 && at >= 0 {
+		return whole + rest[at:]
+	}
+	return a.made.Time
+}
+
+// old reports whether the version is one before 2.3.1, whose MSH-9 names no
+// structure.
+func (a *ack) old() bool {
+	return a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1"
+}
+
 // kind is MSH-9: ACK up to 2.3, from 2.3.1 on with event and structure.
 func (a *ack) kind() []byte {
 	event := a.msh.Field(9).Comp(2).Raw()
 	c := string(a.d.Component)
-	if len(event) == 0 || a.version > 0 && a.version <= 23 && a.msh.Field(12).Comp(1).Text() != "2.3.1" {
+	if a.functional() {
+		kind := a.reply.code + c + a.reply.event
+		if !a.old() {
+			kind += c + a.reply.structure()
+		}
+		return []byte(kind)
+	}
+	if len(event) == 0 || a.old() {
 		return []byte("ACK")
 	}
 	return []byte("ACK" + c + string(event) + c + "ACK")
@@ -198,9 +302,16 @@ func (a *ack) status() {
 	a.out = append(a.out, "MSA"...)
 	a.field([]byte(a.code()))
 	a.field(a.msh.Field(10).Raw())
+	var text []byte
 	if a.answer.Code != message.Accepted && a.version <= 26 {
 		if ps := a.problems(); len(ps) > 0 {
-			a.field(a.d.escape(nil, limited(describe(ps[0]), 80)))
+			text = a.d.escape(nil, limited(describe(ps[0]), 80))
+		}
+	}
+	if expected := a.answer.Expected; text != nil || expected != "" {
+		a.field(text)
+		if expected != "" {
+			a.field([]byte(expected))
 		}
 	}
 	a.out = append(a.out, '\r')
@@ -236,7 +347,7 @@ func limited(s string, n int) string {
 	return string(out)
 }
 
-// error writes one ERR: ERR-1 up to 2.4, ERR-2 to ERR-8 from 2.5 on.
+// error writes one ERR as versions from 2.5 on have it: ERR-2 to ERR-8.
 func (a *ack) error(p message.Problem) {
 	c := string(a.d.Component)
 	if p.Code == 0 {
@@ -246,15 +357,6 @@ func (a *ack) error(p message.Problem) {
 	name := conditionNames[p.Code]
 	at := parseWhere(p.Where)
 	a.out = append(a.out, "ERR"...)
-	if a.version != 0 && a.version <= 24 {
-		one := at.segment + c + at.sequence + c + at.field + c + code
-		if a.d.Subcomponent != 0 && name != "" {
-			one += string(a.d.Subcomponent) + name
-		}
-		a.field([]byte(one))
-		a.out = append(a.out, '\r')
-		return
-	}
 	a.field(nil)
 	location := ""
 	if at.segment != "" {

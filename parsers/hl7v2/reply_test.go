@@ -50,6 +50,11 @@ func TestReplies(t *testing.T) {
 			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK|P1|T|2.3\rMSA|AE| 007|OBX[3]-5[2].1: a field\\F\\is \\S\\missing\r" +
 				"ERR|OBX^3^5^101&Required field missing\r",
 		},
+		"two errors, 2.4": {
+			head("2.4", ""), two,
+			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK^R01^ACK|P1|T|2.4\rMSA|AE| 007|MSH-10: the control id is missing\r" +
+				"ERR|MSH^1^10^101&Required field missing~PV1^1^^100&Segment sequence error\r",
+		},
 		"2.3.1 has event and structure": {
 			head("2.3.1", ""), accepted,
 			"MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK^R01^ACK|P1|T|2.3.1\rMSA|AA| 007\r",
@@ -108,7 +113,7 @@ func TestReplies(t *testing.T) {
 			"MSH|^~\\&|L\x1cA\x0bB|N\nO|EHR|CLINIC|20260105||ORU^R01|1|P|2.5\r", accepted,
 			"MSH|^~\\&|EHR|CLINIC|L A B|N O|20260105133700.123+0000||ACK^R01^ACK|P1|P|2.5\rMSA|AA|1\r",
 		},
-		"2.1 knows no MSH-15":                  {head("2.1", "|||NE|NE"), accepted, "MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700.123+0000||ACK|P1|T|2.1\rMSA|AA| 007\r"},
+		"2.1 knows no MSH-15":                  {head("2.1", "|||NE|NE"), accepted, "MSH|^~\\&|EHR|CLINIC|LAB|NORTH|20260105133700+0000||ACK|P1|T|2.1\rMSA|AA| 007\r"},
 		"an acknowledgement":                   {strings.Replace(head("2.5", ""), "ORU^R01^ORU_R01", "ACK^R01^ACK", 1) + "MSA|AA|1\r", accepted, ""},
 		"an acknowledgement that asks for one": {strings.Replace(head("2.5", "|||AL"), "ORU^R01^ORU_R01", "ACK", 1) + "MSA|AA|1\r", accepted, ""},
 		"another answer":                       {strings.Replace(head("2.5", ""), "ORU^R01^ORU_R01", "ORR^O02", 1) + "MSA|AA|1\r", accepted, ""},

@@ -71,6 +71,9 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 	}
 	h.Key, h.Key2 = s.keys(h.Sender)
 	h.Merge = h.Key2 != "" && merging(h.Type)
+	if h.Part, _, _ = s.part(msh); h.Part != "" {
+		h.Merge = false // nothing is done before all of it is there
+	}
 	if fault := noNUL(s.head, s.delims.Field); fault != nil {
 		return h, asFailure(fault)
 	}

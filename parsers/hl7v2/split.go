@@ -12,7 +12,11 @@ import (
 // What stands before the first message and is no envelope is yielded too, for
 // it is refused with a reason and not lost.
 func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) error {
-	s := splitter{take: take, limit: limit}
+	return (&splitter{take: take, limit: limit}).read(r)
+}
+
+// read goes through r to its end.
+func (s *splitter) read(r io.Reader) error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := r.Read(buf)
@@ -33,6 +37,7 @@ func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) er
 // A splitter holds what has been read of the message in hand.
 type splitter struct {
 	take    func(raw []byte) error
+	around  func(line []byte) // is told of the lines of the envelope; nil: nobody asks
 	limit   int64
 	held    []byte
 	scanned int // what of held has no further beginning in it
@@ -70,7 +75,12 @@ func (s *splitter) cut(ended bool) error {
 func (s *splitter) part(raw []byte) error {
 	first := bytes.TrimLeft(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), " \t\r\n\x0b\x1c\x1a")
 	switch {
-	case len(first) == 0, envelopeBegins(first) && string(first[:3]) != "MSH":
+	case len(first) == 0:
+		return nil
+	case envelopeBegins(first) && string(first[:3]) != "MSH":
+		if s.around != nil {
+			s.around(firstLine(first))
+		}
 		return nil
 	case int64(len(raw)) > s.limit:
 		return malformed("", 0, 100, "a message of the batch is longer than %d bytes", s.limit)

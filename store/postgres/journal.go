@@ -17,6 +17,7 @@ import (
 
 // A record is an intake that waits for its commit.
 type record struct {
+	in    store.Intake
 	row   relational.Row
 	entry store.Entry
 	err   error
@@ -46,9 +47,19 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 	return err
 }
 
+// Part writes one part of the bytes of a resource.
+func (s *Store) Part(ctx context.Context, id string, n int, data []byte) error {
+	if len(data) > store.MaxChunk {
+		return fmt.Errorf("a part of %d bytes is larger than %d", len(data), store.MaxChunk)
+	}
+	return s.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
+		return relational.Part(ctx, t, id, n, data, s.options.Now())
+	})
+}
+
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
-	r := &record{row: relational.RowOf(&in, s.options.Now()), done: make(chan struct{})}
+	r := &record{in: in, row: relational.RowOf(&in, s.options.Now()), done: make(chan struct{})}
 	select {
 	case <-s.closing:
 		return store.Entry{}, errClosed
@@ -99,6 +110,9 @@ func (s *Store) recorder(ctx context.Context, shard int) {
 		}
 		s.record(context.WithoutCancel(ctx), batch, shard)
 		for _, r := range batch {
+			if r.err == nil {
+				r.in.Tell(&r.entry)
+			}
 			close(r.done)
 		}
 	}
@@ -355,8 +369,9 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 // Write is a transaction of the API.
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
 	relational.Triggered(s.trigger, writes, "")
+	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number)
 	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, t, writes, by, s.options.Now(), led)
+		out, err = relational.ApplyAPI(ctx, t, set, by, led)
 		killpoint.Hit("before_commit")
 		return err
 	})
@@ -490,7 +505,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	relational.Triggered(l.store.trigger, o.Writes, o.Via)
 	out := &outcome{
 		lease: l, finished: relational.FinishedOf(&o, l.unit, now), done: make(chan struct{}),
-		set: relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
+		set: relational.SetOf(o.Writes, o.Seq, now, o.Actor, l.store.index.Number),
 	}
 	select {
 	case <-l.store.closing:

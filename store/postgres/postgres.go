@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -69,6 +70,7 @@ type Store struct {
 	outcomes chan *outcome
 	answers  chan *answer
 	trigger  store.Trigger
+	index    *relational.Reindexer
 	until    atomic.Int64  // on the boot-time clock, when nothing may be started any more
 	closing  chan struct{} // nothing more is taken
 	ended    chan struct{} // what was taken is done
@@ -115,6 +117,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			config.ConnConfig.RuntimeParams[name] = value
 		}
 	}
+	// A statement whose time is over is ended in the database too.
+	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 5 * time.Second}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, plain(err)
@@ -143,13 +149,28 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Work = relational.Work{Lend: s.lend}
 	s.Reader = relational.NewReader(s.lend, secret)
+	s.Reader.Place = s.place
 	s.newOwner()
 	if err := s.beat(ctx); err != nil {
 		return fmt.Errorf("heartbeat: %w", plain(err))
 	}
+	s.index = &relational.Reindexer{Lend: s.lend, Slice: s.slice, Log: s.options.Log, Every: time.Minute}
+	err = s.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+		s.index.Number, err = relational.Extractor(ctx, t, s.options.Now())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("extractor: %w", err)
+	}
+	if err := s.index.Count(ctx); err != nil {
+		return fmt.Errorf("extractor: %w", err)
+	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	s.running.Go(func() { s.index.Run(life) })
+	s.running.Go(func() { relational.SweepParts(life, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.heart(life) })
+	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {
 		s.running.Go(func() { s.recorder(life, i) })
 	}
@@ -306,6 +327,44 @@ func (s *Store) heart(ctx context.Context) {
 	}
 }
 
+// place gives a position to all of the change log that can be seen.
+func (s *Store) place(ctx context.Context) error {
+	for more := true; more; {
+		err := s.inTx(ctx, func(t *tx, _ *relational.Ledger) (err error) {
+			more, err = relational.Place(ctx, t)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placer places what nobody has asked for, so that who asks does not wait.
+func (s *Store) placer(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.place(ctx); err != nil && ctx.Err() == nil {
+			s.options.Log.Warn("changes were not placed", "error", plain(err).Error())
+		}
+	}
+}
+
+// slice runs a slice of work that can wait in a transaction of its own.
+func (s *Store) slice(ctx context.Context, f func(context.Context, relational.Tx) error) error {
+	return s.inTx(ctx, func(t *tx, _ *relational.Ledger) error { return f(ctx, t) })
+}
+
+// Unindexed is how many resources have no index rows of this version yet.
+func (s *Store) Unindexed() int64 { return s.index.Left() }
+
 func (s *Store) sweep(ctx context.Context) {
 	err := s.inTx(ctx, func(tx *tx, _ *relational.Ledger) error {
 		_, err := relational.SweepChunks(ctx, tx, s.options.Now().Add(-time.Hour))
@@ -355,7 +414,7 @@ func plain(err error) error {
 	}
 	for _, ours := range []error{
 		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted, store.ErrPruned,
-		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, relational.ErrCursor, context.Canceled,
+		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, store.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
 			return err
@@ -365,7 +424,7 @@ func plain(err error) error {
 		switch e.Code[:2] {
 		case "40": // serialization failure, deadlock
 			return fmt.Errorf("%w (SQLSTATE %s)", store.ErrConflict, e.Code)
-		case "08", "53", "57", "58":
+		case "08", "53", "57", "58": // 57014: its time was over
 			return fmt.Errorf("%w: SQLSTATE %s", store.ErrUnavailable, e.Code)
 		}
 		if e.Code == "23505" { // a unique key: somebody was first

@@ -1,13 +1,16 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/internal/pgtest"
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
 	"github.com/plexus-health/plexus/store/storetest"
 )
 
@@ -34,6 +37,17 @@ func TestStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			return open(t, old.options.DSN)
+		},
+		Outdate: func(t *testing.T, s store.Store) {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			for _, statement := range storetest.Outdated {
+				if _, err := old.pool.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
 		},
 	})
 }
@@ -112,4 +126,79 @@ func TestUnsafeDatabaseIsRefused(t *testing.T) {
 		_ = s.Close() // the test has failed already
 		t.Error("a database that acknowledges what it has not synced was taken")
 	}
+}
+
+// TestLateCommit: what was numbered first and committed last is not missed by
+// who follows the positions.
+func TestLateCommit(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	late, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(q querier, id string) {
+		t.Helper()
+		_, err := q.Exec(t.Context(), `WITH r AS (INSERT INTO resource (rtype, id, version, last_updated, body_hash) VALUES (1, $1, 1, 1, '') RETURNING rid)
+INSERT INTO change_log (at, rtype, rid, version, op) SELECT 1, 1, rid, 1, 'C' FROM r`, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(late, "late")
+	write(s.pool, "early")
+	list, err := s.Changes(t.Context(), 0, 10)
+	if err != nil || len(list) != 1 || list[0].ID != "early" {
+		t.Fatalf("before the commit: %+v %v", list, err)
+	}
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, err = s.Changes(t.Context(), list[0].Pos, 10)
+	if err != nil || len(list) != 1 || list[0].ID != "late" {
+		t.Errorf("after it: %+v %v", list, err)
+	}
+}
+
+// TestTimeOfAQuery: a query whose time is over ends in the database too.
+func TestTimeOfAQuery(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := s.lend(ctx, func(q relational.Tx) error {
+		rows, err := q.Query(ctx, `SELECT pg_sleep(3600)`)
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("a query of an hour ended by itself: %v", err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		var n int
+		if err := s.pool.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND state = 'active' AND pid <> pg_backend_pid()`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it goes on in the database")
+		}
+	}
+}
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, pgtest.Start(t))
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
 }

@@ -33,7 +33,11 @@ func (f *Finished) insertDeliveries(ctx context.Context, tx Tx, led *Ledger) err
 	for i := range f.Deliveries {
 		d := &f.Deliveries[i]
 		d.Message, d.Run, d.Pos = f.Seq, f.Run, pos
-		if err := insertDelivery(ctx, tx, d, f.now, led); err != nil {
+		due := f.now
+		if !d.Due.IsZero() {
+			due = Micros(d.Due)
+		}
+		if err := insertDelivery(ctx, tx, d, due, led); err != nil {
 			return err
 		}
 	}
@@ -41,8 +45,8 @@ func (f *Finished) insertDeliveries(ctx context.Context, tx Tx, led *Ledger) err
 }
 
 func insertDelivery(ctx context.Context, tx Tx, d *message.Delivery, due int64, led *Ledger) error {
-	_, err := tx.Exec(ctx, `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, late, control, original, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?)`,
-		d.ID, d.Message, d.Run, d.Unit, d.Part, d.Pos, Clean(d.Key), Clean(d.Key2), due, flag(d.Late), Clean(d.Control), flag(d.Original), d.Payload)
+	_, err := tx.Exec(ctx, `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, late, control, original, payload, lot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?)`,
+		d.ID, d.Message, d.Run, d.Unit, d.Part, d.Pos, Clean(d.Key), Clean(d.Key2), due, flag(d.Late), Clean(d.Control), flag(d.Original), d.Payload, Clean(d.Lot))
 	if err != nil {
 		return fmt.Errorf("delivery: %w", err)
 	}
@@ -88,12 +92,12 @@ func mergeKeys(ctx context.Context, tx Tx, old, survivor string, seq int64) erro
 }
 
 // deliveryColumns are those of a delivery without payload and answer.
-const deliveryColumns = `n, id, message, run, unit, part, pos, key, key2, state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original`
+const deliveryColumns = `n, id, message, run, unit, part, pos, key, key2, state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original, lot, batch`
 
 // resolvedColumns are the same with the keys of the survivors of merges, and at
 // the end those it was made with.
 const resolvedColumns = `n, id, message, run, unit, part, pos, COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key), key),
-COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key2), key2), state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original, key, key2`
+COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.key2), key2), state, reason, class, due, attempts, started, answered, maybe_sent, late, control, original, lot, batch, key, key2`
 
 func scanDelivery(rows Rows, more ...any) (message.Delivery, error) {
 	var d message.Delivery
@@ -101,7 +105,7 @@ func scanDelivery(rows Rows, more ...any) (message.Delivery, error) {
 	var due, started, answered, maybe, late, original int64
 	dest := append([]any{
 		&d.N, &d.ID, &d.Message, &d.Run, &d.Unit, &d.Part, &d.Pos, &d.Key, &d.Key2, &state, &d.Reason, &class, &due, &d.Attempts,
-		&started, &answered, &maybe, &late, &d.Control, &original,
+		&started, &answered, &maybe, &late, &d.Control, &original, &d.Lot, &d.Batch,
 	}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return d, err

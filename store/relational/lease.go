@@ -184,7 +184,7 @@ func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledg
 		return hold(ctx, tx, o, now)
 	case store.ActReprocess, store.ActDrop:
 	case store.ActRetry, store.ActPark, store.ActMove, store.ActDropDelivery:
-		return operateDelivery(ctx, tx, o, now, led)
+		return operateDeliveries(ctx, tx, o, now, led)
 	default:
 		return fmt.Errorf("%q is no action of an operator", o.Action)
 	}

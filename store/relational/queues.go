@@ -230,13 +230,13 @@ func (w Work) scanned(ctx context.Context, scan func(Rows) (message.Delivery, er
 
 // Open lists the waiting deliveries of a unit after a place, in order.
 func (w Work) Open(ctx context.Context, unit string, pos, n int64, limit int) ([]message.Delivery, error) {
-	return w.resolved(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND (pos, n) > (?, ?) ORDER BY pos, n LIMIT ?`, unit, pos, n, limit)
+	return w.resolved(ctx, `SELECT `+resolvedColumns+` FROM deliveries d WHERE unit = ? AND `+open+` AND state = 'waiting' AND batch = 0 AND (pos, n) > (?, ?) ORDER BY pos, n LIMIT ?`, unit, pos, n, limit)
 }
 
 // OpenOf lists the waiting deliveries that carry a key or one that was merged
 // into it, the oldest first.
 func (w Work) OpenOf(ctx context.Context, unit, key string, limit int) ([]message.Delivery, error) {
-	const part = `SELECT ` + resolvedColumns + ` FROM deliveries d WHERE unit = ? AND ` + open + ` AND state = 'waiting' AND `
+	const part = `SELECT ` + resolvedColumns + ` FROM deliveries d WHERE unit = ? AND ` + open + ` AND state = 'waiting' AND batch = 0 AND `
 	key = Clean(key)
 	var names []string
 	if err := w.Lend(ctx, func(tx Tx) (err error) {

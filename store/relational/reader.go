@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/store"
@@ -13,28 +14,48 @@ import (
 type Reader struct {
 	lend   Lender
 	secret []byte
+	// Place, if it is not nil, gives a position to what was written and has
+	// none yet, before the change log is read.
+	Place func(ctx context.Context) error
 }
 
 // NewReader returns a reader; secret is the store's key of ids and cursors.
-func NewReader(lend Lender, secret []byte) *Reader { return &Reader{lend, secret} }
+func NewReader(lend Lender, secret []byte) *Reader { return &Reader{lend: lend, secret: secret} }
 
 // Secret is the key of ids made from identities.
 func (r *Reader) Secret() []byte { return r.secret }
 
-const resourceColumns = `r.rid, r.rtype, r.id, r.version, r.last_updated, r.deleted, r.codec, r.content, r.source_at, r.body_hash`
+const resourceColumns = `r.rid, r.rtype, r.id, r.version, r.last_updated, r.deleted, r.codec, r.content, r.source_at, r.body_hash, r.parts, r.size`
+
+// A room is how many bytes of content may still be read along; below 0 none.
+type room int
+
+func roomOf(bytes int) *room {
+	r := room(bytes)
+	if bytes == 0 {
+		r = math.MaxInt
+	}
+	return &r
+}
 
 func scanResource(rows Rows, more ...any) (rid int64, res store.Resource, err error) {
+	return roomOf(0).scan(rows, more...)
+}
+
+// scan reads a resource, without its content when there is no room for it.
+func (r *room) scan(rows Rows, more ...any) (rid int64, res store.Resource, err error) {
 	var rtype, deleted, codec int
 	var updated, source int64
 	var content, hash []byte
-	dest := append([]any{&rid, &rtype, &res.ID, &res.Version, &updated, &deleted, &codec, &content, &source, &hash}, more...)
+	dest := append([]any{&rid, &rtype, &res.ID, &res.Version, &updated, &deleted, &codec, &content, &source, &hash, &res.Parts, &res.Size}, more...)
 	if err := rows.Scan(dest...); err != nil {
 		return 0, res, err
 	}
 	res.Type, res.Updated, res.Deleted, res.SourceAt = definitions.Name(rtype), FromMicros(updated), deleted == 1, FromMicros(source)
 	copy(res.Hash[:], hash)
-	if !res.Deleted {
+	if !res.Deleted && *r > 0 {
 		res.Content, err = unpack(codec, content)
+		*r -= room(len(res.Content))
 	}
 	return rid, res, err
 }
@@ -70,7 +91,7 @@ func (r *Reader) Read(ctx context.Context, typ, id string) (res store.Resource, 
 	return res, err
 }
 
-const historyOf = `SELECT h.rid, r.rtype, r.id, h.version, h.last_updated, h.deleted, h.codec, h.content, 0, r.body_hash
+const historyOf = `SELECT h.rid, r.rtype, r.id, h.version, h.last_updated, h.deleted, h.codec, h.content, 0, r.body_hash, h.parts, h.size
 FROM resource r JOIN resource_history h ON h.rid = r.rid WHERE r.tenant = 0 AND r.rtype = ? AND r.id = ?`
 
 // ReadVersion returns one version.
@@ -112,21 +133,6 @@ func old(ctx context.Context, tx Tx, sql string, args ...any) ([]store.Resource,
 		out = append(out, res)
 	}
 	return out, errors.Join(rows.Err(), rows.Close())
-}
-
-// History returns the versions of a resource, the newest first.
-func (r *Reader) History(ctx context.Context, typ, id string, limit int) ([]store.Resource, error) {
-	var out []store.Resource
-	err := r.lend(ctx, func(tx Tx) error {
-		current, err := readOne(ctx, tx, typ, id)
-		if err != nil && !errors.Is(err, store.ErrDeleted) {
-			return err
-		}
-		before, err := old(ctx, tx, historyOf+` ORDER BY h.version DESC LIMIT ?`, definitions.Number(typ), id, max(limit-1, 0))
-		out = append([]store.Resource{current}, before...)
-		return err
-	})
-	return out, err
 }
 
 // Identify returns the owners of keys.

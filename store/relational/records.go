@@ -2,6 +2,7 @@ package relational
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -17,15 +18,6 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/store"
 )
-
-// A WriteSet are the effects of one message, or of one API transaction.
-type WriteSet struct {
-	Writes []store.Write
-	// Message is messages.seq of the message they come from; 0 for the API.
-	Message int64
-	Now     time.Time
-	Actor   string
-}
 
 // codecs of resource.content.
 const (
@@ -86,6 +78,7 @@ func keyHash(key string) []byte {
 // A head is one write on its way into the tables.
 type head struct {
 	w       *store.Write
+	rows    *rows
 	set     *WriteSet
 	rtype   int
 	rid     int64
@@ -157,7 +150,7 @@ func headsOf(sets []WriteSet) ([]*head, error) {
 		set := &sets[i]
 		for j := range set.Writes {
 			w := &set.Writes[j]
-			h := &head{w: w, set: set, rtype: definitions.Number(w.Type)}
+			h := &head{w: w, rows: &set.rows[j], set: set, rtype: definitions.Number(w.Type)}
 			if h.rtype == 0 {
 				return nil, fmt.Errorf("%s is no resource type", w.Type)
 			}
@@ -244,7 +237,7 @@ func compartments(ctx context.Context, tx Tx, heads []*head, known map[string]in
 
 // sizes are how many rows one statement carries: a few, so that prepared
 // statements are used again.
-var sizes = []int{128, 32, 8, 1}
+var sizes = []int{128, 64, 32, 16, 8, 4, 2, 1}
 
 // inList calls f with lists of marks of a few fixed lengths; the last argument
 // fills up.
@@ -290,10 +283,15 @@ func insert(ctx context.Context, tx Tx, into string, width int, tail string, arg
 	return total, nil
 }
 
-// writeHeads inserts the new resources and updates the others.
+// writeHeads updates resources and inserts the new ones, in one order everywhere:
+// writers that meet wait for each other, and not in a circle.
 func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	var fresh []*head
-	for _, h := range heads {
+	ordered := slices.Clone(heads)
+	slices.SortFunc(ordered, func(a, b *head) int {
+		return cmp.Or(cmp.Compare(a.rtype, b.rtype), strings.Compare(a.w.ID, b.w.ID))
+	})
+	for _, h := range ordered {
 		if h.w.Expect > 0 {
 			if err := update(ctx, tx, h); err != nil {
 				return err
@@ -308,7 +306,9 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 	return create(ctx, tx, fresh)
 }
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, content) VALUES `
+const headWidth = 12 // arguments of insertHead
+
+const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, parts, size, content) VALUES `
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -319,18 +319,17 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 	for len(heads) > 0 {
 		size := 1
 		for _, s := range sizes {
-			if s <= len(heads) && s*9 <= 1200 {
+			if s <= len(heads) && s*headWidth <= 1200 {
 				size = s
 				break
 			}
 		}
-		args := make([]any, 0, size*9)
+		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
-			codec, content := pack(h.w.Content)
 			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content)
+			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, h.rows.content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -381,22 +380,27 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		h.skip = true
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, content) SELECT rid, version, last_updated, deleted, codec, key_id, content FROM resource WHERE rid = ?`, h.rid); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, parts, size, content) SELECT rid, version, last_updated, deleted, codec, key_id, parts, size, content FROM resource WHERE rid = ?`, h.rid); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
 	h.version++
-	codec, content := pack(h.w.Content)
+	codec, content := h.rows.codec, h.rows.content
 	gone := 0
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), content, h.rid)
+	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
+		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
 	if err != nil {
 		return err
 	}
+	return unindex(ctx, tx, h.rid)
+}
+
+// unindex deletes the index rows of a resource.
+func unindex(ctx context.Context, tx Tx, rid int64) error {
 	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, h.rid); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, rid); err != nil {
 			return err
 		}
 	}
@@ -431,8 +435,8 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 		if h.w.Delete {
 			continue
 		}
-		for _, k := range h.w.Keys {
-			o := ownedKey{h.rtype, keyHash(k), h.rid}
+		for _, k := range h.rows.keys {
+			o := ownedKey{h.rtype, k, h.rid}
 			claimed = append(claimed, o)
 			args = append(args, o.rtype, o.hash, o.rid)
 		}
@@ -498,7 +502,7 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 			return err
 		}
 		if conflict {
-			return store.ErrConflict
+			return store.ErrIdentity
 		}
 		return nil
 	})
@@ -511,22 +515,12 @@ func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
 		if h.skip || h.w.Delete {
 			continue
 		}
-		x := &h.w.Index
-		for _, r := range x.Tokens {
-			tokens = append(tokens, int(r.Param), []byte(limit(r.Value)), systemID(r.System), h.rid, h.comp)
-		}
-		for _, r := range x.Dates {
-			dates = append(dates, int(r.Param), r.Lo, r.Hi, h.rid, h.comp)
-		}
-		for _, r := range x.Strings {
-			texts = append(texts, int(r.Param), noNUL(r.Norm), []byte(limit(r.Exact)), h.rid)
-		}
-		for _, r := range x.Refs {
-			refs = append(refs, int(r.Param), definitions.Number(r.Type), noNUL(limit(r.ID)), h.rid)
-		}
-		for _, r := range x.Numbers {
-			numbers = append(numbers, int(r.Param), systemID(r.System), noNUL(limit(r.Unit)), r.Value, h.rid, h.comp)
-		}
+		rid, comp := any(h.rid), any(h.comp)
+		tokens = appendRows(tokens, h.rows.tokens, rid, comp)
+		dates = appendRows(dates, h.rows.dates, rid, comp)
+		texts = appendRows(texts, h.rows.texts, rid)
+		refs = appendRows(refs, h.rows.refs, rid)
+		numbers = appendRows(numbers, h.rows.numbers, rid, comp)
 	}
 	for _, t := range []struct {
 		into  string
@@ -544,6 +538,13 @@ func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
 		}
 	}
 	return nil
+}
+
+func appendRows(args []any, rows [][]any, last ...any) []any {
+	for _, r := range rows {
+		args = append(append(args, r...), last...)
+	}
+	return args
 }
 
 // limit keeps a value short enough for an index key: a long one by its
@@ -591,8 +592,9 @@ var ErrKeyUsed = errors.New("the idempotency key was used with other content")
 
 // ApplyAPI is a transaction of the API: the writes, an audit row for each, and
 // the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time, led *Ledger) ([]store.Resource, error) {
-	heads, err := headsOf([]WriteSet{{Writes: writes, Now: now, Actor: by.Actor}})
+func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Ledger) ([]store.Resource, error) {
+	writes, now := set.Writes, set.Now
+	heads, err := headsOf([]WriteSet{set})
 	if err != nil {
 		return nil, err
 	}
@@ -617,7 +619,7 @@ func ApplyAPI(ctx context.Context, tx Tx, writes []store.Write, by store.Author,
 		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash})
+		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
 	return inOrder(out, writes), nil
 }

@@ -18,9 +18,10 @@ import (
 
 // A sqlText is a query being written; values are arguments, never text.
 type sqlText struct {
-	b     strings.Builder
-	args  []any
-	alias int
+	b       strings.Builder
+	args    []any
+	alias   int
+	dialect Dialect
 }
 
 func (q *sqlText) add(text string, args ...any) {
@@ -28,14 +29,48 @@ func (q *sqlText) add(text string, args ...any) {
 	q.args = append(q.args, args...)
 }
 
+// Bounds of a statement: of the arguments SQLite takes 32766, PostgreSQL 65535,
+// and the time to bind them grows with their square.
+const (
+	mostArguments = 16_000
+	longestText   = 900_000
+)
+
+// fits returns ErrCostly for a statement that no database would take.
+func (q *sqlText) fits() error {
+	if len(q.args) > mostArguments || q.b.Len() > longestText {
+		return store.ErrCostly
+	}
+	return nil
+}
+
+// More reports whether there are more resources of a type than so many.
+func (r *Reader) More(ctx context.Context, typ string, than int) (more bool, err error) {
+	text := &sqlText{}
+	text.add(`SELECT 1 FROM resource r WHERE r.tenant = 0 AND r.deleted = 0`)
+	if typ != "*" {
+		text.add(` AND r.rtype = ?`, definitions.Number(typ))
+	}
+	text.add(` LIMIT 1 OFFSET ?`, than)
+	err = r.lend(ctx, func(tx Tx) error {
+		var some int
+		more, err = one(ctx, tx, text.b.String(), text.args, &some)
+		return err
+	})
+	return more, err
+}
+
 // Search returns the resources that match a query.
 func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) {
 	page := store.Page{Total: -1}
 	err := r.lend(ctx, func(tx Tx) error {
 		if q.Total || q.Limit == 0 {
-			count := &sqlText{}
+			count := &sqlText{dialect: tx.Dialect()}
 			count.add(`SELECT COUNT(*) FROM resource r WHERE `)
 			if err := count.matches(&q, "r"); err != nil {
+				return err
+			}
+			if err := count.fits(); err != nil {
 				return err
 			}
 			if _, err := one(ctx, tx, count.b.String(), count.args, &page.Total); err != nil {
@@ -53,39 +88,15 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 // page reads one page in the order asked for, by keyset: the sort values and
 // the rid of the last one stand in the cursor.
 func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Page) error {
-	text := &sqlText{}
-	text.add(`SELECT * FROM (SELECT ` + resourceColumns)
-	for i, s := range q.Sort {
-		if err := text.sortValue(s, i); err != nil {
-			return err
-		}
-	}
-	text.add(` FROM resource r WHERE `)
-	if err := text.matches(q, "r"); err != nil {
+	text, err := r.pageText(q, tx.Dialect())
+	if err != nil {
 		return err
 	}
-	text.add(`) q`)
-	if q.After != "" {
-		after, err := r.openCursor(q.After)
-		if err != nil {
-			return err
-		}
-		if len(after.Values) != len(q.Sort) {
-			return ErrCursor
-		}
-		text.add(` WHERE `)
-		text.after(q.Sort, after, 0)
-	}
-	text.add(` ORDER BY `)
-	for i, s := range q.Sort {
-		name := "s" + strconv.Itoa(i)
-		text.add(name + direction(s) + ` NULLS LAST, `)
-	}
-	text.add(`rid LIMIT ?`, q.Limit+1)
 	rows, err := tx.Query(ctx, text.b.String(), text.args...)
 	if err != nil {
 		return err
 	}
+	room := roomOf(q.Bytes)
 	last := cursor{}
 	for rows.Next() {
 		values := make([]any, len(q.Sort))
@@ -93,7 +104,7 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 		for i := range values {
 			dest[i] = &values[i]
 		}
-		rid, res, err := scanResource(rows, dest...)
+		rid, res, err := room.scan(rows, dest...)
 		if err != nil {
 			return errors.Join(err, rows.Close())
 		}
@@ -110,6 +121,51 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 		page.Resources = append(page.Resources, res)
 	}
 	return errors.Join(rows.Err(), rows.Close())
+}
+
+// pageText asks for the resources of a page. They are put in order by what they
+// are sorted by alone; the contents are read of those of the page.
+func (r *Reader) pageText(q *store.Query, dialect Dialect) (*sqlText, error) {
+	text := &sqlText{dialect: dialect}
+	text.add(`SELECT ` + resourceColumns)
+	for i := range q.Sort {
+		text.add(`, q.s` + strconv.Itoa(i))
+	}
+	text.add(` FROM (SELECT * FROM (SELECT r.rid`)
+	for i, s := range q.Sort {
+		if err := text.sortValue(s, i); err != nil {
+			return nil, err
+		}
+	}
+	text.add(` FROM resource r WHERE `)
+	if err := text.matches(q, "r"); err != nil {
+		return nil, err
+	}
+	text.add(`) q`)
+	if q.After != "" {
+		after, err := r.openCursor(q.After)
+		if err != nil {
+			return nil, err
+		}
+		if len(after.Values) != len(q.Sort) {
+			return nil, store.ErrCursor
+		}
+		text.add(` WHERE `)
+		text.after(q.Sort, after, 0)
+	}
+	text.order(q.Sort, "")
+	text.add(` LIMIT ?) q JOIN resource r ON r.rid = q.rid`, q.Limit+1)
+	text.order(q.Sort, "q.")
+	return text, text.fits()
+}
+
+// order writes the order of a search; what is missing comes last.
+func (q *sqlText) order(keys []store.SortKey, of string) {
+	q.add(` ORDER BY `)
+	for i, s := range keys {
+		q.add(of + `s` + strconv.Itoa(i) + direction(s) + ` NULLS LAST, `)
+	}
+	q.add(of + `rid`)
 }
 
 func direction(s store.SortKey) string {
@@ -177,9 +233,6 @@ type cursor struct {
 	RID    int64
 }
 
-// ErrCursor is returned for a cursor this store has not made.
-var ErrCursor = errors.New("the page cursor is not one of this server")
-
 func (r *Reader) sealCursor(c cursor) string {
 	for i, v := range c.Values {
 		if n, ok := v.(int64); ok {
@@ -204,10 +257,10 @@ func (r *Reader) openCursor(s string) (cursor, error) {
 	var c cursor
 	data, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(data) < 16 || !hmac.Equal(data[:16], r.sign(data[16:])) {
-		return c, ErrCursor
+		return c, store.ErrCursor
 	}
 	if err := json.Unmarshal(data[16:], &c); err != nil {
-		return c, ErrCursor
+		return c, store.ErrCursor
 	}
 	for i, v := range c.Values {
 		text, ok := v.(string)
@@ -254,15 +307,21 @@ func weight(c *store.Clause) int {
 
 // matches writes the condition of a query over the resource of an alias.
 func (q *sqlText) matches(query *store.Query, alias string) error {
-	q.add(alias + `.tenant = 0 AND ` + alias + `.deleted = 0`)
-	if query.Type != "*" {
-		q.add(` AND `+alias+`.rtype = ?`, definitions.Number(query.Type))
-	}
 	clauses := make([]*store.Clause, len(query.Where))
 	for i := range query.Where {
 		clauses[i] = &query.Where[i]
 	}
 	sort.SliceStable(clauses, func(i, j int) bool { return weight(clauses[i]) < weight(clauses[j]) })
+	own := alias
+	if q.dialect == SQLite && len(clauses) > 0 && leads(clauses[0]) {
+		// SQLite, which counts no rows, would rather go over all resources of
+		// the type than over those the clause finds; a sign keeps it from that.
+		own = `+` + alias
+	}
+	q.add(own + `.tenant = 0 AND ` + alias + `.deleted = 0`)
+	if query.Type != "*" {
+		q.add(` AND `+own+`.rtype = ?`, definitions.Number(query.Type))
+	}
 	for i, c := range clauses {
 		q.add(` AND `)
 		if err := q.clause(c, alias, i == 0); err != nil {
@@ -307,14 +366,13 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 		q.add(`)`)
 		return nil
 	}
-	if first && !c.Not {
-		q.add(alias + `.rid IN (SELECT ` + x + `.rid FROM ` + table + ` ` + x + ` WHERE `)
-	} else {
-		if c.Not {
-			q.add(`NOT `)
-		}
-		q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
+	if first && leads(c) {
+		return q.lead(c, table, alias)
 	}
+	if c.Not {
+		q.add(`NOT `)
+	}
+	q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	q.rows(c, x)
 	q.add(` AND (`)
 	if err := q.alternatives(c, x); err != nil {

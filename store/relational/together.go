@@ -8,6 +8,75 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
+// mostTold bounds the alternatives of a leading clause that are looked up one by
+// one.
+const mostTold = 64
+
+// leads reports whether a clause can be asked first: its rows are looked up in
+// their index, and the resources by their rows.
+func leads(c *store.Clause) bool {
+	_, indexed := tables[c.Shape]
+	return indexed && !c.Not && c.Missing == nil && c.Has == nil && len(c.Or) == 0 && len(c.Together) == 0
+}
+
+// lead asks for the resources that a clause finds in its index. Alternatives
+// are looked up one by one: with OR between them the index is read from end to
+// end on SQLite.
+func (q *sqlText) lead(c *store.Clause, table, alias string) error {
+	parts := []store.Clause{*c}
+	if n := len(c.Any) + len(c.Chain); n > 1 && n <= mostTold && c.Shape != store.ShapeRef {
+		parts = parts[:0]
+		for i := range n {
+			part := *c
+			if part.Any, part.Chain = nil, nil; i < len(c.Any) {
+				part.Any = c.Any[i : i+1]
+			} else {
+				part.Chain = c.Chain[i-len(c.Any) : i-len(c.Any)+1]
+			}
+			parts = append(parts, part)
+		}
+	}
+	q.add(alias + `.rid IN (`)
+	for i := range parts {
+		if i > 0 {
+			q.add(` UNION ALL `)
+		}
+		q.alias++
+		x := "x" + strconv.Itoa(q.alias)
+		q.add(`SELECT ` + x + `.rid FROM ` + table + ` ` + x + ` WHERE `)
+		q.rows(&parts[i], x)
+		q.valueAmong(&parts[i], x)
+		q.add(` AND (`)
+		if err := q.alternatives(&parts[i], x); err != nil {
+			return err
+		}
+		q.add(`)`)
+	}
+	q.add(`)`)
+	return nil
+}
+
+// valueAmong names the values of many alternatives at once, for the index.
+func (q *sqlText) valueAmong(c *store.Clause, x string) {
+	if c.Shape != store.ShapeToken || len(c.Any) < 2 || len(c.Chain) > 0 {
+		return
+	}
+	for i := range c.Any {
+		if c.Any[i].Value == nil || c.Any[i].Below {
+			return
+		}
+	}
+	q.add(` AND ` + x + `.val IN (`)
+	for i := range c.Any {
+		comma := `, ?`
+		if i == 0 {
+			comma = `?`
+		}
+		q.add(comma, []byte(limit(*c.Any[i].Value)))
+	}
+	q.add(`)`)
+}
+
 // rows asks for the rows of a clause's parameters.
 func (q *sqlText) rows(c *store.Clause, x string) {
 	if len(c.Also) == 0 {

@@ -188,6 +188,10 @@ func (w Work) List(ctx context.Context, f store.Filter) ([]*message.Message, err
 	add("state", string(f.State))
 	add("control", Clean(f.Control))
 	add("type", Clean(f.Type))
+	add("sender", Clean(f.Sender))
+	if add("key2", Clean(f.Key2)); f.Key2 != "" {
+		where = append(where, "key2 <> ''") // the index holds no others
+	}
 	if f.Before > 0 {
 		where, args = append(where, "seq < ?"), append(args, f.Before)
 	}

@@ -53,7 +53,7 @@ func (g *guard) because(cause error) error {
 
 // begin begins a transaction of the writer.
 func (w *writer) begin(ctx context.Context) error {
-	if _, err := w.conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	if _, err := w.tx.Exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	w.guard.undone = false
@@ -66,7 +66,7 @@ func (w *writer) end(ctx context.Context) error {
 		return err
 	}
 	w.guard.asked = true
-	_, err := w.conn.ExecContext(ctx, `COMMIT`)
+	_, err := w.tx.Exec(ctx, `COMMIT`)
 	w.guard.asked = false
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)

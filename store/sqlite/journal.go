@@ -26,11 +26,22 @@ func (s *Store) Chunk(ctx context.Context, id string, n int, data []byte) error 
 	return err
 }
 
+// Part writes one part of the bytes of a resource.
+func (s *Store) Part(ctx context.Context, id string, n int, data []byte) error {
+	if len(data) > store.MaxChunk {
+		return fmt.Errorf("a part of %d bytes is larger than %d", len(data), store.MaxChunk)
+	}
+	now := s.options.Now()
+	return s.writer.do(ctx, &op{bytes: len(data), small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		return relational.Part(ctx, tx, id, n, data, now)
+	}})
+}
+
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
 	row := relational.RowOf(&in, s.options.Now())
 	var entry store.Entry
-	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, after: func() { in.Tell(&entry) }, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		entry, err = relational.RecordAtOnce(ctx, tx, &row, led)
 		return err
 	}})
@@ -77,9 +88,10 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) ([]store.Resource, error) {
 	now := s.options.Now()
 	relational.Triggered(s.trigger, writes, "")
+	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
 	err := s.writer.do(ctx, &op{whole: true, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, tx, writes, by, now, led)
+		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
 		return err
 	}})
 	if err != nil {
@@ -145,7 +157,7 @@ func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	err := l.store.writer.do(ctx, &op{bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
-		set:      relational.WriteSet{Writes: o.Writes, Message: o.Seq, Now: now, Actor: o.Actor},
+		set:      relational.SetOf(o.Writes, o.Seq, now, o.Actor, l.store.index.Number),
 	}})
 	if err == nil {
 		relational.Started(l.store.trigger, o.Writes, o.Intakes)

@@ -51,14 +51,20 @@ type Store struct {
 	options Options
 	owner   string
 	lock    *os.File
-	readers *sql.DB
+	readers *lending
 	writer  *writer
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	trigger store.Trigger
+	index   *relational.Reindexer
+	// endIndexing ends what index does; what it has begun is finished.
+	endIndexing context.CancelFunc
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Ordered = (*Store)(nil)
+)
 
 // Open opens or makes the database of a folder. It fails when another process
 // has it open.
@@ -124,11 +130,9 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, db); err != nil {
 		return errors.Join(fmt.Errorf("migrate: %w", err), db.Close())
 	}
-	if s.readers, err = sql.Open("sqlite", s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)&_pragma=mmap_size(268435456)")); err != nil {
+	if s.readers, err = openReaders(ctx, s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-16384)&_pragma=mmap_size(268435456)"), s.options.Readers); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.readers.SetMaxOpenConns(s.options.Readers)
-	s.readers.SetMaxIdleConns(s.options.Readers)
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return errors.Join(err, db.Close())
@@ -146,8 +150,25 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, conn.Close(), db.Close())
 	}
+	var number int64
+	err = s.writer.alone(ctx, func() (err error) {
+		number, err = relational.Extractor(ctx, s.writer.tx, s.options.Now())
+		return err
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("extractor: %w", unavailable(err)), conn.Close(), db.Close())
+	}
+	s.index = &relational.Reindexer{Lend: s.lend, Slice: s.slice, Number: number, Log: s.options.Log}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	if err := s.index.Count(ctx); err != nil {
+		stop()
+		return errors.Join(fmt.Errorf("extractor: %w", err), conn.Close(), db.Close())
+	}
+	indexing, endIndexing := context.WithCancel(life)
+	s.endIndexing = endIndexing
+	s.running.Go(func() { s.index.Run(indexing) })
+	s.running.Go(func() { relational.SweepParts(indexing, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.writer.run(life) })
 	s.running.Go(func() { s.checkpoint(life, db) })
 	return nil
@@ -180,19 +201,19 @@ func secretOf(ctx context.Context, conn *sql.Conn) ([]byte, error) {
 	return secret, nil
 }
 
-// lend lends a reading connection, for at most half a minute.
+// slice runs a slice of work that can wait, when nothing else does.
+func (s *Store) slice(ctx context.Context, f func(context.Context, relational.Tx) error) error {
+	return s.writer.do(ctx, &op{idle: true, whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		return f(ctx, tx)
+	}})
+}
+
+// Unindexed is how many resources have no index rows of this version yet.
+func (s *Store) Unindexed() int64 { return s.index.Left() }
+
+// lend lends a reading connection.
 func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	conn, err := s.readers.Conn(ctx)
-	if err != nil {
-		return unavailable(err)
-	}
-	err = f(readTx{conn})
-	if closing := conn.Close(); err == nil && closing != nil && !errors.Is(closing, sql.ErrConnDone) {
-		err = closing
-	}
-	return unavailable(err)
+	return unavailable(s.readers.lend(ctx, f))
 }
 
 // unavailable marks errors of the database that may pass by themselves; others
@@ -292,6 +313,10 @@ func moveLog(ctx context.Context, r runner) (left int, err error) {
 // Failed is closed when the store can write no more.
 func (s *Store) Failed() <-chan struct{} { return s.writer.failed }
 
+// Ordered says that messages become visible in the order of their numbers: one
+// writer gives them and commits.
+func (s *Store) Ordered() {}
+
 // Survives says what a commit survives.
 func (s *Store) Survives() string {
 	if s.options.Unsafe {
@@ -303,6 +328,7 @@ func (s *Store) Survives() string {
 // Close waits for the writer to finish what was asked of it and closes the
 // files.
 func (s *Store) Close() error {
+	s.endIndexing()
 	s.writer.close()
 	s.stop()
 	s.running.Wait()
@@ -313,7 +339,7 @@ func (s *Store) Close() error {
 func (s *Store) closeFiles() error {
 	var err error
 	if s.readers != nil {
-		err = s.readers.Close()
+		err = s.readers.close()
 	}
 	return errors.Join(err, s.lock.Close())
 }

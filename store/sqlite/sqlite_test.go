@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
 	"github.com/plexus-health/plexus/store/storetest"
 )
 
@@ -36,6 +38,23 @@ func TestStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			return open(t, old.options.Folder)
+		},
+		Outdate: func(t *testing.T, s store.Store) {
+			old, ok := s.(*Store)
+			if !ok {
+				t.Fatal("not a store of this package")
+			}
+			err := old.writer.do(t.Context(), &op{small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+				for _, statement := range storetest.Outdated {
+					if _, err := tx.Exec(ctx, statement); err != nil {
+						return err
+					}
+				}
+				return nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
 		},
 	})
 }
@@ -115,7 +134,7 @@ func TestRoomIsUsedAgain(t *testing.T) {
 			seqs = did.Left
 		}
 		var pages, size int64
-		if err := s.readers.QueryRow(`SELECT * FROM pragma_page_count, pragma_page_size`).Scan(&pages, &size); err != nil {
+		if err := row(t, s, `SELECT * FROM pragma_page_count, pragma_page_size`, &pages, &size); err != nil {
 			t.Fatal(err)
 		}
 		if round == 0 {
@@ -142,7 +161,7 @@ func TestSmallOnesMakeRoom(t *testing.T) {
 	const n = 400
 	used := func() int64 {
 		var pages int64
-		if err := s.readers.QueryRow(`SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)`).Scan(&pages); err != nil {
+		if err := row(t, s, `SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)`, &pages); err != nil {
 			t.Fatal(err)
 		}
 		return pages * 4096
@@ -184,7 +203,60 @@ func TestSmallOnesMakeRoom(t *testing.T) {
 		t.Errorf("%d bytes of %d are still in use", after, before)
 	}
 	var fine string
-	if err := s.readers.QueryRow(`PRAGMA integrity_check`).Scan(&fine); err != nil || fine != "ok" {
+	if err := row(t, s, `PRAGMA integrity_check`, &fine); err != nil || fine != "ok" {
 		t.Errorf("integrity: %s %v", fine, err)
 	}
+}
+
+// row reads one row by a query.
+func row(t *testing.T, s *Store, query string, dest ...any) error {
+	t.Helper()
+	return s.lend(t.Context(), func(tx relational.Tx) error {
+		rows, err := tx.Query(t.Context(), query)
+		if err != nil {
+			return err
+		}
+		if rows.Next() {
+			err = rows.Scan(dest...)
+		}
+		return errors.Join(err, rows.Err(), rows.Close())
+	})
+}
+
+// TestTimeOfAQuery: a query whose time is over ends, and the connection serves
+// the next one.
+func TestTimeOfAQuery(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := s.lend(ctx, func(tx relational.Tx) error {
+		rows, err := tx.Query(ctx, `WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c`)
+		if err != nil {
+			return err
+		}
+		rows.Next()
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("an endless query ended by itself: %v", err)
+	}
+	for range 8 {
+		if _, err := s.Search(t.Context(), store.Query{Type: "Patient", Limit: 1}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	}
+}
+
+func TestSweepParts(t *testing.T) {
+	s := open(t, t.TempDir())
+	storetest.Parts(t, s, func(before time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepPart(ctx, tx, before)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
 }

@@ -3,58 +3,48 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/plexus-health/plexus/store/relational"
 )
 
-// readTx reads over one connection.
-type readTx struct{ conn *sql.Conn }
+// Statements are prepared once for each connection, and so many are kept:
+// multi-row statements have a few fixed sizes, searches are of many shapes.
+const (
+	preparedWrite = 500
+	preparedRead  = 100
+)
 
-var _ relational.Tx = readTx{}
-
-// Dialect is SQLite.
-func (readTx) Dialect() relational.Dialect { return relational.SQLite }
-
-// Exec runs a statement.
-func (t readTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := t.conn.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-// Query runs a query.
-func (t readTx) Query(ctx context.Context, query string, args ...any) (relational.Rows, error) {
-	return t.conn.QueryContext(ctx, query, args...) //nolint:sqlclosecheck,rowserrcheck // the caller reads and closes
-}
-
-// writeTx writes over the writer's connection with statements that are
-// prepared once.
-type writeTx struct {
+// statements runs SQL over one connection with statements that are prepared
+// once.
+type statements struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	most     int
 }
 
-var _ relational.Tx = (*writeTx)(nil)
+var _ relational.Tx = (*statements)(nil)
+
+func newStatements(conn *sql.Conn, most int) *statements {
+	return &statements{conn: conn, prepared: map[string]*sql.Stmt{}, most: most}
+}
 
 // Dialect is SQLite.
-func (*writeTx) Dialect() relational.Dialect { return relational.SQLite }
+func (*statements) Dialect() relational.Dialect { return relational.SQLite }
 
-// maxPrepared bounds the statements kept; multi-row statements have a few
-// fixed sizes.
-const maxPrepared = 500
-
-func (t *writeTx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+func (t *statements) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s := t.prepared[query]; s != nil {
 		return s, nil
 	}
-	if len(t.prepared) >= maxPrepared {
+	if len(t.prepared) >= t.most {
 		for text, s := range t.prepared {
+			delete(t.prepared, text)
 			if err := s.Close(); err != nil {
 				return nil, err
 			}
-			delete(t.prepared, text)
+			if len(t.prepared) <= t.most/2 {
+				break
+			}
 		}
 	}
 	s, err := t.conn.PrepareContext(ctx, query)
@@ -66,7 +56,7 @@ func (t *writeTx) prepare(ctx context.Context, query string) (*sql.Stmt, error) 
 }
 
 // Exec runs a statement.
-func (t *writeTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (t *statements) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	s, err := t.prepare(ctx, query)
 	if err != nil {
 		return 0, err
@@ -79,10 +69,20 @@ func (t *writeTx) Exec(ctx context.Context, query string, args ...any) (int64, e
 }
 
 // Query runs a query.
-func (t *writeTx) Query(ctx context.Context, query string, args ...any) (relational.Rows, error) {
+func (t *statements) Query(ctx context.Context, query string, args ...any) (relational.Rows, error) {
 	s, err := t.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	return s.QueryContext(ctx, args...) //nolint:sqlclosecheck,rowserrcheck // the caller reads and closes
+}
+
+// close gives the connection back.
+func (t *statements) close() error {
+	var err error
+	for _, s := range t.prepared {
+		err = errors.Join(err, s.Close())
+	}
+	clear(t.prepared)
+	return errors.Join(err, t.conn.Close())
 }

@@ -45,6 +45,8 @@ type op struct {
 	idle bool
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
+	// after, if it is not nil, is called when the operation is durable.
+	after func()
 	bytes int
 	err   error
 	done  chan struct{}
@@ -62,7 +64,7 @@ type outcome struct {
 type writer struct {
 	db      *sql.DB
 	conn    *sql.Conn
-	tx      *writeTx
+	tx      *statements
 	options Options
 	files   files
 
@@ -83,7 +85,7 @@ type writer struct {
 
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
 	return &writer{
-		db: db, conn: conn, options: o, tx: &writeTx{conn: conn, prepared: map[string]*sql.Stmt{}},
+		db: db, conn: conn, options: o, tx: newStatements(conn, preparedWrite),
 		smalls: make(chan *op, 4*batchOps), outcomes: make(chan *op, 4*batchOps), idles: make(chan *op),
 		restart: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
@@ -284,9 +286,13 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 	killpoint.Hit("after_commit")
 	hitOutcome("after_t2_commit", batch)
 	for _, o := range batch {
-		if !contains(left, o) {
-			close(o.done)
+		if contains(left, o) {
+			continue
 		}
+		if o.after != nil && o.err == nil {
+			o.after()
+		}
+		close(o.done)
 	}
 	if len(left) > 0 {
 		return w.commit(ctx, left)

@@ -144,6 +144,13 @@ func barrierEnds(y *yard) {
 			must(f.T, err)
 			f.order(store.ActMove, f.unit+" elsewhere")
 		}},
+		"delivered in a file": {end: func(f *fence) {
+			b, err := f.lease.Bundle(f.Context(), store.Batch{
+				ID: message.NewID(time.Now()), Number: 1, Control: "F", Payload: []byte("file"), Deliveries: []message.Delivery{f.old},
+			}, time.Now())
+			must(f.T, err)
+			must(f.T, f.lease.AnswerBatch(f.Context(), b.N, []store.Answer{answerOf(f.old, message.Delivered)}))
+		}},
 		"put off":    {end: func(f *fence) { f.answer(answerOf(f.old, message.Waiting)) }, stays: true},
 		"tried now":  {end: func(f *fence) { f.order(store.ActRetry, "") }, stays: true},
 		"taken over": {end: func(f *fence) { f.claim(f.lease, f.old); f.lease = f.take(f.unit) }, stays: true},

@@ -45,6 +45,9 @@ func RunRecords(t *testing.T, o Opener) {
 	t.Run("identities", func(t *testing.T) { identities(t, o.Open(t)) })
 	t.Run("search", func(t *testing.T) { searches(t, o.Open(t)) })
 	t.Run("paging", func(t *testing.T) { paging(t, o.Open(t)) })
+	t.Run("history", func(t *testing.T) { histories(t, o.Open(t)) })
+	t.Run("reindexing", func(t *testing.T) { reindexing(t, o) })
+	t.Run("changes", func(t *testing.T) { changes(t, o.Open(t)) })
 }
 
 func versions(t *testing.T, s store.Store) {
@@ -64,9 +67,10 @@ func versions(t *testing.T, s store.Store) {
 		if err != nil || r.Version != 4 || !strings.Contains(string(r.Content), "Four") {
 			t.Errorf("got version %d %v", r.Version, err)
 		}
-		h, err := s.History(t.Context(), "Patient", "p", 10)
+		page, err := s.History(t.Context(), store.HistoryQuery{Type: "Patient", ID: "p", Limit: 10})
 		must(t, err)
-		if len(h) != 4 || h[0].Version != 4 || !h[1].Deleted || !strings.Contains(string(h[3].Content), "One") {
+		h := page.Versions
+		if len(h) != 4 || page.Total != 4 || page.Next != 0 || h[0].Version != 4 || !h[1].Deleted || !strings.Contains(string(h[3].Content), "One") {
 			t.Errorf("history %v", h)
 		}
 		old, err := s.ReadVersion(t.Context(), "Patient", "p", 2)

@@ -17,10 +17,19 @@ import (
 )
 
 // An Opener opens a store on a fresh database. Again closes what was opened
-// and opens the same database anew, as after a restart.
+// and opens the same database anew, as after a restart. Outdate takes the search
+// index away, and the mark of who made it, as if no version of the engine had
+// known any search parameter.
 type Opener struct {
-	Open  func(t *testing.T) store.Store
-	Again func(t *testing.T, s store.Store) store.Store
+	Open    func(t *testing.T) store.Store
+	Again   func(t *testing.T, s store.Store) store.Store
+	Outdate func(t *testing.T, s store.Store)
+}
+
+// Outdated are the statements of Outdate.
+var Outdated = []string{
+	`DELETE FROM ix_token`, `DELETE FROM ix_date`, `DELETE FROM ix_string`, `DELETE FROM ix_ref`, `DELETE FROM ix_number`,
+	`UPDATE resource SET indexed = 0, comp = 0`, `UPDATE extractor SET version = 'older'`,
 }
 
 // Run runs the suite.
@@ -29,6 +38,7 @@ func Run(t *testing.T, o Opener) {
 	t.Run("finish", func(t *testing.T) { finish(t, o) })
 	t.Run("operate", func(t *testing.T) { operate(t, o) })
 	t.Run("deliveries", func(t *testing.T) { deliveries(t, o) })
+	t.Run("batches", func(t *testing.T) { batches(t, o.Open) })
 	t.Run("triggers", func(t *testing.T) { triggers(t, o) })
 	t.Run("bodies", func(t *testing.T) { bodies(t, o) })
 	t.Run("keep", func(t *testing.T) { keep(t, o) })
@@ -169,6 +179,14 @@ func journal(t *testing.T, o Opener) {
 		must(t, err)
 		if len(got) != 2 || got[0].Seq < got[1].Seq {
 			t.Errorf("got %v", got)
+		}
+		part := Intake("order", "part", "part")
+		part.Message.Header.Key2, part.Message.Header.Sender = "part:X", "OTHER"
+		record(t, s, part)
+		for _, f := range []store.Filter{{Channel: "order", Key2: "part:X"}, {Channel: "order", Sender: "OTHER"}} {
+			if got, err = s.List(t.Context(), f); err != nil || len(got) != 1 || got[0].Header.Control != "part" {
+				t.Errorf("%+v: got %v %v", f, got, err)
+			}
 		}
 		if got, err = s.List(t.Context(), store.Filter{Control: "2", State: message.Refused}); err != nil || len(got) != 1 {
 			t.Errorf("got %v %v", got, err)

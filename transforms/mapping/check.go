@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
 )
 
 // identifierFields are the fields whose type says where a number and its
@@ -101,7 +103,7 @@ func (lib *library) checkUnused(used map[string]bool, probs *problems) {
 		case to == "":
 			c.def = d
 			c.wrong(d.at, "a map of rows is named A to B: PID to Patient")
-		case segmentName(from) && lib.model.resource(to):
+		case segmentName(from) && lib.model.resource(to) && (lib.standard[from] || definitions.ComponentCount(from) == 0):
 			c.declared = map[string]int{from: 0}
 			c.segmentMap(d, to)
 			c.def = d

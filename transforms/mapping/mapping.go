@@ -69,7 +69,10 @@ type Map struct {
 	zone       *time.Location
 }
 
-var _ transforms.Transform = (*Map)(nil)
+var (
+	_ transforms.Transform = (*Map)(nil)
+	_ transforms.Reader    = (*Map)(nil)
+)
 
 // Reads is the format of what the map takes: "hl7v2" or "fhir".
 func (m *Map) Reads() string {
@@ -77,6 +80,14 @@ func (m *Map) Reads() string {
 		return "fhir"
 	}
 	return "hl7v2"
+}
+
+// Makes is the format of what the map gives: "hl7v2" or "fhir".
+func (m *Map) Makes() string {
+	if m.outbound != nil {
+		return "hl7v2"
+	}
+	return "fhir"
 }
 
 // New compiles a step, or says everything that is wrong with it. The files are

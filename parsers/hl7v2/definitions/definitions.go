@@ -14,6 +14,9 @@ import (
 //go:embed structures.txt
 var structuresText string
 
+//go:embed structures.tsv
+var structuresTable string
+
 //go:embed events.txt
 var eventsText string
 
@@ -39,6 +42,17 @@ func (e *Element) Begins(segment string) bool { return e.begins[segment] }
 // Knows reports whether a group has a segment, in itself or in a group inside.
 func (e *Element) Knows(segment string) bool { return e.knows[segment] }
 
+// Requires reports whether a segment is required in the group, or in one of the
+// groups inside whenever that is there.
+func (e *Element) Requires(segment string) bool {
+	for _, inner := range e.Elements {
+		if inner.Group && inner.Requires(segment) || !inner.Group && !inner.Optional && inner.Name == segment {
+			return true
+		}
+	}
+	return false
+}
+
 // index fills what Begins and Knows look up.
 func (e *Element) index(groups map[string]bool) {
 	e.begins, e.knows = map[string]bool{}, map[string]bool{}
@@ -61,14 +75,18 @@ func (e *Element) index(groups map[string]bool) {
 
 type tables struct {
 	structures map[string]*Element
+	versions   map[string][]grammarRow
 	events     map[string]string
 	groups     map[string]bool
 	segments   map[string]bool
+	later      map[string]func() *Element // structures of the table of versions alone
 }
 
 // load parses the tables once; a fault in them is met by every test.
-var load = sync.OnceValue(func() tables {
-	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}}
+var load = sync.OnceValue(readAll)
+
+func readAll() tables {
+	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}, versions: map[string][]grammarRow{}, later: map[string]func() *Element{}}
 	for line := range strings.Lines(structuresText) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -86,6 +104,7 @@ var load = sync.OnceValue(func() tables {
 			t.events[fields[0]+"^"+fields[1]] = fields[2]
 		}
 	}
+	t.readVersions()
 	for line := range strings.Lines(segmentsText) {
 		if line[0] != '#' {
 			for _, name := range strings.Fields(line) {
@@ -94,13 +113,79 @@ var load = sync.OnceValue(func() tables {
 		}
 	}
 	return t
-})
+}
 
-// Structure returns the grammar of a message structure, nil when it is not known.
-func Structure(name string) *Element { return load().structures[name] }
+// A grammarRow is the grammar of a structure in the versions from first to last.
+// It is read when it is first asked for: nobody needs all of them.
+type grammarRow struct {
+	first, last int8
+	grammar     func() *Element
+}
+
+// readVersions finds the grammars of the versions. Structures that have none for
+// all versions get that of the newest one; a name that stands for an event whose
+// structure is another is no structure.
+func (t tables) readVersions() {
+	for line := range strings.Lines(structuresTable) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if line[0] == '#' || len(cells) != 4 {
+			continue
+		}
+		name, text := cells[0], cells[3]
+		row := grammarRow{int8(slices.Index(versions, cells[1])), int8(slices.Index(versions, cells[2])), sync.OnceValue(func() *Element {
+			p := &reader{text: text}
+			top := &Element{Name: name, Group: true, Elements: p.elements(0)}
+			top.index(map[string]bool{})
+			return top
+		})}
+		t.versions[name] = append(t.versions[name], row)
+		code, event, _ := strings.Cut(name, "_")
+		usual := t.events[code+"^"+event]
+		if usual == "" {
+			usual = t.events[code+"^*"]
+		}
+		if usual != "" && usual != name || t.structures[name] != nil {
+			continue
+		}
+		t.later[name] = row.grammar
+		for before := range strings.SplitSeq(text, "(") {
+			if group := before[strings.LastIndexAny(before, " [{(")+1:]; group != "" && strings.Contains(text, group+"(") {
+				t.groups[group] = true
+			}
+		}
+	}
+}
+
+// StructureIn returns the grammar of a structure as a version has it; nil when it
+// does not, or is not known.
+func StructureIn(version, name string) *Element {
+	at := int8(slices.Index(versions, Version(version)))
+	for _, r := range load().versions[name] {
+		if r.first <= at && at <= r.last {
+			return r.grammar()
+		}
+	}
+	return nil
+}
+
+// Structure returns the grammar of a message structure by which messages of any
+// version are grouped, nil when it is not known.
+func Structure(name string) *Element {
+	t := load()
+	if e := t.structures[name]; e != nil || t.later[name] == nil {
+		return e
+	}
+	return t.later[name]()
+}
 
 // Structures lists the names known, sorted.
-func Structures() []string { return slices.Sorted(maps.Keys(load().structures)) }
+func Structures() []string {
+	t := load()
+	return slices.Sorted(func(yield func(string) bool) {
+		maps.Keys(t.structures)(yield)
+		maps.Keys(t.later)(yield)
+	})
+}
 
 // Group reports whether a structure has a group of this name.
 func Group(name string) bool { return load().groups[name] }
@@ -123,7 +208,7 @@ func StructureOf(code, event string) string {
 			return s
 		}
 	}
-	if s := code + "_" + event; t.structures[s] != nil {
+	if s := code + "_" + event; t.structures[s] != nil || t.later[s] != nil {
 		return s
 	}
 	if event == "" {

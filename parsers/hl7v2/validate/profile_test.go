@@ -59,7 +59,7 @@ func TestProfileFaults(t *testing.T) {
 }
 
 func TestShippedProfiles(t *testing.T) {
-	if names := ShippedNames(); !slices.Equal(names, []string{"elr", "vxu"}) {
+	if names := ShippedNames(); !slices.Equal(names, []string{"elr", "loi", "lri", "qbp", "rsp", "vxu"}) {
 		t.Errorf("shipped are %q", names)
 	}
 	for _, name := range ShippedNames() {
@@ -81,5 +81,49 @@ func TestShippedProfiles(t *testing.T) {
 	want := []string{"ORC[2]-1 profile-value 103 E", "RXA[2]-7 profile-required 101 E", "RXA[2]-18 profile-required 101 E"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestShippedProfilesTellGoodFromBad has a good message of each profile, and one
+// fault in it.
+func TestShippedProfilesTellGoodFromBad(t *testing.T) {
+	head := func(kind, rest string) string {
+		return `MSH|^~\&|A|B|C|D|20260105120000-0500||` + kind + `|O1|P|2.5.1|||` + rest
+	}
+	pid := "PID|1||7^^^B^MR||X^Y^^^^^L||20200101|F"
+	for name, c := range map[string]struct {
+		message []string
+		fault   string // a text of the message
+		with    string // in its place
+		want    string
+	}{
+		"loi": {
+			[]string{head("OML^O21^OML_O21", "AL|NE|||||2.16.840.1.113883.9.66^^2.16.840.1.113883.9.66^ISO"), pid, "ORC|NW|1|||||||20260105|||9^Doc", "OBR|1|1||GLU^Glucose^L|||20260105|||||||||9^Doc"},
+			"|AL|NE|", "|||", "MSH-15 profile-required 101 E; MSH-16 profile-required 101 E",
+		},
+		"lri": {
+			[]string{head("ORU^R01^ORU_R01", "||||||2.16.840.1.113883.9.16^^2.16.840.1.113883.9.16^ISO"), pid, "ORC|RE|1|2", "OBR|1|1|2|GLU^Glucose^L|||20260105|||||||||9^Doc||||||20260105|||F", "OBX|1|NM|GLU^Glucose^L||5|mg|||||F"},
+			"|||||F", "|||||?", "OBX-11 profile-table 103 E",
+		},
+		"qbp": {
+			[]string{head("QBP^Q11^QBP_Q11", "AL|NE|||||Z34^CDCPHINVS"), "QPD|Z34^Request Immunization History^CDCPHINVS|T1||X^Y^^^^^L|||F", "RCP|I|1^RD"},
+			"|T1|", "||", "QPD-2 profile-required 101 E",
+		},
+		"rsp": {
+			[]string{head("RSP^K11^RSP_K11", "NE|NE|||||Z33^CDCPHINVS"), "MSA|AA|1", "QAK|T1|NF|Z34^x^CDCPHINVS", "QPD|Z34^x^CDCPHINVS|T1"},
+			"|NF|", "|XX|", "QAK-2 profile-table 103 E",
+		},
+	} {
+		p, err := Shipped(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lines(t, Message(parse(t, c.message...), Syntax, p)); len(got) > 0 {
+			t.Errorf("%s: a good message: %q", name, got)
+		}
+		bad := strings.Replace(strings.Join(c.message, "\n"), c.fault, c.with, 1)
+		if got := strings.Join(lines(t, Message(parse(t, strings.Split(bad, "\n")...), Syntax, p)), "; "); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

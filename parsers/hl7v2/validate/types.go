@@ -37,6 +37,9 @@ func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth 
 		if n == 1 && f.Table != "" && inner.Table == "" {
 			inner.Table = f.Table // of a coded field: its first component
 		}
+		if n == 1 && f.Type == "TS" {
+			inner.Type = "DTM" // versions before 2.5 call it ST, or nothing
+		}
 		switch {
 		case n <= count && part(n).Valued():
 			c.typed(part(n), where+"."+strconv.Itoa(n), inner, depth+1)

@@ -23,10 +23,17 @@ const (
 	Structure              // segments and fields: required, repeated, in their place
 	Types                  // data types, components, lengths
 	Tables                 // codes of the tables that are at hand
+	Profiled               // as Tables; said where the rules of a profile are what matters
 )
 
 // levels are their words.
-var levels = []string{"syntax", "structure", "types", "tables"}
+var levels = []string{"syntax", "structure", "types", "tables", "profile"}
+
+// rules are the words of findings, beside those of the parser's warnings.
+var rules = []string{
+	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-length", "profile-required",
+	"profile-segment", "profile-table", "profile-value", "repeats", "required", "segment-missing", "segment-unknown", "segment-version", "table",
+}
 
 // ParseLevel reads the word of a level.
 func ParseLevel(word string) (Level, error) {
@@ -61,6 +68,8 @@ type Finding struct {
 	Rule     string
 	Severity Severity
 	Text     string
+
+	syntax bool // found by the parser when it read the message
 }
 
 // Problem is what the peer is told in ERR, or in ERR-1 and MSA-3 up to 2.4.
@@ -86,6 +95,7 @@ type checker struct {
 	fields   []hl7v2.Value
 	known    map[string][]definitions.Field // fields and components of the version, by name
 	path     string                         // of the segment in hand
+	grammar  *definitions.Element           // of the message in hand in its version; nil: not known
 	segment  string
 }
 
@@ -94,6 +104,7 @@ type checker struct {
 func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
 	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, version: definitions.Version("")}
 	if level >= Structure {
+		c.header(m)
 		c.groups(m.Groups(), definitions.Structure(m.Header().Structure))
 	}
 	c.syntax()
@@ -118,7 +129,7 @@ func (c *checker) add(at hl7v2.Value, where string, code int, rule string, sever
 
 func (c *checker) place(offset int, where string, code int, rule string, severity Severity, text string) {
 	if !c.full() {
-		c.findings = append(c.findings, Finding{where, offset, code, rule, severity, text})
+		c.findings = append(c.findings, Finding{Where: where, Offset: offset, Code: code, Rule: rule, Severity: severity, Text: text})
 	}
 }
 
@@ -126,6 +137,9 @@ func (c *checker) place(offset int, where string, code int, rule string, severit
 func (c *checker) syntax() {
 	for _, w := range c.m.Warnings() {
 		c.place(w.Offset, w.Where, 100, w.Code, Warning, w.Text)
+		if !c.full() {
+			c.findings[len(c.findings)-1].syntax = w.Code != "grouping" // found only when the structure is looked at
+		}
 	}
 }
 
@@ -150,7 +164,7 @@ func (c *checker) groups(g *hl7v2.Group, grammar *definitions.Element) {
 	}
 	start, _ := g.Span()
 	for _, e := range grammar.Elements {
-		if !e.Optional && !there[e.Name] {
+		if !e.Optional && !there[e.Name] && c.requires(e) {
 			what := "segment "
 			if e.Group {
 				what = "group "
@@ -160,19 +174,71 @@ func (c *checker) groups(g *hl7v2.Group, grammar *definitions.Element) {
 	}
 }
 
+// header finds the grammar that the version has of the message, or of the first
+// message of a batch.
+func (c *checker) header(m *hl7v2.Message) {
+	for i := range m.Len() {
+		if s := m.Segment(i); s.Name() == "MSH" {
+			c.begin(s)
+			return
+		}
+	}
+}
+
+// begin takes the version and the grammar of the message that begins.
+func (c *checker) begin(msh hl7v2.Segment) {
+	c.version = definitions.Version(strings.Clone(msh.Field(12).Comp(1).Text()))
+	nine := msh.Field(9)
+	name := definitions.StructureOf(strings.Clone(nine.Comp(1).Text()), nine.Comp(2).Text())
+	if name == "" {
+		name = nine.Comp(3).Text()
+	}
+	c.grammar = definitions.StructureIn(c.version, name)
+}
+
+// requires reports whether the version, where its grammar is known, asks for a
+// segment or group that the grammar for all versions asks for.
+func (c *checker) requires(e *definitions.Element) bool {
+	if c.grammar == nil {
+		return true
+	}
+	if !e.Group {
+		return c.grammar.Requires(e.Name)
+	}
+	for _, inner := range e.Elements { // groups have other names in other versions
+		if !inner.Group && !inner.Optional && c.grammar.Requires(inner.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// placed looks whether the version has the segment in this message.
+func (c *checker) placed(name string, start int) {
+	if c.grammar == nil || name[0] == 'Z' || !definitions.Segment(name) || c.grammar.Knows(name) || strings.HasPrefix(c.grammar.Name, "MFN") {
+		return // a master file has segments of its own
+	}
+	switch name {
+	case "MSH", "DSC", "ADD", "SFT", "FHS", "BHS", "BTS", "FTS":
+		return // of any message
+	}
+	c.place(start, c.path, 100, "segment-version", Warning, c.grammar.Name+" of version "+c.version+" has no such segment")
+}
+
 func (c *checker) segmentOf(s hl7v2.Segment, rules ruleset) {
 	name := s.Name()
 	if name == "" {
 		return
 	}
 	if c.counts[name]++; name == "MSH" {
-		c.version = definitions.Version(strings.Clone(s.Field(12).Comp(1).Text()))
+		c.begin(s)
 		clear(c.known)
 	}
 	c.segment, c.path = name, name+index(c.counts[name])
 	c.fields = s.AppendFields(c.fields[:0])
 	start, end := s.Span()
 	if c.level >= Structure {
+		c.placed(name, start)
 		of := c.fieldsOf(name)
 		known := len(of)
 		if known == 0 && !definitions.Segment(name) && name[0] != 'Z' {

@@ -178,3 +178,27 @@ func TestCorpus(t *testing.T) {
 		t.Errorf("%d files, %v", files, err)
 	}
 }
+
+// TestStructuresOfVersions: what a version asks for, and what it does not have.
+func TestStructuresOfVersions(t *testing.T) {
+	oru := func(version string, segments ...string) []string {
+		head := `MSH|^~\&|A|B|C|D|20260105||ORU^R01^ORU_R01|O1|P|` + version
+		return lines(t, Message(parse(t, append([]string{head}, segments...)...), Structure))
+	}
+	spm := []string{"PID|1||7||X", "ORC|RE", "OBR|1|||GLU", "OBX|1|ST|A||x||||||F", "SPM|1|||BLD"}
+	if got := strings.Join(oru("2.5.1", spm...), "; "); got != "" {
+		t.Errorf("2.5.1: %q", got)
+	}
+	if got := strings.Join(oru("2.3", spm...), "; "); !strings.Contains(got, "SPM segment-version 100 W") {
+		t.Errorf("2.3: %q", got)
+	}
+	found := Message(parse(t, `MSH|^~\&|A|B|C|D|20260105||RSP^K22^RSP_K22|O1|P|2.5`, "MSA|AA|1", "QPD|Q22^x|1"), Structure)
+	if got := strings.Join(lines(t, found), "; "); got != "QAK segment-missing 100 E" {
+		t.Errorf("RSP^K22: %q", got)
+	}
+	// 2.2 has no EVN-required group names of later versions; a master file has segments of its own.
+	found = Message(parse(t, `MSH|^~\&|A|B|C|D|20260105||MFN^M03|O1|P|2.3`, "MFI|TST||UPD|||NE", "MFE|MAD|1||X|CE", "OM1|1|X"), Structure)
+	if got := strings.Join(lines(t, found), "; "); strings.Contains(got, "segment-version") {
+		t.Errorf("MFN^M03: %q", got)
+	}
+}

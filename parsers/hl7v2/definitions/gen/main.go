@@ -31,7 +31,17 @@ type parent struct {
 	Fields map[string]part
 }
 
-type dictionary map[string]struct{ Segments, Types map[string]parent }
+// An element is a segment or group of a message; Max nil: it repeats.
+type element struct {
+	Idx, Min int
+	Max      *int
+	Segments map[string]element
+}
+
+type dictionary map[string]struct {
+	Segments, Types map[string]parent
+	Messages        map[string]element
+}
 
 func main() {
 	from := flag.String("dictionary", "", "the dictionary as JSON, by version")
@@ -53,6 +63,7 @@ func main() {
 	write(filepath.Join(*to, "fields.tsv"), table("segment", segments))
 	write(filepath.Join(*to, "components.tsv"), table("data type", types))
 	write(filepath.Join(*to, "codes.tsv"), tables(*codes))
+	write(filepath.Join(*to, "structures.tsv"), structures(d))
 }
 
 func read(path string, into any) {
@@ -97,6 +108,77 @@ func table(what string, by map[string]map[string]parent) []byte {
 		}
 	}
 	return out.Bytes()
+}
+
+// structures writes the grammar of every structure that has a name of the form
+// CODE_EVENT, one row for each run of versions with the same.
+func structures(d dictionary) []byte {
+	rows := map[string][]string{}
+	for at, v := range versions {
+		for name, m := range d[v].Messages {
+			code, event, found := strings.Cut(name, "_")
+			if !found || len(code) != 3 || event == "" || event[0] < 'A' || len(m.Segments) == 0 {
+				continue // OMG_019 among them, which is OMG_O19
+			}
+			if rows[name] == nil {
+				rows[name] = make([]string, len(versions))
+			}
+			rows[name][at] = grammar(m.Segments)
+			if !strings.HasPrefix(rows[name][at], "MSH") { // some were copied without it
+				rows[name][at] = "MSH " + rows[name][at]
+			}
+		}
+	}
+	var out bytes.Buffer
+	out.WriteString("# structure\tfirst version\tlast version\tgrammar: [X] optional, {X} repeating, NAME( … ) a group\n")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		for from := 0; from < len(versions); {
+			to := from
+			for to+1 < len(versions) && rows[name][to+1] == rows[name][from] {
+				to++
+			}
+			if rows[name][from] != "" {
+				fmt.Fprintf(&out, "%s\t%s\t%s\t%s\n", name, versions[from], versions[to], rows[name][from])
+			}
+			from = to + 1
+		}
+	}
+	return out.Bytes()
+}
+
+// misspelt are names of groups that the dictionary has wrong.
+var misspelt = map[string]string{"TIIMING": "TIMING"}
+
+func grammar(elements map[string]element) string {
+	names := slices.SortedFunc(maps.Keys(elements), func(a, b string) int { return elements[a].Idx - elements[b].Idx })
+	var parts []string
+	for _, name := range names {
+		e := elements[name]
+		if strings.Contains(name, ",") { // a choice: any of them
+			for one := range strings.SplitSeq(name, ",") {
+				parts = append(parts, "["+strings.TrimSpace(one)+"]")
+			}
+			continue
+		}
+		if name == "GenericSegment" {
+			continue // any segment: that of the master file
+		}
+		if right := misspelt[name]; right != "" {
+			name = right
+		}
+		name = strings.ReplaceAll(strings.ToUpper(name), "/", "_")
+		if len(e.Segments) > 0 {
+			name += "(" + grammar(e.Segments) + ")"
+		}
+		if e.Max == nil {
+			name = "{" + name + "}"
+		}
+		if e.Min == 0 || name == "DSC" { // only what goes on has it
+			name = "[" + name + "]"
+		}
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, " ")
 }
 
 func put(rows map[int][]string, n, at int, facts string) {

@@ -1,0 +1,85 @@
+package channels
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/store"
+)
+
+// receive takes charge of what a source hands over: a message, or a batch of
+// them that came as one.
+func (c *channel) receive(ctx context.Context, m *message.Message) (message.Reply, error) {
+	batcher, ok := c.config.Parser.(parsers.Batcher)
+	if !ok || m.Damage != nil {
+		return c.receiveOne(ctx, m)
+	}
+	if m.Stream == nil {
+		if !batcher.Batch(m.Raw) {
+			return c.receiveOne(ctx, m)
+		}
+		return c.receiveBatch(ctx, batcher, m, bytes.NewReader(m.Raw))
+	}
+	head := make([]byte, 1<<10)
+	n, _ := io.ReadFull(m.Stream, head) // an error comes again
+	whole := io.MultiReader(bytes.NewReader(head[:n]), m.Stream)
+	if batcher.Batch(head[:n]) {
+		return c.receiveBatch(ctx, batcher, m, whole)
+	}
+	m.Stream = whole
+	return c.receiveOne(ctx, m)
+}
+
+// receiveBatch takes charge of the messages of a batch, in their order. When one
+// cannot be recorded nothing is answered: the sender sends the batch again, and
+// of what was recorded copies come.
+func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *message.Message, content io.Reader) (message.Reply, error) {
+	reply := message.Reply{Answer: message.Answer{Code: message.Accepted}}
+	var err error
+	reply.Raw, err = batcher.AnswerBatch(content, c.config.Limits.Size, c.stamp, func(raw []byte) ([]byte, bool, error) {
+		part := &message.Message{Peer: m.Peer, Senders: m.Senders, Received: m.Received, Raw: raw}
+		if len(raw) > store.MaxChunk {
+			part.Raw, part.Stream = nil, bytes.NewReader(raw)
+		}
+		one, err := c.receiveOne(ctx, part)
+		if err != nil {
+			return nil, false, err
+		}
+		if one.Answer.Code != message.Accepted {
+			reply.Answer.Code = message.Erroneous
+		}
+		return one.Raw, one.Answer.Code == message.Accepted, nil
+	})
+	if err != nil {
+		return message.Reply{}, wrap("batch", err)
+	}
+	c.line.options.Metrics.event(c.config.Name, "batch", 1)
+	return reply, nil
+}
+
+// stamp is what the next answer carries of this moment.
+func (c *channel) stamp() parsers.Stamp {
+	now := c.now()
+	return parsers.Stamp{Time: now.Format("20060102150405.000-0700"), Control: control(now)}
+}
+
+// later makes the second answer to a message of which the first was positive,
+// where its sender asks for two.
+func (c *channel) later(head []byte, entry store.Entry) func(context.Context) []byte {
+	replier, ok := c.config.Parser.(parsers.LateReplier)
+	if !ok || !replier.Awaits(head) {
+		return nil
+	}
+	return func(ctx context.Context) []byte {
+		answer, err := c.outcome(ctx, entry)
+		if err != nil {
+			c.line.options.Metrics.event(c.config.Name, "application-unanswered", 1)
+			c.log.Warn("no application acknowledgement: the outcome is not known in time", "message", entry.ID, "error", err.Error())
+			return nil
+		}
+		return replier.Applied(head, answer, c.stamp())
+	}
+}

@@ -1,0 +1,132 @@
+package channels
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/store"
+)
+
+const takesAll = "  - { name: adt, source: { hand: {} }, parse: hl7v2, routes: [ { to: { drop: { reason: test } } } ] }\n"
+
+// answersOf are MSA-1 and MSA-2 of the acknowledgements in an answer.
+func answersOf(raw []byte) string {
+	var out []string
+	for line := range strings.SplitSeq(string(raw), "\r") {
+		if fields := strings.Split(line, "|"); fields[0] == "MSA" {
+			out = append(out, fields[1]+":"+fields[2])
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func TestBatches(t *testing.T) {
+	batch := func(content string) string {
+		return "BHS|^~\\&|A|B|C|D|20260105||b|x|B8\r" + content + "BTS|2\r"
+	}
+	for name, c := range map[string]struct {
+		give    func(h *hall, raw string) message.Reply
+		content string
+		want    string
+		code    message.AnswerCode
+		states  map[message.State]int
+	}{
+		"each message is taken by itself": {(*hall).give, order("1", "7") + order("2", "8"), "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
+		"as a stream":                     {(*hall).stream, order("1", "7") + order("2", "8"), "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
+		"one is refused":                  {(*hall).give, order("1", "7") + strings.Replace(order("2", "8"), "ORM^O01", "", 1), "AA:1 AE:2", message.Erroneous, map[message.State]int{message.Done: 1, message.Refused: 1}},
+		"a copy is answered as before":    {(*hall).give, order("1", "7") + order("1", "7"), "AA:1 AA:1", message.Accepted, map[message.State]int{message.Done: 1}},
+		"a large one":                     {(*hall).stream, order("1", "7") + order("2", "8") + "NTE|1||" + strings.Repeat("x", 2<<20) + "\r", "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
+		"nothing in it":                   {(*hall).give, "", "", message.Accepted, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t)
+			h.start(takesAll)
+			reply := c.give(h, batch(c.content))
+			if got := answersOf(reply.Raw); got != c.want || reply.Answer.Code != c.code || !strings.HasPrefix(string(reply.Raw), "BHS|^~\\&|C|D|A|B|") {
+				t.Errorf("answered %s: %q", reply.Answer.Code, reply.Raw)
+			}
+			h.eventually("all have an outcome", func() bool {
+				for state, want := range c.states {
+					list, err := h.store.List(context.Background(), store.Filter{State: state})
+					if err != nil || len(list) != want {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
+}
+
+func TestApplicationAcknowledgements(t *testing.T) {
+	for name, c := range map[string]struct {
+		ack, conditions, filter string
+		want                    string
+		awaited                 bool
+	}{
+		"both, stored":         {"stored", "|||AL|AL", "", "CA:1 AA:1", true},
+		"both, processed":      {"processed", "|||AL|AL", "", "CA:1 AA:1", true},
+		"an error only":        {"stored", "|||AL|ER", "", "CA:1", true},
+		"the message parks":    {"stored", "|||AL|AL", ", require: [ { that: valued(PID-8) } ]", "CA:1 AE:1", true},
+		"one":                  {"stored", "|||AL|NE", "", "CA:1", false},
+		"original mode":        {"stored", "", "", "AA:1", false},
+		"refused, so only one": {"processed", "|||AL|AL", ", require: [ { that: valued(PID-8), else: refuse } ]", "CE:1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t)
+			h.start("  - { name: adt, ack: " + c.ack + ", source: { hand: {} }, parse: hl7v2" + c.filter + ", routes: [ { to: { drop: { reason: test } } } ] }\n")
+			raw := strings.Replace(order("1", "7"), "|2.5.1\r", "|2.5.1"+c.conditions+"\r", 1)
+			for again := range 2 { // a copy is answered in the same way
+				if again > 0 && name == "the message parks" {
+					break // its copy is told so at once
+				}
+				reply := h.give(raw)
+				got := answersOf(reply.Raw)
+				if (reply.Later != nil) != c.awaited {
+					t.Errorf("a second answer: %v", reply.Later != nil)
+				}
+				if reply.Later != nil {
+					got = strings.TrimSpace(got + " " + answersOf(reply.Later(t.Context())))
+				}
+				if got != c.want {
+					t.Errorf("answered %q, want %q", got, c.want)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if reply := h.give(strings.Replace(raw, "|1|P", "|2|P", 1)); reply.Later != nil && c.ack == "stored" {
+				_ = reply.Later(ctx) // whatever it says, it returns
+			}
+		})
+	}
+}
+
+// TestSendersOfPeers: a certificate is for a sender, in every message of a batch.
+func TestSendersOfPeers(t *testing.T) {
+	for name, c := range map[string]struct {
+		senders []string
+		want    message.AnswerCode
+	}{
+		"anyone":          {nil, message.Accepted},
+		"the facility":    {[]string{"NORTH"}, message.Accepted},
+		"both":            {[]string{"SOUTH", "EHR|NORTH"}, message.Accepted},
+		"another":         {[]string{"SOUTH"}, message.Erroneous},
+		"another program": {[]string{"LAB|NORTH"}, message.Erroneous},
+		"nobody":          {[]string{}, message.Erroneous},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t)
+			h.start(takesAll)
+			reply := h.hand(&message.Message{Raw: []byte(order("1", "7")), Senders: c.senders})
+			batch := h.hand(&message.Message{Raw: []byte("BHS|^~\\&|EHR|NORTH\r" + order("2", "7") + "BTS|1\r"), Senders: c.senders})
+			if reply.Answer.Code != c.want || batch.Answer.Code != c.want {
+				t.Errorf("answered %s, in a batch %s, want %s", reply.Answer.Code, batch.Answer.Code, c.want)
+			}
+			if c.want != message.Accepted && !strings.Contains(string(reply.Raw), "ERR||MSH^1^4^1|207^") {
+				t.Errorf("answered %q", reply.Raw)
+			}
+		})
+	}
+}

@@ -1,0 +1,127 @@
+package channels
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/store"
+)
+
+// counted is how far senders have counted their messages (HL7 v2.5.1, 2.10.1).
+// The journal is the truth: each message recorded stands there with its number,
+// before it is acknowledged. What is kept here is read from it.
+type counted struct {
+	mu   sync.Mutex
+	last map[string]int64 // the last number of a sender; -1: any may come next
+}
+
+// sendersMost bounds the senders whose numbers are kept in memory.
+const sendersMost = 10_000
+
+// uncounted is what is known of a sender of which nothing was recorded, or who
+// said so.
+const uncounted int64 = -1
+
+// A count is the turn of one numbered message; the numbers are locked meanwhile.
+type count struct {
+	c      *channel
+	sender string
+	n      int64
+	last   int64
+	link   bool // it is about the numbers alone
+	off    bool // it is not the next
+}
+
+// count begins the turn of a message; nil where messages are not numbered. end
+// must be called.
+func (c *channel) count(ctx context.Context, m *message.Message, head []byte) (*count, error) {
+	sequencer, ok := c.config.Parser.(parsers.Sequencer)
+	if !ok || m.Damage != nil {
+		return nil, nil //nolint:nilnil // there is no turn, and no fault
+	}
+	n, empty, numbered := sequencer.Sequence(head)
+	if !numbered {
+		return nil, nil //nolint:nilnil // as above
+	}
+	t := &count{c: c, sender: m.Header.Sender, n: n, link: empty && n < 1}
+	c.counted.mu.Lock()
+	last, known := c.counted.last[t.sender]
+	t.last = last
+	if !known || n > 0 && last != uncounted && n != last+1 {
+		// Not known yet, or another engine has counted on meanwhile.
+		if err := t.read(ctx, sequencer); err != nil {
+			c.counted.mu.Unlock()
+			return nil, err
+		}
+	}
+	switch {
+	case t.link && n == uncounted:
+		t.keep(uncounted)
+	case t.link:
+	case n < 1 || t.last != uncounted && n != t.last+1:
+		t.off = true
+		m.State, m.Reason = message.Refused, "MSH-13: the sequence number is not the one expected"
+		m.Answer = message.Answer{Code: message.Erroneous, Problems: []message.Problem{{
+			Where: "MSH-13", Code: 207, Text: "the sequence number is not the one expected",
+		}}}
+	}
+	return t, nil
+}
+
+// read finds the last number of the sender in the journal.
+func (t *count) read(ctx context.Context, sequencer parsers.Sequencer) error {
+	before := int64(0)
+	for range 10 {
+		list, err := t.c.line.options.Store.List(ctx, store.Filter{Channel: t.c.id, Sender: t.sender, Before: before, Limit: 100})
+		if err != nil {
+			return wrap("sequence", err)
+		}
+		for _, m := range list {
+			before = m.Seq
+			if m.State == message.Refused {
+				continue
+			}
+			if m, err = t.c.line.options.Store.Load(ctx, m.Seq); err != nil {
+				return wrap("sequence", err)
+			}
+			if n, _, numbered := sequencer.Sequence(m.Raw); numbered && n > 0 {
+				t.keep(n)
+				return nil
+			}
+		}
+		if len(list) < 100 {
+			break
+		}
+	}
+	t.keep(uncounted)
+	return nil
+}
+
+func (t *count) keep(n int64) {
+	if len(t.c.counted.last) >= sendersMost {
+		clear(t.c.counted.last) // the journal has them
+	}
+	t.c.counted.last[t.sender], t.last = n, n
+}
+
+// recorded takes what became of the message, and ends the turn. A fault of ours
+// leaves the numbers as they were.
+func (t *count) recorded(entry *store.Entry, err error) {
+	if err == nil && !t.off && !entry.Copy && entry.State != message.Refused {
+		t.keep(t.n)
+	}
+	t.end()
+}
+
+func (t *count) end() { t.c.counted.mu.Unlock() }
+
+// expected is MSA-4.
+func (t *count) expected() string {
+	if t.last == uncounted {
+		return "-1"
+	}
+	return strconv.FormatInt(t.last+1, 10)
+}

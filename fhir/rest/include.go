@@ -1,0 +1,138 @@
+package rest
+
+import (
+	"errors"
+
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/store"
+)
+
+// mostIncluded bounds what a search brings along.
+const mostIncluded = 2000
+
+// A place is a resource by type and id.
+type place struct{ typ, id string }
+
+// included sends the matches of a search and then the resources that they point
+// to, or that point to them: one step, or up to three with :iterate. Of all of
+// them only the places are kept.
+func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
+	seen := map[place]bool{}
+	for i := range matches {
+		seen[place{matches[i].Type, matches[i].ID}] = true
+	}
+	left := mostIncluded
+	from := matches
+	for step := range 4 {
+		mode, v := "match", q.view
+		if step > 0 {
+			mode, v = "include", view{}
+		}
+		var forward []place
+		var backward []place
+		for i := range from {
+			if err := c.whole(&from[i]); err != nil {
+				return err
+			}
+			if err := s.entry(c.entry(&from[i], mode, v)); err != nil {
+				return err
+			}
+			backward = append(backward, place{from[i].Type, from[i].ID})
+			var err error
+			if forward, err = c.pointed(q, step, &from[i], forward); err != nil {
+				return err
+			}
+			from[i] = store.Resource{} // it is on its way
+		}
+		if step == 3 || len(q.includes) == 0 {
+			return nil
+		}
+		fresh := func(p place) bool {
+			if seen[p] || left == 0 {
+				return false
+			}
+			seen[p] = true
+			left--
+			return true
+		}
+		var err error
+		if from, err = c.along(q, step, forward, backward, fresh); err != nil || len(from) == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// along are the resources of the next step that were not sent yet, the ones
+// pointed to without their contents.
+func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(place) bool) ([]store.Resource, error) {
+	var out []store.Resource
+	for _, p := range forward {
+		if !fresh(p) {
+			continue
+		}
+		res, err := c.Records.Read(c.r.Context(), p.typ, p.id)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDeleted) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(out) >= defaultPage {
+			res.Content = nil // read again when its turn comes
+		}
+		out = append(out, res)
+	}
+	for _, i := range q.includes {
+		if !i.reverse || step > 0 && !i.iterate {
+			continue
+		}
+		page, err := c.pointing(i, backward)
+		if err != nil {
+			return nil, err
+		}
+		for _, res := range page.Resources {
+			if fresh(place{res.Type, res.ID}) {
+				out = append(out, res)
+			}
+		}
+	}
+	return out, nil
+}
+
+// pointed appends what a resource points to by the includes.
+func (c *call) pointed(q *parsed, step int, res *store.Resource, out []place) ([]place, error) {
+	var refs []fhir.RefRow
+	for _, i := range q.includes {
+		if i.reverse || i.typ != res.Type || step > 0 && !i.iterate {
+			continue
+		}
+		if refs == nil {
+			n, err := fhir.Parse(res.Content)
+			if err != nil {
+				return nil, err
+			}
+			refs = search.Index(res.Type, n).Refs
+		}
+		for _, row := range refs {
+			if row.Param != i.param.Row || i.param.Part() && row.Type != i.param.Targets[0] || row.Type == "" || i.target != "" && row.Type != i.target {
+				continue
+			}
+			out = append(out, place{row.Type, row.ID})
+		}
+	}
+	return out, nil
+}
+
+// pointing searches for resources of the include's type that point to these.
+func (c *call) pointing(i include, to []place) (store.Page, error) {
+	clause := store.Clause{Param: i.param.Row, Shape: store.ShapeRef}
+	for _, p := range to {
+		clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
+	}
+	if len(clause.Any) == 0 {
+		return store.Page{}, nil
+	}
+	return c.find(store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: inMemory})
+}

@@ -1,0 +1,508 @@
+package hl7v2
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/message"
+)
+
+// An Editor changes a message by paths. What is not touched stays as it is, byte
+// for byte. It is for one goroutine.
+type Editor struct{ m *Message }
+
+// Edit begins to change a copy of a message: m itself stays as it is.
+func Edit(m *Message) *Editor { return &Editor{m} }
+
+// Message is the message as it is now.
+func (e *Editor) Message() *Message { return e.m }
+
+// Bytes are those of the message as it is now. They must not be modified.
+func (e *Editor) Bytes() []byte { return e.m.raw }
+
+// compiled reads a path.
+func (e *Editor) compiled(text string) (*path, error) {
+	p, err := Grammar{}.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	return p.(*path), nil //nolint:forcetypeassert // the grammar makes no others
+}
+
+// Get reads the first value of a path; ok is false where nothing is there.
+func (e *Editor) Get(text string) (value string, ok bool, err error) {
+	p, err := e.compiled(text)
+	if err != nil {
+		return "", false, err
+	}
+	if p.field == 0 {
+		return "", false, fmt.Errorf("%s names no field", text)
+	}
+	v := p.pick(p.first(e.m))
+	return v.Text(), !v.Empty(), nil
+}
+
+// Set writes text to every place of a path: with [*] to each segment or
+// repetition there is, else to the one it names. Fields, repetitions and
+// components before it that are absent are made; a segment is not. Delimiters in
+// the text are escaped, and it is written in the character set of the message.
+func (e *Editor) Set(text, value string) error {
+	encoded, err := e.m.encode(string(e.m.delims.escape(nil, value)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	return e.write(text, encoded)
+}
+
+// SetRaw is Set of what is encoded already: delimiters mean themselves.
+func (e *Editor) SetRaw(text string, raw []byte) error {
+	if at := slices.IndexFunc(raw, func(b byte) bool { return b == '\r' || b == '\n' || b == e.m.delims.Field }); at >= 0 {
+		return fmt.Errorf("byte %d ends the field or the segment", at+1)
+	}
+	return e.write(text, raw)
+}
+
+func (e *Editor) write(text string, raw []byte) error {
+	p, err := e.compiled(text)
+	if err != nil {
+		return err
+	}
+	if p.field == 0 {
+		return fmt.Errorf("%s names no field", text)
+	}
+	segments := p.segments(e.m)
+	if len(segments) == 0 {
+		return fmt.Errorf("%s: there is no such segment; insert it first", text)
+	}
+	var edits []edit
+	for _, s := range segments {
+		places, err := p.places(s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+		for _, at := range places {
+			edits = append(edits, edit{at.start, at.end, append([]byte(at.pad), raw...)})
+		}
+	}
+	return e.apply(edits)
+}
+
+// An edit puts bytes in place of those from start to end.
+type edit struct {
+	start, end int
+	with       []byte
+}
+
+// apply makes edits, none of which touches another, and reads the message again.
+func (e *Editor) apply(edits []edit) error {
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Or(a.start-b.start, a.end-b.end) })
+	size := len(e.m.raw)
+	for _, d := range edits {
+		size += len(d.with)
+	}
+	out := make([]byte, 0, size)
+	at := 0
+	for _, d := range edits {
+		if d.start < at {
+			return errors.New("the path means a place twice")
+		}
+		out = append(append(out, e.m.raw[at:d.start]...), d.with...)
+		at = d.end
+	}
+	m, err := parse(append(out, e.m.raw[at:]...), Options{Charset: e.m.override, Tolerate: e.m.expected})
+	if err != nil {
+		return err
+	}
+	e.m = m
+	return nil
+}
+
+// A spotted place is where a value stands, or would stand behind pad.
+type spotted struct {
+	start, end int
+	pad        string
+}
+
+// absentMost bounds the separators that are made for a place that is absent.
+const absentMost = 1000
+
+// places finds where the values of a path stand in a segment, or would.
+func (p *path) places(s Segment) ([]spotted, error) {
+	d := s.m.delims
+	f := s.Field(p.field)
+	if s.header() && p.field < 3 {
+		return nil, errors.New("the delimiters of a message cannot be changed")
+	}
+	if f.m == nil && p.rep.all {
+		return nil, nil
+	}
+	if f.m == nil && p.rep.comp == 0 { // behind the last field
+		_, end := s.Span()
+		at := spotted{start: end, end: end, pad: strings.Repeat(string(d.Field), p.field-s.Fields())}
+		if p.rep.index > 1 {
+			if p.rep.index > absentMost || d.Repetition == 0 {
+				return nil, fmt.Errorf("there is no place for repetition %d", p.rep.index)
+			}
+			at.pad += strings.Repeat(string(d.Repetition), p.rep.index-1)
+		}
+		return p.inside(s.m, at)
+	}
+	start, end := f.Span()
+	switch {
+	case p.rep.all:
+		var all []spotted
+		for _, rep := range f.EachRep() {
+			one, err := p.within(rep)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, one...)
+		}
+		return all, nil
+	case p.rep.comp > 0:
+		if rep := p.rep.find(f); rep.m != nil {
+			return p.within(rep)
+		}
+		return nil, errors.New("no repetition is the one meant")
+	}
+	if f.Empty() && p.rep.index < 2 {
+		return p.inside(s.m, spotted{start: start, end: end})
+	}
+	if rep := f.Rep(max(1, p.rep.index)); rep.m != nil {
+		return p.within(rep)
+	}
+	reps := max(1, f.Reps())
+	if p.rep.index-reps > absentMost || d.Repetition == 0 {
+		return nil, fmt.Errorf("there are %d repetitions, and no place for number %d", reps, p.rep.index)
+	}
+	return p.inside(s.m, spotted{start: end, end: end, pad: strings.Repeat(string(d.Repetition), p.rep.index-reps)})
+}
+
+// inside is the place of the component and subcomponent in an empty one.
+func (p *path) inside(m *Message, at spotted) ([]spotted, error) {
+	for _, part := range []struct {
+		n   int
+		sep byte
+	}{{p.comp, m.delims.Component}, {p.sub, m.delims.Subcomponent}} {
+		if part.n > 1 && part.sep == 0 {
+			return nil, errors.New("the message has no separator for it")
+		}
+		at.pad += strings.Repeat(string(part.sep), max(0, part.n-1))
+	}
+	return []spotted{at}, nil
+}
+
+// within is the place of the component and subcomponent in a repetition.
+func (p *path) within(rep Value) ([]spotted, error) {
+	d, v, pad := rep.m.delims, rep, ""
+	for _, part := range []struct {
+		n   int
+		sep byte
+		get func(Value, int) Value
+		has func(Value) int
+	}{{p.comp, d.Component, Value.Comp, Value.Comps}, {p.sub, d.Subcomponent, Value.Sub, Value.Subs}} {
+		if part.n == 0 {
+			break
+		}
+		if pad != "" { // in what is absent itself
+			pad += strings.Repeat(string(part.sep), part.n-1)
+			continue
+		}
+		if inner := part.get(v, part.n); inner.m != nil {
+			v = inner
+			continue
+		}
+		if part.sep == 0 {
+			return nil, errors.New("the message has no separator for it")
+		}
+		pad = strings.Repeat(string(part.sep), part.n-part.has(v))
+	}
+	start, end := v.Span()
+	if pad != "" {
+		start = end
+	}
+	return []spotted{{start: start, end: end, pad: pad}}, nil
+}
+
+// Delete takes away every place of a path: segments and groups with all their
+// segments, a repetition that has an index with its separator; fields,
+// components and subcomponents become empty. What is not there is no error.
+func (e *Editor) Delete(text string) error {
+	p, err := e.compiled(text)
+	if err != nil {
+		return err
+	}
+	if p.field == 0 {
+		return e.apply(e.cut(p.Nodes(e.m)))
+	}
+	var edits []edit
+	for _, s := range p.segments(e.m) {
+		if s.header() && p.field < 3 {
+			return fmt.Errorf("%s: the delimiters of a message cannot be changed", text)
+		}
+		if p.comp == 0 && (p.rep.index > 0 || p.rep.comp > 0) {
+			edits = append(edits, p.repetition(s)...)
+			continue
+		}
+		f := s.Field(p.field)
+		if p.rep.all && p.comp == 0 {
+			start, end := f.Span()
+			edits = append(edits, edit{start, end, nil})
+			continue
+		}
+		values := []Value{p.pick(s)}
+		if p.rep.all {
+			values = values[:0]
+			for _, rep := range f.EachRep() {
+				values = append(values, p.below(rep))
+			}
+		}
+		for _, v := range values {
+			if start, end := v.Span(); v.m != nil {
+				edits = append(edits, edit{start, end, nil})
+			}
+		}
+	}
+	return e.apply(edits)
+}
+
+// repetition takes away one repetition and one of the separators beside it.
+func (p *path) repetition(s Segment) []edit {
+	f := s.Field(p.field)
+	n := 0
+	for i, rep := range f.EachRep() {
+		if i == p.rep.index || p.rep.comp > 0 && rep == p.rep.find(f) {
+			n = i
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	start, end := f.Rep(n).Span()
+	if next := f.Rep(n + 1); next.m != nil {
+		end, _ = next.Span()
+	} else if n > 1 {
+		_, start = f.Rep(n - 1).Span()
+	}
+	return []edit{{start, end, nil}}
+}
+
+// cut takes away segments, and groups with all in them.
+func (e *Editor) cut(nodes []message.Node) []edit {
+	seen := map[int]bool{}
+	var edits []edit
+	for _, n := range nodes {
+		for _, i := range segmentsOf(n) {
+			if !seen[i] {
+				seen[i] = true
+				start, end := e.line(i)
+				edits = append(edits, edit{start, end, nil})
+			}
+		}
+	}
+	return edits
+}
+
+// segmentsOf lists the segments of a segment or group, in their order.
+func segmentsOf(n message.Node) []int {
+	switch n := n.(type) {
+	case Segment:
+		return []int{n.index}
+	case *Group:
+		var all []int
+		for _, s := range n.segments {
+			all = append(all, int(s))
+		}
+		for _, inner := range n.groups {
+			all = append(all, segmentsOf(inner)...)
+		}
+		slices.Sort(all)
+		return all
+	}
+	return nil
+}
+
+// line is a segment with its end.
+func (e *Editor) line(i int) (start, end int) {
+	p := e.m.segments[i]
+	return e.m.rawStart(p.start), e.m.rawEnd(p.next)
+}
+
+// Insert puts what is given before the place of a path: segments (each with or
+// without its end) before a segment or group, a repetition before one. The place
+// behind the last one, as in OBX[4] where there are three, is that behind it;
+// where there is no such segment at all, the end of the message.
+func (e *Editor) Insert(text string, raw []byte) error {
+	p, err := e.compiled(text)
+	switch {
+	case err != nil:
+		return err
+	case p.field > 0 && p.comp == 0 && p.rep.index > 0:
+		return e.insertRepetition(text, p, raw)
+	case p.field > 0:
+		return fmt.Errorf("%s: segments are put before segments or groups, repetitions before repetitions, as in PID-3[2]", text)
+	}
+	if bytes.IndexFunc(raw, func(r rune) bool { return !lineEnd(r) }) < 0 {
+		return fmt.Errorf("%s: there is nothing to insert", text)
+	}
+	for line := range strings.FieldsFuncSeq(string(raw), lineEnd) {
+		if len(line) < 3 || !segmentWord(line[:3]) || len(line) > 3 && line[3] != e.m.delims.Field {
+			return fmt.Errorf("%s: what is to be inserted is no segment with the delimiters of the message", text)
+		}
+	}
+	at, err := e.before(text, p)
+	if err != nil {
+		return err
+	}
+	return e.apply([]edit{{at, at, e.ended(raw, at)}})
+}
+
+func lineEnd(r rune) bool { return r == '\r' || r == '\n' }
+
+// ended is raw with the line end that segments have here, between what is before
+// and behind the place.
+func (e *Editor) ended(raw []byte, at int) []byte {
+	end := "\r"
+	if len(e.m.segments) > 0 {
+		p := e.m.segments[0]
+		if used := e.m.text[p.end:p.next]; used != "" {
+			end = strings.TrimRight(used, " \t")
+		}
+	}
+	var out []byte
+	if at > 0 && !lineEnd(rune(e.m.raw[at-1])) {
+		out = append(out, end...)
+	}
+	for line := range strings.FieldsFuncSeq(string(raw), lineEnd) {
+		out = append(append(out, line...), end...)
+	}
+	return out
+}
+
+// before is the place of a path of segments or groups.
+func (e *Editor) before(text string, p *path) (int, error) {
+	nodes := p.Nodes(e.m)
+	if len(nodes) > 0 {
+		if all := segmentsOf(nodes[0]); len(all) > 0 {
+			if all[0] == 0 {
+				return 0, fmt.Errorf("%s: nothing stands before the header", text)
+			}
+			start, _ := e.line(all[0])
+			return start, nil
+		}
+	}
+	// Behind the last one of the same name.
+	last, of := p.segment.index, &p.segment
+	if p.segment.name == "" {
+		of = &p.groups[len(p.groups)-1]
+		last = of.index
+	}
+	if last > 1 {
+		shorter := strings.TrimSuffix(text, "["+strconv.Itoa(last)+"]") + "[" + strconv.Itoa(last-1) + "]"
+		q, err := e.compiled(shorter)
+		if err != nil {
+			return 0, err
+		}
+		if nodes = q.Nodes(e.m); len(nodes) == 0 {
+			return 0, fmt.Errorf("%s: there is no number %d of %s either", text, last-1, of.name)
+		}
+		all := segmentsOf(nodes[0])
+		_, end := e.line(all[len(all)-1])
+		return end, nil
+	}
+	if len(p.groups) > 0 && p.segment.name != "" { // the end of its group
+		q := *p
+		q.segment, q.kind = step{}, message.Places
+		if nodes = q.Nodes(e.m); len(nodes) > 0 {
+			all := segmentsOf(nodes[0])
+			_, end := e.line(all[len(all)-1])
+			return end, nil
+		}
+		return 0, fmt.Errorf("%s: there is no such group", text)
+	}
+	return len(e.m.raw), nil
+}
+
+// insertRepetition puts a repetition before another, or behind the last.
+func (e *Editor) insertRepetition(text string, p *path, raw []byte) error {
+	d := e.m.delims
+	if d.Repetition == 0 || slices.ContainsFunc(raw, func(b byte) bool { return b == d.Field || b == d.Repetition || lineEnd(rune(b)) }) {
+		return fmt.Errorf("%s: what is to be inserted is not one repetition", text)
+	}
+	var edits []edit
+	for _, s := range p.segments(e.m) {
+		f := s.Field(p.field)
+		rep := f.Rep(p.rep.index)
+		if f.Empty() || rep.m == nil {
+			return e.SetRaw(text, raw)
+		}
+		start, _ := rep.Span()
+		edits = append(edits, edit{start, start, append(slices.Clone(raw), d.Repetition)})
+	}
+	if len(edits) == 0 {
+		return fmt.Errorf("%s: there is no such segment; insert it first", text)
+	}
+	return e.apply(edits)
+}
+
+// Move takes the segments or the group of one path to the place of another, as
+// Insert finds it.
+func (e *Editor) Move(from, to string) error {
+	p, err := e.compiled(from)
+	if err != nil {
+		return err
+	}
+	q, err := e.compiled(to)
+	if err != nil {
+		return err
+	}
+	if p.field > 0 || q.field > 0 {
+		return e.moveValue(from, to)
+	}
+	nodes := p.Nodes(e.m)
+	if len(nodes) == 0 {
+		return fmt.Errorf("%s: there is no such place", from)
+	}
+	at, err := e.before(to, q)
+	if err != nil {
+		return err
+	}
+	edits := e.cut(nodes)
+	var taken []byte
+	for _, d := range edits {
+		if d.start == 0 {
+			return fmt.Errorf("%s: the header stays where it is", from)
+		}
+		if at > d.start && at < d.end {
+			return fmt.Errorf("%s: it cannot be moved into itself", from)
+		}
+		taken = append(append(taken, e.m.raw[d.start:d.end]...), '\r')
+	}
+	return e.apply(append(edits, edit{at, at, e.ended(taken, at)}))
+}
+
+// moveValue takes a value, as it is encoded, to another place.
+func (e *Editor) moveValue(from, to string) error {
+	p, err := e.compiled(from)
+	if err != nil {
+		return err
+	}
+	if p.field == 0 {
+		return fmt.Errorf("%s is no value, and %s is the place of one", from, to)
+	}
+	raw := slices.Clone(p.pick(p.first(e.m)).Raw())
+	before := e.m
+	if err := e.Delete(from); err != nil {
+		return err
+	}
+	if err := e.SetRaw(to, raw); err != nil {
+		e.m = before
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package hl7v2
+
+import (
+	"strings"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
+)
+
+// A functional is the reply that the standard has for a request.
+type functional struct {
+	code, event string
+	// negative: given only where the request was refused. What a query found is
+	// not known here.
+	negative bool
+	// rest writes what follows MSA and ERR; nil: nothing is required there.
+	rest func(*ack)
+}
+
+// structure is MSH-9.3.
+func (f functional) structure() string {
+	switch f.code { // one structure for all events (table 0354)
+	case "MFK":
+		return "MFK_M01"
+	case "SRR":
+		return "SRR_S01"
+	}
+	if s := definitions.StructureOf(f.code, f.event); s != "" {
+		return s
+	}
+	return f.code + "_" + f.event
+}
+
+// replies are the codes of replies, by the code of the request: those of chapters
+// 4 and 10, whose events are those of the request or the next number.
+var replies = map[string]string{
+	"ORM": "ORR", "OMD": "ORD", "OMS": "ORS", "OMN": "ORN", "OMP": "ORP", "RDE": "RRE", "RDS": "RRD", "RGV": "RRG", "RAS": "RRA",
+	"OMG": "ORG", "OML": "ORL", "OMI": "ORI", "OMB": "ORB", "BPS": "BRP", "BTS": "BRT", "OPL": "OPR",
+}
+
+// functionalOf finds the reply to a request: none (ACK) for most messages.
+func functionalOf(msh Segment) functional {
+	code, event := strings.Clone(msh.Field(9).Comp(1).Text()), strings.Clone(msh.Field(9).Comp(2).Text())
+	switch {
+	case replies[code] != "":
+		if next := after(event); next != "" {
+			return functional{code: replies[code], event: next}
+		}
+	case code == "MFN" && plainEvent(event):
+		return functional{code: "MFK", event: event, rest: (*ack).masterFiles}
+	case code == "SRM" && plainEvent(event):
+		return functional{code: "SRR", event: event}
+	case code == "QBP" && plainEvent(event) && event[0] == 'Q':
+		return functional{code: "RSP", event: "K" + event[1:], negative: true, rest: (*ack).query}
+	}
+	return functional{}
+}
+
+// plainEvent reports whether an event is a letter and two digits.
+func plainEvent(event string) bool {
+	return len(event) == 3 && upper(event[0]) && digit(event[1]) && digit(event[2])
+}
+
+// after is the event behind one: O02 of O01, O10 of O09.
+func after(event string) string {
+	if !plainEvent(event) || event[1:] == "99" {
+		return ""
+	}
+	tens, ones := event[1], event[2]+1
+	if ones > '9' {
+		tens, ones = tens+1, '0'
+	}
+	return string([]byte{event[0], tens, ones})
+}
+
+// maxEntries bounds the entries of a master file that are answered one by one.
+const maxEntries = 1000
+
+// masterFiles writes MFI as it came and an MFA for each entry (8.4.1).
+func (a *ack) masterFiles() {
+	if at := a.scan.find("MFI", a.scan.msh); at >= 0 {
+		a.copied(a.scan.line(at))
+	}
+	word := "S"
+	if a.answer.Code != message.Accepted {
+		word = "U"
+	}
+	at := a.scan.msh
+	for range maxEntries {
+		if at = a.scan.find("MFE", at+1); at < 0 {
+			return
+		}
+		entry := a.scan.line(at).Segment(0)
+		a.out = append(a.out, "MFA"...)
+		a.field(entry.Field(1).Raw())
+		a.field(entry.Field(2).Raw())
+		a.field(nil)
+		a.field([]byte(word))
+		a.field(entry.Field(4).Raw())
+		if a.version == 0 || a.version >= 24 {
+			a.field(entry.Field(5).Raw())
+		}
+		a.out = append(a.out, '\r')
+	}
+}
+
+// query writes QAK and the query as it came (5.4.1).
+func (a *ack) query() {
+	at := a.scan.find("QPD", a.scan.msh)
+	if at < 0 {
+		return
+	}
+	line := a.scan.line(at)
+	qpd := line.Segment(0)
+	a.out = append(a.out, "QAK"...)
+	a.field(qpd.Field(2).Raw())
+	a.field([]byte(a.code()))
+	a.field(qpd.Field(1).Raw())
+	a.out = append(a.out, '\r')
+	a.copied(line)
+}
+
+// copied writes a segment of the message.
+func (a *ack) copied(line *Message) {
+	s := line.Segment(0)
+	a.out = append(a.out, s.Name()...)
+	for n := 1; n <= s.Fields(); n++ {
+		a.field(s.Field(n).Raw())
+	}
+	a.out = append(a.out, '\r')
+}

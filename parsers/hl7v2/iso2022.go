@@ -1,0 +1,245 @@
+package hl7v2
+
+import (
+	"bytes"
+	"errors"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
+)
+
+// A half is what bytes of one half mean in ISO 2022: those below 0x80 (G0) or
+// those above (G1).
+type half struct {
+	encoding encoding.Encoding
+	// size of a character in bytes; 0: as the encoding has it.
+	size int
+	// lead stands before the bytes of a character, whose high bits are set, where
+	// encoding is EUC-JP.
+	lead string
+}
+
+// The sets of G0 (MSH-18 of Japanese messages); ASCII is the zero half.
+var (
+	kanji     = &half{encoding: japanese.EUCJP, size: 2}
+	moreKanji = &half{encoding: japanese.EUCJP, size: 2, lead: "\x8f"}
+	kana      = &half{encoding: japanese.EUCJP, size: 1, lead: "\x8e"}
+	ascii     = &half{}
+)
+
+// An escapement is what an escape sequence of ISO 2022 switches.
+type escapement struct {
+	g1  bool
+	set *half
+}
+
+// sequences are the escape sequences of table 0211's sets, without ESC; those of
+// 8859 change G1 alone.
+var sequences = map[string]escapement{
+	"(B": {false, ascii}, "(J": {false, ascii}, "(I": {false, kana}, ")I": {true, kana},
+	"$B": {false, kanji}, "$@": {false, kanji}, "$(B": {false, kanji}, "$(D": {false, moreKanji},
+	"-A": {true, single(charmap.Windows1252)}, "-B": {true, single(charmap.ISO8859_2)}, "-C": {true, single(charmap.ISO8859_3)},
+	"-D": {true, single(charmap.ISO8859_4)}, "-L": {true, single(charmap.ISO8859_5)}, "-G": {true, single(charmap.ISO8859_6)},
+	"-F": {true, single(charmap.ISO8859_7)}, "-H": {true, single(charmap.ISO8859_8)}, "-M": {true, single(charmap.ISO8859_9)},
+	"-T": {true, single(charmap.Windows874)}, "-b": {true, single(charmap.ISO8859_15)},
+	"$)C": {true, &half{encoding: korean.EUCKR, size: 2}}, "$)A": {true, &half{encoding: simplifiedchinese.GBK, size: 2}},
+}
+
+func single(e encoding.Encoding) *half { return &half{encoding: e, size: 1} }
+
+// sequenceAt is the escape sequence that follows ESC, "" where none is known.
+func sequenceAt[T string | []byte](b T) string {
+	for n := 2; n <= 3 && n <= len(b); n++ {
+		if _, known := sequences[string(b[:n])]; known {
+			return string(b[:n])
+		}
+	}
+	return ""
+}
+
+// A switcher decodes text whose escape sequences switch sets: what MSH-18 names
+// first is what bytes mean at the beginning of each line.
+type switcher struct {
+	base *charset
+	g0   *half
+	g1   *half // nil: what base says
+}
+
+func (w *switcher) begin() { w.g0, w.g1 = ascii, nil }
+
+// next decodes one character, or takes one escape sequence, which is no text.
+// good is false where the bytes mean nothing.
+func (w *switcher) next(raw []byte) (text string, used int, good bool) {
+	b := raw[0]
+	switch {
+	case b == '\r' || b == '\n':
+		w.begin()
+		return string(raw[:1]), 1, true
+	case b == 0x1b:
+		s := sequenceAt(raw[1:])
+		if s == "" {
+			return string(raw[:1]), 1, true
+		}
+		if e := sequences[s]; e.g1 {
+			w.g1 = e.set
+		} else {
+			w.g0 = e.set
+		}
+		return "", 1 + len(s), true
+	case b < 0x80 && (w.g0 == ascii || b <= ' '):
+		return string(raw[:1]), 1, true
+	case b < 0x80:
+		return w.g0.decode(raw)
+	case w.g1 != nil:
+		return w.g1.decode(raw)
+	}
+	return w.base.decodeOne(raw)
+}
+
+// decode decodes one character of a half.
+func (h *half) decode(raw []byte) (string, int, bool) {
+	if len(raw) < h.size {
+		return "\uFFFD", len(raw), false
+	}
+	in := append([]byte(h.lead), raw[:h.size]...)
+	for i := range in {
+		if h.encoding == japanese.EUCJP {
+			if i >= len(h.lead) && in[i]&0x7f <= ' ' {
+				return "\uFFFD", 1, false // a control character does not end a character
+			}
+			in[i] |= 0x80
+		}
+	}
+	out, err := h.encoding.NewDecoder().Bytes(in)
+	if err != nil || bytes.ContainsRune(out, utf8.RuneError) {
+		return "\uFFFD", h.size, false
+	}
+	return string(out), h.size, true
+}
+
+// decodeOne decodes the character that begins with a high byte, in a set that
+// has no escape sequences. Where the set has no such bytes they are read as in a
+// message that declares nothing.
+func (c *charset) decodeOne(raw []byte) (string, int, bool) {
+	if c != nil && c.encoding != nil && !c.shifts {
+		for size := 1; size <= 4 && size <= len(raw); size++ {
+			out, err := c.encoding.NewDecoder().Bytes(raw[:size])
+			if err == nil && utf8.RuneCount(out) == 1 && !bytes.ContainsRune(out, utf8.RuneError) {
+				return string(out), size, true
+			}
+		}
+		return "\uFFFD", 1, false
+	}
+	if r, size := utf8.DecodeRune(raw); r != utf8.RuneError {
+		return string(r), size, c != nil && c.utf8
+	}
+	out, err := charmap.Windows1252.NewDecoder().Bytes(raw[:1])
+	if err != nil {
+		return "\uFFFD", 1, false
+	}
+	return string(out), 1, false
+}
+
+// decodeSwitching is decodeWide of a set whose escape sequences switch sets.
+func (c *charset) decodeSwitching(raw []byte) (text string, offsets []int32, bad int) {
+	w := switcher{base: c.base}
+	w.begin()
+	out := make([]byte, 0, len(raw)+len(raw)/2)
+	offsets = make([]int32, 0, cap(out)+1)
+	bad = -1
+	for at := 0; at < len(raw); {
+		one, used, good := w.next(raw[at:])
+		if !good && bad < 0 {
+			bad = at
+		}
+		for i := range len(one) {
+			out, offsets = append(out, one[i]), append(offsets, int32(at))
+		}
+		at += used
+	}
+	return string(out), append(offsets, int32(len(raw))), bad
+}
+
+// errCharacter is why text cannot be written: it says nothing of it.
+var errCharacter = errors.New("the text has a character that the character set of the message does not have")
+
+// encode writes text as the message would be read: where its declaration is wrong,
+// as its bytes are.
+func (m *Message) encode(text string) ([]byte, error) {
+	if !m.plain && (m.charset == nil || m.charset.encoding == nil) {
+		return latin1.encode(text)
+	}
+	return m.charset.encode(text)
+}
+
+// encode writes text in the set of a message; nil is that of one which declares
+// nothing: ASCII, and UTF-8 above it.
+func (c *charset) encode(text string) ([]byte, error) {
+	switch {
+	case firstHigh(text) < 0, c == nil, c.utf8:
+		return []byte(text), nil
+	case c.shifts:
+		return c.encodeSwitching(text)
+	case c.encoding == nil: // ASCII
+		return nil, errCharacter
+	}
+	out, err := c.encoding.NewEncoder().Bytes([]byte(text))
+	if err != nil {
+		return nil, errCharacter
+	}
+	return out, nil
+}
+
+// encodeSwitching writes each character in the first set that has it, and goes
+// back to ASCII before each ASCII character and at the end.
+func (c *charset) encodeSwitching(text string) ([]byte, error) {
+	var out []byte
+	shifted := ""
+	shift := func(to string) {
+		if shifted != to {
+			out = append(append(out, 0x1b), to...)
+			shifted = to
+		}
+	}
+	back := func() {
+		if shifted != "" && shifted != "(B" {
+			shift("(B")
+		}
+	}
+	for _, r := range text {
+		if r < 0x80 {
+			back()
+			out = append(out, byte(r))
+			continue
+		}
+		if c.base != nil && c.base.encoding != nil && !c.base.shifts {
+			if one, err := c.base.encoding.NewEncoder().Bytes([]byte(string(r))); err == nil {
+				back()
+				out = append(out, one...)
+				continue
+			}
+		}
+		one, err := japanese.EUCJP.NewEncoder().Bytes([]byte(string(r)))
+		switch {
+		case err != nil:
+			return nil, errCharacter
+		case len(one) == 3 && one[0] == 0x8f:
+			shift("$(D")
+			one = one[1:]
+		case len(one) == 2 && one[0] == 0x8e:
+			shift("(I")
+			one = one[1:]
+		default:
+			shift("$B")
+		}
+		for _, b := range one {
+			out = append(out, b&0x7f)
+		}
+	}
+	back()
+	return out, nil
+}

@@ -1,0 +1,144 @@
+package hl7v2
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
+)
+
+// Options are those of `parse: { hl7v2: … }`.
+type Options struct {
+	// Charset is used in place of what MSH-18 declares, such as windows-1252.
+	Charset string `yaml:"charset"`
+	// Tolerate lists oddities of this sender that are not worth a warning,
+	// such as no-final-cr or segment-end-lf, and rules of validate that are not
+	// looked at, such as length.
+	Tolerate []string `yaml:"tolerate"`
+	// Level is how much of each message is checked: syntax, structure,
+	// types, tables or profile; each includes those before it. What is an error
+	// parks the message, or where the sender waits for the outcome (ack:
+	// processed or delivered) refuses it with the reasons. Default: nothing is
+	// checked.
+	Level string `yaml:"validate"`
+	// Profile lays the rules of a partner over the standard: the name of one
+	// that comes with the engine, such as vxu, or a file, such as
+	// profiles/acme.yaml.
+	Profile string `yaml:"profile"`
+
+	// Functional answers orders, master files and schedule requests with the
+	// reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a
+	// refused query with RSP, in place of ACK. Default: false, ACK.
+	Functional bool `yaml:"functional"`
+	// Batch says what a batch that arrives as one content is answered with:
+	// each (the default), a batch with the acknowledgement of each message;
+	// errors, a batch with those of the messages that were not accepted.
+	Batch string `yaml:"batch"`
+	// Sequence follows the sequence number protocol with the sender: MSH-13
+	// counts its messages, one that is not the next is refused, MSA-4 says which
+	// is expected. Default: false, MSH-13 has no meaning.
+	Sequence bool `yaml:"sequence"`
+
+	validation Validation
+}
+
+// A Check finds what is not as it should be in a message.
+type Check func(*Message) []parsers.Finding
+
+// A Validation is what checks messages: package validate, which reads what this
+// package makes and so cannot be read by it.
+type Validation struct {
+	// Levels are the words of `validate:`, Rules those of its findings,
+	// Profiles the names of the profiles that come with the engine.
+	Levels, Rules, Profiles []string
+	// Open makes the check of a level and a profile: none, one of Profiles, or
+	// the content of a file.
+	Open func(level, profile string, file []byte) (Check, error)
+}
+
+// Kind is the word `hl7v2`, with what checks messages where a channel asks for
+// that.
+func Kind(v Validation) parsers.Kind {
+	return parsers.Kind{Name: "hl7v2", Options: func() parsers.Options { return &Options{validation: v} }}
+}
+
+var _ parsers.FileOptions = (*Options)(nil)
+
+// codes are the warnings of the parser.
+var codes = []string{
+	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
+	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
+}
+
+// Validate checks words only.
+func (o *Options) Validate() []parsers.Problem {
+	var problems []parsers.Problem
+	wrong := func(field, text string) { problems = append(problems, parsers.Problem{Field: field, Text: text}) }
+	if o.Charset != "" && charsetByName(o.Charset) == nil {
+		wrong("charset", "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252")
+	}
+	for _, code := range o.Tolerate {
+		if known := slices.Concat(codes, o.validation.Rules); !slices.Contains(known, code) {
+			wrong("tolerate", "\""+code+"\" is not a warning; known: "+strings.Join(known, ", "))
+		}
+	}
+	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
+		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
+	}
+	if o.Batch != "" && o.Batch != batchEach && o.Batch != batchErrors {
+		wrong("batch", "\""+o.Batch+"\" is not known; known: each, errors")
+	}
+	switch named := slices.Contains(o.validation.Profiles, o.Profile); {
+	case o.Profile == "" && o.Level == "profile":
+		wrong("profile", "is missing: the name of a profile, known: "+strings.Join(o.validation.Profiles, ", ")+"; or a file")
+	case o.Profile == "" || named || file(o.Profile):
+	default:
+		wrong("profile", "\""+o.Profile+"\" is not a profile; known: "+strings.Join(o.validation.Profiles, ", ")+"; a file ends with .yaml")
+	}
+	return problems
+}
+
+func file(profile string) bool {
+	return strings.HasSuffix(profile, ".yaml") || strings.HasSuffix(profile, ".yml")
+}
+
+// Files is the file of the profile.
+func (o *Options) Files() []string {
+	if file(o.Profile) {
+		return []string{o.Profile}
+	}
+	return nil
+}
+
+// Open makes the parser, where the profile is no file.
+func (o *Options) Open() (parsers.Parser, error) { return o.OpenWith(nil) }
+
+// OpenWith makes the parser.
+func (o *Options) OpenWith(files map[string][]byte) (parsers.Parser, error) {
+	p := New(*o)
+	level := o.Level
+	switch {
+	case level == "" && o.Profile == "":
+		return p, nil
+	case level == "":
+		level = "profile"
+	}
+	if o.validation.Open == nil {
+		return nil, errors.New("nothing is at hand that validates")
+	}
+	var err error
+	p.check, err = o.validation.Open(level, o.Profile, files[o.Profile])
+	return p, err
+}
+
+// Check finds what `validate:` and `profile:` ask for; what is tolerated is not
+// among it.
+func (p *Parser) Check(doc message.Document) []parsers.Finding {
+	m, ok := doc.(*Message)
+	if p.check == nil || !ok {
+		return nil
+	}
+	return slices.DeleteFunc(p.check(m), func(f parsers.Finding) bool { return slices.Contains(p.options.Tolerate, f.Rule) })
+}

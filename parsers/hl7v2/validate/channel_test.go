@@ -1,0 +1,114 @@
+package validate
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plexus-health/plexus/parsers"
+	"github.com/plexus-health/plexus/parsers/hl7v2"
+)
+
+// options returns those of a channel.
+func options(t *testing.T, change func(*hl7v2.Options)) *hl7v2.Options {
+	t.Helper()
+	o, ok := hl7v2.Kind(Validation()).Options().(*hl7v2.Options)
+	if !ok {
+		t.Fatal("the options are of another kind")
+	}
+	change(o)
+	return o
+}
+
+func TestWordsOfAChannel(t *testing.T) {
+	for want, change := range map[string]func(*hl7v2.Options){
+		`validate "all" is not known; known: syntax, structure, types, tables, profile`: func(o *hl7v2.Options) { o.Level = "all" },
+		`profile "vxx" is not a profile; known: `:                                       func(o *hl7v2.Options) { o.Profile = "vxx" },
+		`profile is missing: the name of a profile, known: `:                            func(o *hl7v2.Options) { o.Level = "profile" },
+		`tolerate "lengths" is not a warning; known: batch-count, `:                     func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
+	} {
+		problems := options(t, change).Validate()
+		if len(problems) != 1 || !strings.HasPrefix(problems[0].Field+" "+problems[0].Text, want) {
+			t.Errorf("got %+v, want %s", problems, want)
+		}
+	}
+	for _, level := range levels {
+		o := options(t, func(o *hl7v2.Options) { o.Level, o.Profile = level, "vxu" })
+		if problems := o.Validate(); len(problems) > 0 || len(o.Files()) > 0 {
+			t.Errorf("%s: %+v", level, problems)
+		}
+	}
+	o := options(t, func(o *hl7v2.Options) { o.Profile = "sites/acme.yaml" })
+	if problems := o.Validate(); len(problems) > 0 || len(o.Files()) != 1 {
+		t.Errorf("%+v", problems)
+	}
+	if _, err := o.OpenWith(map[string][]byte{"sites/acme.yaml": []byte("rulez: []")}); err == nil {
+		t.Error("a profile that is none opens")
+	}
+}
+
+func TestCheckOfAChannel(t *testing.T) {
+	raw := strings.Join([]string{header, "EVN||20260105", "PID|1||7||X||CANARY", "EVN||20260105", "PV1|1|O"}, "\n")
+	for level, want := range map[string]string{
+		"":          "",
+		"syntax":    "",
+		"structure": "grouping",
+		"types":     "grouping data-type!",
+	} {
+		parser, err := options(t, func(o *hl7v2.Options) { o.Level = level }).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := parser.Parse([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range parser.(parsers.Checker).Check(doc) {
+			if f.Severe {
+				f.Rule += "!"
+			}
+			if got = append(got, f.Rule); f.Problem.Code < 100 || f.Problem.Where == "" || strings.Contains(f.Problem.Text, "CANARY") {
+				t.Errorf("%+v", f)
+			}
+		}
+		if strings.Join(sorted(got), " ") != want {
+			t.Errorf("%q: %q, want %q", level, got, want)
+		}
+	}
+}
+
+// sorted puts the errors behind the warnings.
+func sorted(rules []string) []string {
+	var mild, severe []string
+	for _, r := range rules {
+		if strings.HasSuffix(r, "!") {
+			severe = append(severe, r)
+		} else {
+			mild = append(mild, r)
+		}
+	}
+	return append(mild, severe...)
+}
+
+// TestEveryRuleHasItsWord holds the list of rules equal to what is found.
+func TestEveryRuleHasItsWord(t *testing.T) {
+	source := ""
+	for _, name := range []string{"validate.go", "types.go", "profile.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source += string(text)
+	}
+	var given []string
+	for _, found := range regexp.MustCompile(`10[0-3], "([a-z-]+)"`).FindAllStringSubmatch(source, -1) {
+		given = append(given, found[1])
+	}
+	slices.Sort(given)
+	if given = slices.Compact(given); !slices.Equal(given, rules) {
+		t.Errorf("the source gives %q, the list has %q", given, rules)
+	}
+}
