@@ -40,7 +40,8 @@ type element struct {
 		TargetProfile []string
 		Extension     []struct{ URL, ValueURL string }
 	}
-	Binding struct{ Strength, ValueSet string }
+	Binding    struct{ Strength, ValueSet string }
+	Constraint []struct{ Key, Severity, Human, Expression string }
 }
 
 type parameter struct {
@@ -59,6 +60,8 @@ func main() {
 	write(filepath.Join(*to, "elements.tsv"), elements(types, numbers(filepath.Join(*to, "elements.tsv"), "@", 1)))
 	write(filepath.Join(*to, "params.tsv"), params(filepath.Join(*from, "search-parameters.json"), types, numbers(filepath.Join(*to, "params.tsv"), "", 2)))
 	write(filepath.Join(*to, "summary.tsv"), summaries(types))
+	write(filepath.Join(*to, "invariants.tsv"), invariants(types))
+	write(filepath.Join(*to, "codes.tsv"), codes(types, *from))
 	if *compartments != "" {
 		write(filepath.Join(*to, "compartments.tsv"), others(*compartments))
 	}
