@@ -256,6 +256,9 @@ func Resource(name string) (*Type, bool) {
 	return t, t != nil && t.Kind == "resource"
 }
 
+// Types lists the names of all types, sorted.
+func Types() []string { return slices.Sorted(maps.Keys(load().types)) }
+
 // Resources lists the resource types, sorted.
 func Resources() []string {
 	var names []string
