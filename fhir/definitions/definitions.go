@@ -58,7 +58,8 @@ type Element struct {
 	Types []string
 	// Targets are the resource types a reference may point to.
 	Targets []string
-	// Binding is the value set of a required binding, or empty.
+	// Binding is the value set that codes must be in: that of a required
+	// binding, or the maximum of a weaker one. Empty: there is none.
 	Binding string
 }
 

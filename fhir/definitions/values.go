@@ -37,7 +37,7 @@ var invariants = sync.OnceValue(func() map[string][]Invariant {
 	return out
 })
 
-// A ValueSet is one that a required binding names.
+// A ValueSet is one that codes of some element must be in.
 type ValueSet struct {
 	URL string
 	// systems are its code systems, each with its codes, sorted; nil where all
@@ -46,7 +46,7 @@ type ValueSet struct {
 	codes   [][]string
 }
 
-// Codes returns a value set that a required binding of R4 names.
+// Codes returns a value set that an element of R4 is bound to (Element.Binding).
 func Codes(url string) (*ValueSet, bool) {
 	v := valueSets()[url]
 	return v, v != nil

@@ -137,4 +137,3 @@ func entryRules(k *checker, o *object) {
 		k.lax("invalid", "the fullUrl names another type or id than the resource has")
 	}
 }
-

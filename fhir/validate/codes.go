@@ -24,10 +24,6 @@ func (k *checker) bound(v *fhir.Node, f *field) {
 	case "Quantity", "":
 	default:
 		switch {
-		case f.lang:
-			if !goodLanguage(v.Text) {
-				k.fault("code-invalid", "is no language of BCP 47")
-			}
 		case f.codes.Open() != "":
 			if !openCode(f.codes.Open(), v.Text) {
 				k.unbound(f.codes)
@@ -69,6 +65,8 @@ func coded(set *definitions.ValueSet, system, code string) bool {
 // openCode checks the form of a code whose system is not listed.
 func openCode(system, code string) bool {
 	switch system {
+	case "urn:ietf:bcp:47":
+		return goodLanguage(code)
 	case "urn:ietf:bcp:13":
 		return goodMedia(code)
 	case "urn:iso:std:iso:4217":

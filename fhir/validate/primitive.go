@@ -113,8 +113,11 @@ func (k *checker) form(s string, f *field) bool {
 		k.fault("value", fault)
 		return false
 	}
-	if f.hash && s[0] == '#' {
+	switch {
+	case f.hash && s[0] == '#':
 		k.refers(s[1:])
+	case f.simple == canonicalType && !absolute(s):
+		k.lax("invalid", "is neither absolute nor a reference to what is contained")
 	}
 	return true
 }

@@ -34,7 +34,6 @@ type field struct {
 	simple primitive
 	shape  *shape // of an object, nil for resources
 	codes  *definitions.ValueSet
-	lang   bool // a code of BCP 47
 	hash   bool // may refer to what is contained
 	rules  []*rule
 }
@@ -128,6 +127,5 @@ func (f *field) resolve(made map[string]*shape, s *shape) {
 		}
 	}
 	f.codes, _ = definitions.Codes(f.element.Binding)
-	f.lang = f.name == "language" && f.typ == "code" && f.codes == nil
 	f.hash = f.typ == "canonical" || f.typ == "uri" || f.typ == "url" || (s.name == "Reference" && f.name == "reference")
 }

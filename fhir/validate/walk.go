@@ -294,7 +294,7 @@ func (k *checker) value(v *fhir.Node, f *field, listed bool) {
 	if !k.full {
 		return
 	}
-	if f.codes != nil || f.lang {
+	if f.codes != nil {
 		k.bound(v, f)
 	}
 	if len(f.rules) > 0 {

@@ -40,7 +40,10 @@ type element struct {
 		TargetProfile []string
 		Extension     []struct{ URL, ValueURL string }
 	}
-	Binding    struct{ Strength, ValueSet string }
+	Binding    struct {
+		Strength, ValueSet string
+		Extension          []struct{ URL, ValueCanonical string }
+	}
 	Constraint []struct{ Key, Severity, Human, Expression string }
 }
 
@@ -168,11 +171,7 @@ func elements(types []structure, known map[string]int) []byte {
 				names = []string{e.ContentReference}
 			}
 			slices.Sort(targets)
-			binding := ""
-			if e.Binding.Strength == "required" {
-				binding, _, _ = strings.Cut(e.Binding.ValueSet, "|")
-			}
-			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), binding)
+			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), e.mostCodes())
 			b.WriteString(strings.TrimRight(line, "\t") + "\n")
 		}
 	}

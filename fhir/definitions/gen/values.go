@@ -33,6 +33,22 @@ func invariants(types []structure) []byte {
 	return b.Bytes()
 }
 
+// mostCodes is the value set that codes must be in: that of a required binding,
+// or the maximum of a weaker one.
+func (e *element) mostCodes() string {
+	url := ""
+	if e.Binding.Strength == "required" {
+		url = e.Binding.ValueSet
+	}
+	for _, x := range e.Binding.Extension {
+		if url == "" && strings.HasSuffix(x.URL, "/elementdefinition-maxValueSet") {
+			url = x.ValueCanonical
+		}
+	}
+	url, _, _ = strings.Cut(url, "|")
+	return url
+}
+
 type valueSet struct {
 	ResourceType, URL string
 	Compose           struct{ Include []include }
@@ -55,8 +71,8 @@ type concept struct {
 	Concept []concept
 }
 
-// codes writes "value-set system code code …" of the value sets that required
-// bindings name: "*" stands for the codes of a system that is not listed here.
+// codes writes "value-set system code code …" of the value sets that codes must
+// be in: "*" stands for the codes of a system that is not listed here.
 func codes(types []structure, from string) []byte {
 	sets, systems := map[string]valueSet{}, map[string]codeSystem{}
 	for _, name := range []string{"valuesets.json", "v3-codesystems.json", "v2-tables.json"} {
@@ -89,13 +105,12 @@ func codes(types []structure, from string) []byte {
 	return b.Bytes()
 }
 
-// bound lists the value sets of required bindings.
+// bound lists the value sets that codes must be in.
 func bound(types []structure) []string {
 	var urls []string
 	for _, s := range types {
 		for _, e := range s.Snapshot.Element {
-			if e.Binding.Strength == "required" {
-				url, _, _ := strings.Cut(e.Binding.ValueSet, "|")
+			if url := e.mostCodes(); url != "" {
 				urls = append(urls, url)
 			}
 		}
