@@ -27,6 +27,9 @@ type Invariant struct {
 // extension and every resource stand at Element, Extension and DomainResource.
 func Invariants(path string) []Invariant { return invariants()[path] }
 
+// AllInvariants are those of all paths. The map is not to be changed.
+func AllInvariants() map[string][]Invariant { return invariants() }
+
 var invariants = sync.OnceValue(func() map[string][]Invariant {
 	out := map[string][]Invariant{}
 	for line := range strings.Lines(invariantsText) {

@@ -15,21 +15,53 @@ import (
 type rule struct {
 	definitions.Invariant
 	compiled func() *fhirpath.Expression
-	// unless names an element without which the invariant holds, or is empty.
-	unless string
+	short    shortcut
 }
 
 // elsewhere are the invariants that other code of this package sees to.
 var elsewhere = []string{"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "txt-1", "txt-2", "ref-1", "que-7"}
 
-// unless names, by key, an element without which an invariant holds, whatever
-// else there is. TestUnless holds it true.
-var unless = map[string]string{
-	"qty-3": "code", "cpt-2": "value", "att-1": "data", "per-1": "start", "rng-2": "low", "tim-1": "duration", "tim-2": "period", "tim-4": "duration",
-	"tim-5": "period", "tim-6": "periodMax", "tim-7": "durationMax", "tim-8": "countMax", "tim-9": "offset", "tim-10": "timeOfDay", "drt-1": "code",
-	"obs-6": "dataAbsentReason", "obs-7": "component", "ait-2": "clinicalStatus", "con-5": "clinicalStatus", "prr-1": "orderDetail",
-	"mdd-1": "whenHandedOver", "spd-1": "xpath", "spd-2": "chain", "fhs-1": "age", "fhs-2": "estimatedAge", "cpl-3": "detail", "bdl-1": "total",
-	"ctm-1": "onBehalfOf", "sev-1": "name", "lst-1": "emptyReason", "grp-1": "member", "app-4": "cancelationReason", "inv-1 Task": "lastModified",
+// A shortcut is when an invariant holds at sight. TestShortcuts holds them
+// against the expressions.
+type shortcut struct {
+	// without lists elements: where one of them is absent, the invariant holds.
+	without []string
+	// with lists elements: where one of them is there, the invariant holds.
+	with []string
+}
+
+func without(names ...string) shortcut { return shortcut{without: names} }
+
+// shortcuts are those of what is met often, by key; by key and path where
+// several types have the key.
+var shortcuts = map[string]shortcut{
+	"qty-3": {[]string{"code"}, []string{"system"}}, "cpt-2": {[]string{"value"}, []string{"system"}}, "att-1": {[]string{"data"}, []string{"contentType"}},
+	"per-1": without("start", "end"), "rng-2": without("low", "high"), "drt-1": without("code"),
+	"tim-1": {[]string{"duration"}, []string{"durationUnit"}}, "tim-2": {[]string{"period"}, []string{"periodUnit"}}, "tim-4": without("duration"),
+	"tim-5": without("period"), "tim-6": without("periodMax"), "tim-7": without("durationMax"), "tim-8": without("countMax"),
+	"tim-9": without("offset"), "tim-10": without("timeOfDay", "when"),
+	"pat-1": {nil, []string{"name", "telecom", "address", "organization"}}, "org-1": {nil, []string{"identifier", "name"}},
+	"obs-3": {nil, []string{"low", "high", "text"}}, "obs-7": without("component"),
+	"ait-2": without("clinicalStatus"), "con-5": without("clinicalStatus"), "prr-1": {[]string{"orderDetail"}, []string{"code"}},
+	"mdd-1": without("whenHandedOver", "whenPrepared"), "spd-1": without("xpath"), "spd-2": without("chain"), "fhs-2": without("estimatedAge"),
+	"cpl-3": without("detail", "reference"), "bdl-1": without("total"), "bdl-5": {nil, []string{"resource", "request", "response"}},
+	"bdl-8": without("fullUrl"), "ctm-1": without("onBehalfOf"), "sev-1": without("name", "query"), "lst-1": without("emptyReason", "entry"),
+	"grp-1": without("member"), "app-4": without("cancelationReason"), "inv-1 Task": without("lastModified", "authoredOn"),
+}
+
+// holds reports whether the invariant holds at sight.
+func (s *shortcut) holds(n *fhir.Node) bool {
+	for _, name := range s.without {
+		if n.Get(name) == nil && n.Get("_"+name) == nil {
+			return true
+		}
+	}
+	for _, name := range s.with {
+		if n.Get(name) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // rulesOf makes the rules of a path.
@@ -39,9 +71,11 @@ func rulesOf(path string) []*rule {
 		if slices.Contains(elsewhere, v.Key) {
 			continue
 		}
-		r := &rule{Invariant: v, unless: unless[v.Key]}
-		if r.unless == "" {
-			r.unless = unless[v.Key+" "+path]
+		r := &rule{Invariant: v}
+		for _, key := range []string{v.Key, v.Key + " " + path} {
+			if s, ok := shortcuts[key]; ok {
+				r.short = s
+			}
 		}
 		r.compiled = sync.OnceValue(func() *fhirpath.Expression {
 			e, err := fhirpath.Compile(v.Expression)
@@ -59,7 +93,7 @@ func rulesOf(path string) []*rule {
 // is no breach: R4 asks "fullUrl.contains(…).not()" of entries that have none.
 func (k *checker) rules(list []*rule, n *fhir.Node, typ string) {
 	for _, r := range list {
-		if (r.Warning && !k.warns) || (r.unless != "" && n.Get(r.unless) == nil && n.Get("_"+r.unless) == nil) {
+		if (r.Warning && !k.warns) || (n.Kind == fhir.Object && r.short.holds(n)) {
 			continue
 		}
 		holds, known := k.holds(r.compiled(), n, typ)

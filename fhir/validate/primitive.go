@@ -141,7 +141,7 @@ func (k *checker) whole(s string, typ primitive) bool {
 // message a dateTime without an offset is taken: senders write it, and searches
 // read it as UTC.
 func (k *checker) goodDate(s string, typ primitive) bool {
-	ok, word := false, map[primitive]string{dateType: "date", dateTimeType: "dateTime", instantType: "instant"}[typ]
+	var ok bool
 	switch {
 	case k.full && len(s) <= len("2006-01-02"):
 		ok = typ != instantType && goodDay(s)
@@ -161,7 +161,7 @@ func (k *checker) goodDate(s string, typ primitive) bool {
 		ok = ok && (typ != dateType || len(s) <= len("2006-01-02"))
 	}
 	if !ok {
-		k.fault("value", "is not a "+word)
+		k.fault("value", "is not a "+map[primitive]string{dateType: "date", dateTimeType: "dateTime", instantType: "instant"}[typ])
 	}
 	return ok
 }

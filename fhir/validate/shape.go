@@ -109,7 +109,6 @@ func (f *field) resolve(made map[string]*shape, s *shape) {
 		if t, known := definitions.Lookup(owner); known {
 			f.shape, f.typ = shapeOf(made, t, path), "BackboneElement"
 		}
-		f.rules = nil // those of the place it refers to
 		return
 	}
 	if f.name == "id" && s.path == "" && s.typ.Kind == "resource" {

@@ -166,21 +166,27 @@ const header = `{"fullUrl":"http://example.org/MessageHeader/h","resource":{"res
 func condition(status string) string {
 	return `{"resourceType":"Condition","subject":{"display":"a"},"clinicalStatus":` + status + `}`
 }
+
 func patient(extension string) string {
 	return `{"resourceType":"Patient","extension":[` + extension + `]}`
 }
+
 func subject(reference string) string {
 	return `{"resourceType":"Observation","status":"final","code":{"text":"a"},"subject":` + reference + `}`
 }
+
 func holder(contained, reference string) string {
 	return `{"resourceType":"Observation","contained":[` + contained + `],"status":"final","code":{"text":"a"},"subject":{"reference":"` + reference + `"}}`
 }
+
 func bundleOf(kind, entries string) string {
 	return `{"resourceType":"Bundle","type":"` + kind + `","entry":[` + entries + `]}`
 }
+
 func parameter(rest string) string {
 	return `{"resourceType":"SearchParameter","url":"urn:a","name":"A","status":"draft","description":"a","code":"a","base":["Organization"],` + rest + `}`
 }
+
 func codesOf(rest string) string {
 	return `{"resourceType":"CodeSystem","status":"draft",` + rest + `}`
 }

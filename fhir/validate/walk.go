@@ -298,7 +298,11 @@ func (k *checker) value(v *fhir.Node, f *field, listed bool) {
 		k.bound(v, f)
 	}
 	if len(f.rules) > 0 {
-		k.rules(f.rules, v, f.typ)
+		typ := f.typ
+		if f.shape != nil {
+			typ = f.shape.name
+		}
+		k.rules(f.rules, v, typ)
 	}
 }
 

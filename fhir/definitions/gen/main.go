@@ -40,7 +40,7 @@ type element struct {
 		TargetProfile []string
 		Extension     []struct{ URL, ValueURL string }
 	}
-	Binding    struct {
+	Binding struct {
 		Strength, ValueSet string
 		Extension          []struct{ URL, ValueCanonical string }
 	}
