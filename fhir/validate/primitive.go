@@ -149,8 +149,8 @@ func (k *checker) goodDate(s string, typ primitive) bool {
 		day, rest := s[:len("2006-01-02")], s[len("2006-01-02"):]
 		ok = typ != dateType && goodDay(day) && rest[0] == 'T' && len(rest) > 1
 		if ok && goodTime(rest[1:]) {
-			k.fault("value", "has a time without an offset from UTC")
-			return false
+			k.lax("value", "has a time without an offset from UTC")
+			return true
 		}
 		ok = ok && goodOffset(rest[1:])
 	case typ == instantType:

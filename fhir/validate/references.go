@@ -158,7 +158,9 @@ func coding(k *checker, o *object) {
 	case strings.HasPrefix(system, "http://hl7.org/fhir/ValueSet/"):
 		k.below("system", "invalid", "names a value set, and no code system")
 	case !absolute(system):
-		k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
+		if k.warns {
+			k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
+		}
 	}
 }
 
@@ -174,7 +176,9 @@ func identifier(k *checker, o *object) {
 			k.report(Fault{Where: k.where() + ".value", Code: "invalid", Text: fault, Lax: true})
 		}
 	case !absolute(system):
-		k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
+		if k.warns {
+			k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
+		}
 	}
 }
 

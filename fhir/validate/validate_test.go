@@ -34,6 +34,8 @@ var rulesOfR4 = map[string]map[string]string{
 	"extensions of primitives": {
 		`{"resourceType":"Patient","birthDate":"2020","_birthDate":{"extension":[{"url":"urn:a","valueDate":"2020"}]}}`: "",
 		`{"resourceType":"Patient","_birthDate":{"value":"2020"}}`:                                                      "Patient.birthDate structure",
+		`{"resourceType":"Patient","birthDate":"2020","_birthDate":{"id":"a"}}`:                                         "",
+		`{"resourceType":"Patient","_birthDate":{"id":"a"}}`:                                                            "Patient.birthDate invariant",
 		`{"resourceType":"Patient","_birthDate":{}}`:                                                                    "Patient.birthDate structure",
 		`{"resourceType":"Patient","_birthDate":{"extension":[{"url":"urn:a"}]}}`:                                       "Patient.birthDate.extension[0] invariant",
 		`{"resourceType":"Patient","name":[{"given":["a",null],"_given":[null,{"id":"b"}]}]}`:                           "Patient.name[0].given[1] invariant",

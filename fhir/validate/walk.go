@@ -161,14 +161,21 @@ func (k *checker) object(n *fhir.Node, s *shape) {
 	if !k.full {
 		return
 	}
-	if len(n.Members) == 1 && n.Members[0].Name == "id" {
-		k.fault("invariant", "ele-1: All FHIR elements must have a @value or children")
+	if s.name != "Element" {
+		k.onlyID(n)
 	}
 	k.elementID(&o)
 	for _, c := range s.checks {
 		c(k, &o)
 	}
 	k.rules(s.rules, n, s.name)
+}
+
+// onlyID reports an element that has nothing but an id.
+func (k *checker) onlyID(n *fhir.Node) {
+	if len(n.Members) == 1 && n.Members[0].Name == "id" {
+		k.fault("invariant", "ele-1: All FHIR elements must have a @value or children")
+	}
 }
 
 // member checks the i-th member of an object.
@@ -313,6 +320,9 @@ func (k *checker) shadow(owner *fhir.Node, f *field, name string, v *fhir.Node) 
 	if !f.list {
 		k.push(f, name, -1)
 		k.object(v, element)
+		if owner.Get(name) == nil {
+			k.onlyID(v)
+		}
 		k.pop()
 		return
 	}
@@ -339,6 +349,9 @@ func (k *checker) shadow(owner *fhir.Node, f *field, name string, v *fhir.Node) 
 		}
 		k.push(f, name, i)
 		k.object(item, element)
+		if values == nil || i >= len(values.Items) || values.Items[i].Kind == fhir.Null {
+			k.onlyID(item)
+		}
 		k.pop()
 	}
 }

@@ -24,7 +24,7 @@ type bundle struct {
 }
 
 type structure struct {
-	ResourceType, Name, Kind, Derivation, Type string
+	ResourceType, Name, Kind, Derivation, Type, FHIRVersion string
 	Abstract                                   bool
 	Snapshot                                   struct{ Element []element }
 }
@@ -93,7 +93,7 @@ func structures(path string) []structure {
 	var out []structure
 	for _, e := range b.Entry {
 		var s structure
-		if json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "StructureDefinition" && s.Derivation != "constraint" && s.Kind != "logical" {
+		if json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "StructureDefinition" && s.Derivation != "constraint" && s.Kind != "logical" && s.FHIRVersion == "4.0.1" {
 			out = append(out, s)
 		}
 	}
