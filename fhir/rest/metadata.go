@@ -30,6 +30,7 @@ func (c *call) metadata() error {
 		r := fhir.NewObject()
 		r.Set("type", fhir.Text(name))
 		r.Set("interaction", interactions("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type"))
+		r.Set("operation", operations())
 		r.Set("versioning", fhir.Text("versioned-update"))
 		r.Set("readHistory", fhir.Flag(true))
 		r.Set("updateCreate", fhir.Flag(true))

@@ -118,5 +118,5 @@ func (c *call) patched(current store.Resource, changes *fhir.Node) (*fhir.Node, 
 	if text(n, "resourceType") != c.typ || text(n, "id") != current.ID {
 		return nil, &fault{http.StatusUnprocessableEntity, "business-rule", "", "a patch must not change the type or the id of a resource"}
 	}
-	return n, check(n, c.typ)
+	return n, c.check(n, c.typ)
 }

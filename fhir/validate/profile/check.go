@@ -24,15 +24,19 @@ const (
 // and those in it against the profiles that they claim (meta.profile) and that
 // are loaded. What R4 itself demands is not looked at: validate.Resource does.
 func (s *Set) Check(n *fhir.Node, urls ...string) []validate.Fault {
-	if s.Empty() {
-		return nil
-	}
 	t, fault := validate.Type(n)
 	if fault != nil {
 		return nil
 	}
 	k := &checker{set: s, work: maxWork, steps: maxSteps}
-	k.resource(n, n, t.Name, urls, 0)
+	for _, url := range urls {
+		if of, ok := coreType(url); ok && of != t && of.Kind != "abstract" {
+			k.fault(t.Name, "structure", "is not of the type "+of.Name)
+		}
+	}
+	if !s.Empty() {
+		k.resource(n, n, t.Name, urls, 0)
+	}
 	return k.found
 }
 

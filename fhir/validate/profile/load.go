@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -37,7 +36,11 @@ func Load(place string) (*Set, error) {
 	case info.IsDir():
 		err = s.folder(place)
 	default:
-		err = s.archive(place)
+		var f *os.File
+		if f, err = os.Open(place); err == nil {
+			err = s.archive(place, f)
+			_ = f.Close()
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("profiles: %w", err)
@@ -54,33 +57,31 @@ func Load(place string) (*Set, error) {
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-func (s *Set) folder(root string) error {
+func (s *Set) folder(place string) error {
+	root, err := os.OpenRoot(place)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
 	total := int64(0)
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		packed := strings.HasSuffix(path, ".tgz")
+		if err != nil || d.IsDir() || (!packed && !strings.HasSuffix(path, ".json")) {
 			return err
 		}
-		if strings.HasSuffix(path, ".tgz") {
-			return s.archive(path)
-		}
-		if filepath.Ext(path) != ".json" {
-			return nil
-		}
-		f, err := os.Open(path)
+		f, err := root.Open(path)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = f.Close() }()
+		if packed {
+			return s.archive(path, f)
+		}
 		return s.file(path, f, &total)
 	})
 }
 
-func (s *Set) archive(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
+func (s *Set) archive(path string, f io.Reader) error {
 	plain, err := gzip.NewReader(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
