@@ -62,12 +62,20 @@ func (k *checker) local(id string) string {
 	if id == "" {
 		return text(k.frame.root, "resourceType")
 	}
-	if list := k.frame.root.Get("contained"); list != nil {
-		for _, c := range list.Items {
-			if text(c, "id") == id {
-				return text(c, "resourceType")
+	container := k.frame
+	for container.above != nil {
+		container = container.above
+	}
+	if container.contained == nil {
+		container.contained = map[string]*fhir.Node{}
+		if list := container.node.Get("contained"); list != nil {
+			for _, c := range list.Items {
+				container.contained[text(c, "id")] = c
 			}
 		}
+	}
+	if c := container.contained[id]; c != nil {
+		return text(c, "resourceType")
 	}
 	k.fault("invariant", "ref-1: SHALL have a contained resource if a local reference is provided")
 	return ""

@@ -39,6 +39,8 @@ type frame struct {
 	// hashes are the references to contained resources, without "#", of the
 	// resource and all it contains.
 	hashes map[string]bool
+	// contained are the resources it contains, by id, once one is asked for.
+	contained map[string]*fhir.Node
 	// ids are those of elements, once there is one.
 	ids map[string]bool
 }

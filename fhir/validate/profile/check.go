@@ -396,7 +396,7 @@ func (k *checker) resolved(n *fhir.Node) *fhir.Node {
 		return nil
 	}
 	for _, c := range list.Items {
-		if text(c, "id") == id {
+		if k.work--; text(c, "id") == id {
 			return c
 		}
 	}
