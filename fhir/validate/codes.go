@@ -20,7 +20,7 @@ func (k *checker) bound(v *fhir.Node, f *field) {
 			k.unbound(f.codes)
 		}
 	case "CodeableConcept":
-		k.concept(v, f.codes)
+		k.concept(v, f.codes, f.element.Weak)
 	case "Quantity", "":
 	default:
 		switch {
@@ -38,11 +38,12 @@ func (k *checker) unbound(set *definitions.ValueSet) {
 	k.fault("code-invalid", "is no code of "+set.URL+", which is required here")
 }
 
-// concept asks for one coding of the value set.
-func (k *checker) concept(v *fhir.Node, set *definitions.ValueSet) {
+// concept asks for one coding of the value set. Of a maximum a text alone breaks
+// nothing, and other codings are what many systems have.
+func (k *checker) concept(v *fhir.Node, set *definitions.ValueSet, weak bool) {
 	list := v.Get("coding")
 	if list == nil || list.Kind != fhir.Array {
-		if v.Get("extension") == nil { // which may say why there is none
+		if v.Get("extension") == nil && !weak { // which may say why there is none
 			k.unbound(set)
 		}
 		return
@@ -52,7 +53,7 @@ func (k *checker) concept(v *fhir.Node, set *definitions.ValueSet) {
 			return
 		}
 	}
-	k.unbound(set)
+	k.report(Fault{Code: "code-invalid", Text: "has no code of " + set.URL + ", which is required here", Lax: weak})
 }
 
 func coded(set *definitions.ValueSet, system, code string) bool {

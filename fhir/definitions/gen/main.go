@@ -171,7 +171,7 @@ func elements(types []structure, known map[string]int) []byte {
 				names = []string{e.ContentReference}
 			}
 			slices.Sort(targets)
-			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), e.mostCodes())
+			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), e.binding())
 			b.WriteString(strings.TrimRight(line, "\t") + "\n")
 		}
 	}

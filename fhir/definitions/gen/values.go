@@ -35,17 +35,25 @@ func invariants(types []structure) []byte {
 
 // mostCodes is the value set that codes must be in: that of a required binding,
 // or the maximum of a weaker one.
-func (e *element) mostCodes() string {
-	url := ""
+func (e *element) mostCodes() (url string, weak bool) {
 	if e.Binding.Strength == "required" {
 		url = e.Binding.ValueSet
 	}
 	for _, x := range e.Binding.Extension {
 		if url == "" && strings.HasSuffix(x.URL, "/elementdefinition-maxValueSet") {
-			url = x.ValueCanonical
+			url, weak = x.ValueCanonical, true
 		}
 	}
 	url, _, _ = strings.Cut(url, "|")
+	return url, weak
+}
+
+// binding is the column of mostCodes: "max " stands before a maximum.
+func (e *element) binding() string {
+	url, weak := e.mostCodes()
+	if weak {
+		return "max " + url
+	}
 	return url
 }
 
@@ -110,7 +118,7 @@ func bound(types []structure) []string {
 	var urls []string
 	for _, s := range types {
 		for _, e := range s.Snapshot.Element {
-			if url := e.mostCodes(); url != "" {
+			if url, _ := e.mostCodes(); url != "" {
 				urls = append(urls, url)
 			}
 		}
