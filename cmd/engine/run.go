@@ -28,6 +28,7 @@ import (
 	"github.com/plexus-health/plexus/channels"
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
@@ -45,9 +46,11 @@ type settings struct {
 	Data     string
 	Database string
 	HTTP     string
+	Profiles string
 	LogLevel string
 	Queue    queueSettings
 	records  *records // what maps gather from, empty until the store is open
+	loaded   *profile.Set
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -71,6 +74,7 @@ func runCommand(a *app) *cobra.Command {
 	f.String("data", "./data", "folder of the embedded store")
 	f.String("database", "", "postgres://… in place of the embedded store")
 	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
+	f.String("profiles", "", "folder or package (.tgz) of FHIR profiles that resources are held against")
 	f.String("log-level", "info", "debug, info, warn or error")
 	queueFlags(f)
 	if err := v.BindPFlags(f); err != nil {
@@ -91,6 +95,7 @@ func readSettings(v *viper.Viper) (settings, error) {
 	return settings{
 		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
+		Profiles: v.GetString("profiles"),
 		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v), records: new(records),
 	}, nil
 }
@@ -100,6 +105,14 @@ func (s settings) load() (*routes.Config, routes.Problems) {
 	return routes.Load(routes.LoadOptions{
 		File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(s.records),
 	})
+}
+
+// loadProfiles reads the profiles these settings name.
+func (s *settings) loadProfiles() (err error) {
+	if s.Profiles != "" {
+		s.loaded, err = profile.Load(s.Profiles)
+	}
+	return err
 }
 
 // open opens the store these settings name.
@@ -118,6 +131,9 @@ func (a *app) serve(ctx context.Context, s settings) error {
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 	if err := onlyLoopback(s.HTTP); err != nil {
+		return &exit{code: exitUsage, err: err}
+	}
+	if err := s.loadProfiles(); err != nil {
 		return &exit{code: exitUsage, err: err}
 	}
 	config, problems := s.load()
@@ -186,7 +202,7 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
-	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log})
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Profiles: s.loaded})
 	mux.Handle("/fhir", api)
 	mux.Handle("/fhir/", api)
 	mux.Handle("/", console.New(console.Options{
