@@ -27,7 +27,7 @@ import (
 type Options struct {
 	Records store.Records
 	Access  access.Decider
-	// Profiles are what resources may be held against; nil: none.
+	// Profiles are what resources may be held against; nil: those of R4.
 	Profiles *profile.Set
 	// Base is the path the API stands under: "/fhir".
 	Base string

@@ -115,6 +115,9 @@ func entryRules(k *checker, o *object) {
 	if k.bundle != nil {
 		kind = text(k.bundle.node, "type")
 	}
+	if kind == "searchset" {
+		k.hit(o, r)
+	}
 	if url == "" {
 		switch kind {
 		case "document", "message", "searchset", "history", "collection":
@@ -135,5 +138,18 @@ func entryRules(k *checker, o *object) {
 	}
 	if id != own || typ != text(r, "resourceType") {
 		k.lax("invalid", "the fullUrl names another type or id than the resource has")
+	}
+}
+
+// hit: what a search finds has an id, and an outcome says that it is one
+// (bundle.html#searchset).
+func (k *checker) hit(o *object, r *fhir.Node) {
+	typ, mode := text(r, "resourceType"), text(o.node.Get("search"), "mode")
+	switch {
+	case r == nil:
+	case (typ == "OperationOutcome") != (mode == "outcome") && mode != "":
+		k.lax("invalid", "the search mode outcome is that of an OperationOutcome")
+	case mode != "outcome" && typ != "OperationOutcome" && text(r, "id") == "":
+		k.lax("required", "what a search finds has an id")
 	}
 }

@@ -41,8 +41,35 @@ func searchParameter(k *checker, o *object) {
 	if !official || !ok {
 		return
 	}
-	if from, known := definitions.FindParam(typ, code); known && from.Kind != kind {
+	from, known := definitions.FindParam(typ, code)
+	if known && from.Kind != kind {
 		k.fault("business-rule", "the type is not that of the parameter it is derived from")
+	}
+	if list := o.node.Get("base"); known && list != nil && list.Kind == fhir.Array {
+		for i, base := range list.Items {
+			if base.Text != typ {
+				k.push(o.shape.fields["base"], "base", i)
+				k.fault("business-rule", "the parameter it is derived from is not one of this type")
+				k.pop()
+			}
+		}
+	}
+}
+
+// attachment: size is that of the data (datatypes.html#Attachment).
+func attachment(k *checker, o *object) {
+	data, size := text(o.node, "data"), o.node.Get("size")
+	if data == "" || size == nil || badBase64(data) != "" {
+		return
+	}
+	count := 0
+	for i := range len(data) {
+		if base64Char(data[i]) {
+			count++
+		}
+	}
+	if n, err := strconv.Atoi(size.Text); err == nil && n != count*3/4 {
+		k.report(Fault{Where: k.where() + ".size", Code: "invalid", Text: "is not the number of bytes of the data", Lax: true})
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // checksOf lists the rules of a place that are no FHIRPath.
 func checksOf(name string, t *definitions.Type, path string) []check {
 	all := map[string]check{
-		"Reference": reference, "Extension": extension, "Coding": coding, "Identifier": identifier, "Expression": expression,
+		"Reference": reference, "Extension": extension, "Coding": coding, "Identifier": identifier, "Expression": expression, "Attachment": attachment,
 		"Bundle": bundleRules, "Bundle.entry": entryRules,
 		"SearchParameter": searchParameter, "CodeSystem": codeSystem,
 		"ValueSet.compose.include": included, "ElementDefinition.constraint": constraint, "Questionnaire": questionnaire,
@@ -166,9 +166,7 @@ func coding(k *checker, o *object) {
 	case strings.HasPrefix(system, "http://hl7.org/fhir/ValueSet/"):
 		k.below("system", "invalid", "names a value set, and no code system")
 	case !absolute(system):
-		if k.warns {
-			k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
-		}
+		k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "must be absolute", Lax: true})
 	}
 }
 
@@ -184,9 +182,7 @@ func identifier(k *checker, o *object) {
 			k.report(Fault{Where: k.where() + ".value", Code: "invalid", Text: fault, Lax: true})
 		}
 	case !absolute(system):
-		if k.warns {
-			k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "should be absolute", Severity: Warning})
-		}
+		k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "must be absolute", Lax: true})
 	}
 }
 

@@ -127,6 +127,16 @@ var rulesOfR4 = map[string]map[string]string{
 		`{"resourceType":"Patient","identifier":[{"system":"urn:ietf:rfc:3986","value":"urn:oid:9"}]}`:        "Patient.identifier[0].value invalid",
 		`{"resourceType":"Basic","code":{"coding":[{"system":"http://hl7.org/fhir/ValueSet/a","code":"a"}]}}`: "Basic.code.coding[0].system invalid",
 	},
+	"what no write is refused for": {
+		`{"resourceType":"Basic","code":{"coding":[{"system":"local","code":"a"}]}}`:                                                                        "Basic.code.coding[0].system invalid",
+		`{"resourceType":"Patient","identifier":[{"system":"local","value":"a"}]}`:                                                                          "Patient.identifier[0].system invalid",
+		`{"resourceType":"Patient","photo":[{"contentType":"image/png","data":"YQ==","size":1}]}`:                                                           "",
+		`{"resourceType":"Patient","photo":[{"contentType":"image/png","data":"YQ==","size":2}]}`:                                                           "Patient.photo[0].size invalid",
+		bundleOf("searchset", `{"fullUrl":"urn:a","resource":{"resourceType":"Patient"},"search":{"mode":"match"}}`):                                        "Bundle.entry[0] required",
+		bundleOf("searchset", `{"fullUrl":"urn:a","resource":{"resourceType":"Patient","id":"a"},"search":{"mode":"outcome"}}`):                             "Bundle.entry[0] invalid",
+		bundleOf("searchset", `{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value"}]},"search":{"mode":"outcome"}}`): "",
+		parameter(`"type":"string","base":["Patient"],"derivedFrom":"http://hl7.org/fhir/SearchParameter/Organization-name"`):                               "SearchParameter.base[0] business-rule",
+	},
 	"bundles": {
 		bundleOf("collection", `{"fullUrl":"http://example.org/Patient/a","resource":{"resourceType":"Patient","id":"a"}}`):                           "",
 		bundleOf("collection", `{"fullUrl":"Patient/a","resource":{"resourceType":"Patient","id":"a"}}`):                                              "Bundle.entry[0] invalid",
@@ -186,7 +196,14 @@ func bundleOf(kind, entries string) string {
 }
 
 func parameter(rest string) string {
-	return `{"resourceType":"SearchParameter","url":"urn:a","name":"A","status":"draft","description":"a","code":"a","base":["Organization"],` + rest + `}`
+	return `{"resourceType":"SearchParameter","url":"urn:a","name":"A","status":"draft","description":"a","code":"a",` + base(rest) + rest + `}`
+}
+
+func base(rest string) string {
+	if strings.Contains(rest, `"base"`) {
+		return ""
+	}
+	return `"base":["Organization"],`
 }
 
 func codesOf(rest string) string {

@@ -25,8 +25,8 @@ type bundle struct {
 
 type structure struct {
 	ResourceType, Name, Kind, Derivation, Type, FHIRVersion string
-	Abstract                                   bool
-	Snapshot                                   struct{ Element []element }
+	Abstract                                                bool
+	Snapshot                                                struct{ Element []element }
 }
 
 type element struct {
@@ -57,6 +57,7 @@ func main() {
 	from := flag.String("from", "", "folder of the bundles (dist/fhir/r4)")
 	to := flag.String("to", ".", "folder of the tables")
 	compartments := flag.String("compartments", "", "file of the CompartmentDefinitions, NDJSON in gzip; empty leaves their table as it is")
+	core := flag.String("profiles", "", "file for the profiles and extensions of R4; empty leaves it as it is")
 	flag.Parse()
 	log.SetFlags(0)
 	types := append(structures(filepath.Join(*from, "profiles-types.json")), structures(filepath.Join(*from, "profiles-resources.json"))...)
@@ -64,7 +65,10 @@ func main() {
 	write(filepath.Join(*to, "params.tsv"), params(filepath.Join(*from, "search-parameters.json"), types, numbers(filepath.Join(*to, "params.tsv"), "", 2)))
 	write(filepath.Join(*to, "summary.tsv"), summaries(types))
 	write(filepath.Join(*to, "invariants.tsv"), invariants(types))
-	write(filepath.Join(*to, "codes.tsv"), codes(types, *from))
+	write(filepath.Join(*to, "codes.tsv"), codes(append(slices.Clip(types), constraints(*from)...), *from))
+	if *core != "" {
+		write(*core, profiles(*from))
+	}
 	if *compartments != "" {
 		write(filepath.Join(*to, "compartments.tsv"), others(*compartments))
 	}

@@ -34,9 +34,7 @@ func (s *Set) Check(n *fhir.Node, urls ...string) []validate.Fault {
 			k.fault(t.Name, "structure", "is not of the type "+of.Name)
 		}
 	}
-	if !s.Empty() {
-		k.resource(n, n, t.Name, urls, 0)
-	}
+	k.resource(n, n, t.Name, urls, 0)
 	return k.found
 }
 
@@ -48,6 +46,7 @@ type checker struct {
 	root           *fhir.Node
 	incomplete     bool
 	silent, broken bool // while it is only asked whether something conforms
+	lax            bool // while what R4 says of its own extensions is looked at
 }
 
 func (k *checker) report(severity validate.Severity, where, code, text string) {
@@ -55,7 +54,7 @@ func (k *checker) report(severity validate.Severity, where, code, text string) {
 		k.broken = k.broken || severity == validate.Error
 		return
 	}
-	f := validate.Fault{Where: where, Code: code, Text: text, Severity: severity}
+	f := validate.Fault{Where: where, Code: code, Text: text, Severity: severity, Lax: k.lax && severity == validate.Error}
 	if len(k.found) < most && !slices.Contains(k.found, f) { // several ways lead to one element
 		k.found = append(k.found, f)
 	}
@@ -88,10 +87,10 @@ func (k *checker) resource(n, container *fhir.Node, where string, urls []string,
 	for _, url := range append(texts(n.Get("meta"), "profile"), urls...) {
 		if p := k.set.find(url); p != nil && !done[p] {
 			done[p] = true
-			k.profile(p, item{node: n, typ: t, where: where, code: t.Name}, depth)
+			k.profile(p, item{node: n, typ: t, where: where, code: t.Name, full: t.Name, at: t.Name}, depth)
 		}
 	}
-	k.extensions(item{node: n, typ: t, where: where, code: t.Name}, depth)
+	k.extensions(item{node: n, typ: t, where: where, code: t.Name, full: t.Name, at: t.Name}, depth)
 	k.inner(n, where, depth)
 	k.resourceNode, k.root = outer, above
 }
@@ -102,6 +101,7 @@ func (k *checker) extensions(of item, depth int) {
 	if depth > maxDepth || len(k.found) >= most || !k.spend() {
 		return
 	}
+	owner := of
 	if of.node == nil || of.node.Kind != fhir.Object {
 		if of.node = of.shadow; of.node == nil {
 			return
@@ -120,9 +120,7 @@ func (k *checker) extensions(of item, depth int) {
 				continue
 			}
 			if it.code == "Extension" {
-				if p := k.set.find(text(it.node, "url")); p != nil && p.typ.Name == "Extension" {
-					k.profile(p, it, depth+1)
-				}
+				k.extension(it, owner, depth)
 			}
 			k.extensions(it, depth+1)
 		}
@@ -156,6 +154,20 @@ func (k *checker) inner(n *fhir.Node, where string, depth int) {
 	}
 }
 
+// extension holds one against its definition, where that is known.
+func (k *checker) extension(it, owner item, depth int) {
+	p := k.set.find(text(it.node, "url"))
+	if p == nil || p.typ.Name != "Extension" {
+		return
+	}
+	k.lax = p.core
+	if !p.placed(owner) {
+		k.fault(it.where, "structure", "the extension "+p.url+" is not meant for this element")
+	}
+	k.profile(p, it, depth+1)
+	k.lax = false
+}
+
 // An item is a value of the resource: where it stands, and what it is.
 type item struct {
 	node, shadow *fhir.Node // shadow: what stands in the member with the underscore
@@ -163,6 +175,9 @@ type item struct {
 	path         string // within typ
 	code         string // the type as profiles name it
 	where        string
+	// full is the path from the resource, at that from the type around it, both
+	// without indices: "Patient.name.period", "HumanName.period".
+	full, at string
 }
 
 // name is the place as FHIRPath calls it.

@@ -28,7 +28,8 @@ const (
 // has them. Other resources are passed over. The error names every profile that
 // cannot be used.
 func Load(place string) (*Set, error) {
-	s := &Set{profiles: map[string]*profile{}, values: map[string]*fhir.Node{}, systems: map[string]*fhir.Node{}, expanded: map[string]*expansion{}}
+	s := empty()
+	s.core = ofR4()
 	info, err := os.Stat(place)
 	switch {
 	case err != nil:
@@ -146,9 +147,26 @@ func (s *Set) take(name string, n *fhir.Node) error {
 			return fmt.Errorf("%s: the type of the profile is none of R4", name)
 		}
 		base, _, _ := strings.Cut(text(n, "baseDefinition"), "|")
-		s.profiles[url] = &profile{url: url, base: base, typ: t, source: n}
+		s.profiles[url] = &profile{url: url, base: base, typ: t, source: n, contexts: contexts(n)}
 	}
 	return nil
+}
+
+// contexts lists where an extension may stand; none where it is said in a way
+// that is not looked at.
+func contexts(n *fhir.Node) []string {
+	list := n.Get("context")
+	if list == nil || text(n, "type") != "Extension" {
+		return nil
+	}
+	var out []string
+	for _, c := range list.Items {
+		if text(c, "type") != "element" {
+			return nil
+		}
+		out = append(out, text(c, "expression"))
+	}
+	return out
 }
 
 // coreKeys are the keys of the invariants of R4, which are held already.

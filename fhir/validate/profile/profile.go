@@ -12,13 +12,15 @@ import (
 	"github.com/plexus-health/plexus/fhir/fhirpath"
 )
 
-// A Set is the profiles, value sets and code systems of an installation. It is
-// made by Load and may then be used by several goroutines. Nil is an empty set.
+// A Set is the profiles, value sets and code systems of an installation, and the
+// profiles of R4 itself. It is made by Load and may then be used by several
+// goroutines. Nil is a set of no others than those of R4.
 type Set struct {
 	profiles map[string]*profile
 	values   map[string]*fhir.Node // ValueSets by URL
 	systems  map[string]*fhir.Node // CodeSystems by URL
 	expanded map[string]*expansion
+	core     map[string]*profile // those of R4
 }
 
 // A profile is one StructureDefinition that constrains a type.
@@ -29,6 +31,10 @@ type profile struct {
 	elements  map[string]*element // by id
 	source    *fhir.Node          // until it is made
 	made      bool
+	// core is true for what R4 itself defines.
+	core bool
+	// contexts are the elements that an extension may stand at.
+	contexts []string
 }
 
 // An element is what a profile says of one element, or of one slice of it.
@@ -78,10 +84,7 @@ func (s *Set) Has(url string) bool {
 	return core || s.find(url) != nil
 }
 
-// Empty reports whether no profile is loaded.
-func (s *Set) Empty() bool { return s == nil || len(s.profiles) == 0 }
-
-// URLs lists the profiles, for those who ask what is loaded.
+// URLs lists the profiles that were loaded beside those of R4.
 func (s *Set) URLs() []string {
 	if s == nil {
 		return nil
@@ -93,10 +96,19 @@ func (s *Set) URLs() []string {
 // the one that is.
 func (s *Set) find(url string) *profile {
 	if s == nil {
-		return nil
+		url, _, _ = strings.Cut(url, "|")
+		return ofR4()[url]
 	}
+	return s.own(url)
+}
+
+// own is find for a set that is not nil.
+func (s *Set) own(url string) *profile {
 	url, _, _ = strings.Cut(url, "|")
-	return s.profiles[url]
+	if p := s.profiles[url]; p != nil {
+		return p
+	}
+	return s.core[url]
 }
 
 const core = "http://hl7.org/fhir/StructureDefinition/"
@@ -123,7 +135,7 @@ func (s *Set) make(p *profile, depth int) []string {
 	list := p.source.Get("snapshot").Get("element")
 	if list == nil {
 		list = p.source.Get("differential").Get("element")
-		if base := s.find(p.base); base != nil {
+		if base := s.own(p.base); base != nil {
 			problems = s.make(base, depth+1)
 			p.inherit(base)
 		}

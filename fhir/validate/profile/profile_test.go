@@ -201,6 +201,50 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
+// TestExtensionsOfR4: what R4 says of its own extensions is told, and refuses
+// nothing; its profiles are those of every set.
+func TestExtensionsOfR4(t *testing.T) {
+	var s *Set
+	birth := `"_birthDate":{"extension":[{"url":"` + core + `patient-birthTime","value`
+	for content, want := range map[string]string{
+		`{"resourceType":"Patient",` + birth + `DateTime":"2020"}]}}`:                                                      "",
+		`{"resourceType":"Patient",` + birth + `String":"2020"}]}}`:                                                        "Patient.birthDate.extension[0].value.ofType(string) structure lax",
+		`{"resourceType":"Patient","extension":[{"url":"` + core + `patient-birthTime","valueDateTime":"2020"}]}`:          "Patient.extension[0] structure lax",
+		`{"resourceType":"Patient","name":[{"extension":[{"url":"` + core + `iso21090-preferred","valueBoolean":true}]}]}`: "",
+		`{"resourceType":"Observation","meta":{"profile":["` + core + `bodytemp"]},"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8310-5"}]},"subject":{"display":"a"},"effectiveDateTime":"2020-01-01",
+			"category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}]}],"valueQuantity":{"value":37,"unit":"C","system":"http://unitsofmeasure.org","code":"Cel"}}`: "",
+		`{"resourceType":"Observation","meta":{"profile":["` + core + `bodytemp"]},"status":"final","code":{"text":"a"},"subject":{"display":"a"},"effectiveDateTime":"2020-01-01",
+			"category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}]}],"valueQuantity":{"value":37,"unit":"C","system":"http://unitsofmeasure.org","code":"C"}}`: "Observation.code required; Observation.value.ofType(Quantity).code code-invalid",
+	} {
+		n, err := fhir.Parse([]byte(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range s.Check(n) {
+			one := f.Where + " " + f.Code
+			if f.Lax {
+				one += " lax"
+			}
+			got = append(got, one)
+		}
+		if got := strings.Join(got, "; "); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", content, got, want)
+		}
+		if claims := strings.Contains(content, "bodytemp"); s.Claims(n) != claims {
+			t.Errorf("%s claims a profile: %v", content, !claims)
+		}
+	}
+	for url := range ofR4() {
+		if !s.Has(url) {
+			t.Error(url)
+		}
+	}
+	if len(ofR4()) != 437 {
+		t.Errorf("%d profiles of R4", len(ofR4()))
+	}
+}
+
 func TestLoad(t *testing.T) {
 	var packed bytes.Buffer
 	zipped := gzip.NewWriter(&packed)
@@ -227,12 +271,12 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(s.URLs()); got != 6 || !s.Has(home+"race") || !s.Has(core+"Patient") || s.Has(home+"none") || s.Empty() {
+	if got := len(s.URLs()); got != 6 || !s.Has(home+"race") || !s.Has(core+"Patient") || s.Has(home+"none") {
 		t.Errorf("%v", s.URLs())
 	}
 	var none *Set
-	if !none.Empty() || none.Has(home+"race") || len(none.URLs()) != 0 {
-		t.Error("nil is not an empty set")
+	if none.Has(home+"race") || !none.Has(core+"vitalsigns") || len(none.URLs()) != 0 {
+		t.Error("nil is not the set of R4")
 	}
 	for name, content := range map[string]string{
 		"no JSON":                    `{`,

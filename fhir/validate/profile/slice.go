@@ -33,8 +33,8 @@ func items(of item, name string) []item {
 }
 
 func appendItems(out []item, of item, e *definitions.Element, code, full string) []item {
-	it := item{code: code, where: of.where + "." + full}
 	stem, choice := strings.CutSuffix(e.Path[strings.LastIndexByte(e.Path, '.')+1:], "[x]")
+	it := item{code: code, where: of.where + "." + full, full: of.full + "." + stem, at: of.name() + "." + stem}
 	if choice {
 		it.where = of.where + "." + stem + ".ofType(" + code + ")"
 	}

@@ -34,8 +34,8 @@ func (s *Set) expand() {
 // told.
 func (s *Set) expansion(url string) (*expansion, bool) {
 	url, _, _ = strings.Cut(url, "|")
-	if x := s.expanded[url]; x != nil {
-		return x, true
+	if s != nil && s.expanded[url] != nil {
+		return s.expanded[url], true
 	}
 	if core, ok := definitions.Codes(url); ok && core.Open() == "" {
 		return &expansion{core: core}, true
@@ -171,7 +171,7 @@ func (k *checker) bound(p *profile, e *element, it item) {
 		return
 	}
 	url, _, _ := strings.Cut(e.valueSet, "|")
-	if e.strength == "required" {
+	if e.strength == "required" && !k.lax { // extensions of R4 are used with codes of later releases
 		k.fault(it.where, "code-invalid", "is no code of "+url+", which the profile "+p.url+" requires")
 		return
 	}
