@@ -138,7 +138,7 @@ func included(k *checker, o *object) {
 	case system == "":
 	case !absolute(system):
 		k.lax("invalid", "the system must be absolute")
-	case strings.Contains(system, "/ValueSet/"):
+	case strings.HasPrefix(system, "http://hl7.org/fhir/ValueSet/"):
 		k.fault("invalid", "the system names a value set, and no code system")
 	}
 }

@@ -139,10 +139,11 @@ func (k *checker) refers(id string) {
 	}
 }
 
-// elementID sees to it that ids of elements are unique within their resource.
+// elementID sees to it that ids of elements are unique within their resource;
+// those of ElementDefinitions stand in a snapshot and in a differential.
 func (k *checker) elementID(o *object) {
 	id := text(o.node, "id")
-	if id == "" || (o.shape.path == "" && o.shape.typ.Kind == "resource") {
+	if id == "" || o.shape.name == "ElementDefinition" || (o.shape.path == "" && o.shape.typ.Kind == "resource") {
 		return
 	}
 	if k.frame.ids == nil {

@@ -176,7 +176,7 @@ func identifier(k *checker, o *object) {
 	switch {
 	case system == "":
 	case system == "urn:ietf:rfc:3986" && value != "" && !absolute(value):
-		k.below("value", "invalid", "is no whole URI, as its system says")
+		k.report(Fault{Where: k.where() + ".value", Code: "invalid", Text: "is no whole URI, as its system says", Lax: true})
 	case system == "urn:ietf:rfc:3986" && value != "":
 		if fault := badURI(value, uriType); fault != "" {
 			k.report(Fault{Where: k.where() + ".value", Code: "invalid", Text: fault, Lax: true})

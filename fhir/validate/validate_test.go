@@ -121,6 +121,10 @@ var rulesOfR4 = map[string]map[string]string{
 		`{"resourceType":"Patient","name":[{"id":"b","family":"a"},{"id":"b","family":"b"}]}`: "Patient.name[1] business-rule",
 		`{"resourceType":"Patient","name":[{"id":"b c","family":"a"}]}`:                       "Patient.name[0].id value",
 	},
+	"definitions": {
+		`{"resourceType":"StructureDefinition","url":"urn:a","name":"A","status":"draft","kind":"resource","abstract":false,"type":"Patient","baseDefinition":"urn:b","derivation":"constraint","snapshot":{"element":[` +
+			`{"id":"Patient","path":"Patient","definition":"a","min":0,"max":"*","base":{"path":"Patient","min":0,"max":"*"}}]},"differential":{"element":[{"id":"Patient","path":"Patient"}]}}`: "",
+	},
 	"identifiers and codings": {
 		`{"resourceType":"Patient","identifier":[{"system":"urn:ietf:rfc:3986","value":"urn:oid:1.2"}]}`:      "",
 		`{"resourceType":"Patient","identifier":[{"system":"urn:ietf:rfc:3986","value":"12"}]}`:               "Patient.identifier[0].value invalid",
