@@ -156,7 +156,11 @@ func (k *checker) inner(n *fhir.Node, where string, depth int) {
 
 // extension holds one against its definition, where that is known.
 func (k *checker) extension(it, owner item, depth int) {
-	p := k.set.find(text(it.node, "url"))
+	url := text(it.node, "url")
+	p := k.set.find(url)
+	if p == nil && strings.HasPrefix(url, core) {
+		k.report(validate.Warning, it.where, "not-found", "the extension is none that R4 defines")
+	}
 	if p == nil || p.typ.Name != "Extension" {
 		return
 	}

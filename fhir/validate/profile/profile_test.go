@@ -208,6 +208,7 @@ func TestExtensionsOfR4(t *testing.T) {
 	birth := `"_birthDate":{"extension":[{"url":"` + core + `patient-birthTime","value`
 	for content, want := range map[string]string{
 		`{"resourceType":"Patient",` + birth + `DateTime":"2020"}]}}`:                                                      "",
+		`{"resourceType":"Patient","extension":[{"url":"` + core + `patient-nothing","valueString":"a"}]}`:                 "Patient.extension[0] not-found",
 		`{"resourceType":"Patient",` + birth + `String":"2020"}]}}`:                                                        "Patient.birthDate.extension[0].value.ofType(string) structure lax",
 		`{"resourceType":"Patient","extension":[{"url":"` + core + `patient-birthTime","valueDateTime":"2020"}]}`:          "Patient.extension[0] structure lax",
 		`{"resourceType":"Patient","name":[{"extension":[{"url":"` + core + `iso21090-preferred","valueBoolean":true}]}]}`: "",
