@@ -77,6 +77,27 @@ var valueSets = sync.OnceValue(func() map[string]*ValueSet {
 	return out
 })
 
+//go:embed systems.tsv
+var systemsText string
+
+var codeSystems = sync.OnceValue(func() map[string][]string {
+	out := map[string][]string{}
+	for line := range strings.Lines(systemsText) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		slices.Sort(f[1:])
+		out[f[0]] = f[1:]
+	}
+	return out
+})
+
+// Code reports whether a code is one of a code system; known is false for
+// systems that R4 does not define completely.
+func Code(system, code string) (exists, known bool) {
+	codes, known := codeSystems()[system]
+	_, exists = slices.BinarySearch(codes, code)
+	return exists, known
+}
+
 // Open is the code system of which all codes are in the value set, or empty
 // where all codes are listed.
 func (v *ValueSet) Open() string {

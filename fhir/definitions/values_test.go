@@ -23,6 +23,20 @@ func TestInvariantsOfR4(t *testing.T) {
 	}
 }
 
+func TestCodeSystems(t *testing.T) {
+	for code, want := range map[[2]string][2]bool{
+		{"http://hl7.org/fhir/resource-types", "Patient"}:                     {true, true},
+		{"http://hl7.org/fhir/resource-types", "Patent"}:                      {false, true},
+		{"http://terminology.hl7.org/CodeSystem/basic-resource-type", "diet"}: {true, true},
+		{"http://loinc.org", "718-7"}:                                         {false, false},
+		{"http://terminology.hl7.org/CodeSystem/v2-0203", "MR"}:               {false, false},
+	} {
+		if exists, known := Code(code[0], code[1]); exists != want[0] || known != want[1] {
+			t.Errorf("%v: %v %v", code, exists, known)
+		}
+	}
+}
+
 func TestCodes(t *testing.T) {
 	gender, ok := Codes("http://hl7.org/fhir/ValueSet/administrative-gender")
 	if !ok || !gender.HasCode("female") || gender.HasCode("F") || gender.Open() != "" {

@@ -167,6 +167,25 @@ func coding(k *checker, o *object) {
 		k.below("system", "invalid", "names a value set, and no code system")
 	case !absolute(system):
 		k.report(Fault{Where: k.where() + ".system", Code: "invalid", Text: "must be absolute", Lax: true})
+	default:
+		k.coded(o, system)
+	}
+}
+
+// coded holds a code against its system where R4 defines it: those of
+// terminology.hl7.org have gone on since, so of them it is a warning.
+func (k *checker) coded(o *object, system string) {
+	code := text(o.node, "code")
+	exists, known := definitions.Code(system, code)
+	if !known || exists || code == "" || o.node.Get("version") != nil {
+		return
+	}
+	f := Fault{Where: k.where() + ".code", Code: "code-invalid", Text: "is no code of " + system}
+	if f.Lax = strings.HasPrefix(system, "http://hl7.org/fhir/"); !f.Lax {
+		f.Severity = Warning
+	}
+	if f.Lax || k.warns {
+		k.report(f)
 	}
 }
 

@@ -132,6 +132,10 @@ var rulesOfR4 = map[string]map[string]string{
 		`{"resourceType":"Basic","code":{"coding":[{"system":"http://hl7.org/fhir/ValueSet/a","code":"a"}]}}`: "Basic.code.coding[0].system invalid",
 	},
 	"what no write is refused for": {
+		`{"resourceType":"Basic","code":{"coding":[{"system":"http://hl7.org/fhir/resource-types","code":"Patient"}]}}`:                                     "",
+		`{"resourceType":"Basic","code":{"coding":[{"system":"http://hl7.org/fhir/resource-types","code":"Patent"}]}}`:                                      "Basic.code.coding[0].code code-invalid",
+		`{"resourceType":"Basic","code":{"coding":[{"system":"http://hl7.org/fhir/resource-types","version":"5","code":"Patent"}]}}`:                        "",
+		`{"resourceType":"Basic","code":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/basic-resource-type","code":"x"}]}}`:                    "",
 		`{"resourceType":"Basic","code":{"coding":[{"system":"local","code":"a"}]}}`:                                                                        "Basic.code.coding[0].system invalid",
 		`{"resourceType":"Patient","identifier":[{"system":"local","value":"a"}]}`:                                                                          "Patient.identifier[0].system invalid",
 		`{"resourceType":"Patient","photo":[{"contentType":"image/png","data":"YQ==","size":1}]}`:                                                           "",

@@ -66,6 +66,7 @@ func main() {
 	write(filepath.Join(*to, "summary.tsv"), summaries(types))
 	write(filepath.Join(*to, "invariants.tsv"), invariants(types))
 	write(filepath.Join(*to, "codes.tsv"), codes(append(slices.Clip(types), constraints(*from)...), *from))
+	write(filepath.Join(*to, "systems.tsv"), systems(*from))
 	if *core != "" {
 		write(*core, profiles(*from))
 	}

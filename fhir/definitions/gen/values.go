@@ -82,21 +82,7 @@ type concept struct {
 // codes writes "value-set system code code …" of the value sets that codes must
 // be in: "*" stands for the codes of a system that is not listed here.
 func codes(types []structure, from string) []byte {
-	sets, systems := map[string]valueSet{}, map[string]codeSystem{}
-	for _, name := range []string{"valuesets.json", "v3-codesystems.json", "v2-tables.json"} {
-		var b bundle
-		read(filepath.Join(from, name), &b)
-		for _, e := range b.Entry {
-			var v valueSet
-			var s codeSystem
-			switch {
-			case json.Unmarshal(e.Resource, &v) == nil && v.ResourceType == "ValueSet":
-				sets[v.URL] = v
-			case json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "CodeSystem":
-				systems[s.URL] = s
-			}
-		}
-	}
+	sets, systems := terminology(from)
 	var b bytes.Buffer
 	for _, url := range bound(types) {
 		for _, i := range sets[url].Compose.Include {
@@ -111,6 +97,41 @@ func codes(types []structure, from string) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// systems writes "system code code …" of the code systems that are defined
+// completely by R4, or by HL7 for it; those of v2 and v3 are not.
+func systems(from string) []byte {
+	_, all := terminology(from)
+	var lines []string
+	for url, s := range all {
+		ours := strings.HasPrefix(url, "http://hl7.org/fhir/") || strings.HasPrefix(url, "http://terminology.hl7.org/CodeSystem/")
+		if list := flat(s.Concept); ours && s.Content == "complete" && len(list) > 0 && !strings.Contains(url, "/v2-") && !strings.Contains(url, "/v3-") {
+			lines = append(lines, url+"\t"+strings.Join(list, "\t")+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return []byte(strings.Join(lines, ""))
+}
+
+// terminology reads the value sets and code systems by their addresses.
+func terminology(from string) (sets map[string]valueSet, systems map[string]codeSystem) {
+	sets, systems = map[string]valueSet{}, map[string]codeSystem{}
+	for _, name := range []string{"valuesets.json", "v3-codesystems.json", "v2-tables.json"} {
+		var b bundle
+		read(filepath.Join(from, name), &b)
+		for _, e := range b.Entry {
+			var v valueSet
+			var s codeSystem
+			switch {
+			case json.Unmarshal(e.Resource, &v) == nil && v.ResourceType == "ValueSet":
+				sets[v.URL] = v
+			case json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "CodeSystem":
+				systems[s.URL] = s
+			}
+		}
+	}
+	return sets, systems
 }
 
 // bound lists the value sets that codes must be in.
