@@ -29,6 +29,7 @@ import (
 	"github.com/plexus-health/plexus/channels"
 	"github.com/plexus-health/plexus/console"
 	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/queue"
 	"github.com/plexus-health/plexus/routes"
@@ -46,10 +47,12 @@ type settings struct {
 	Data     string
 	Database string
 	HTTP     string
+	Profiles string
 	LogLevel string
 	Origins  []string
 	Queue    queueSettings
 	records  *records // what maps gather from, empty until the store is open
+	loaded   *profile.Set
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -74,6 +77,7 @@ func runCommand(a *app) *cobra.Command {
 	f.String("database", "", "postgres://… in place of the embedded store")
 	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
 	f.StringSlice("fhir-origins", nil, "origins of browser applications that may use /fhir (CORS), such as https://app.example.org")
+	f.String("profiles", "", "folder or package (.tgz) of FHIR profiles that resources are held against")
 	f.String("log-level", "info", "debug, info, warn or error")
 	queueFlags(f)
 	if err := v.BindPFlags(f); err != nil {
@@ -99,6 +103,7 @@ func readSettings(v *viper.Viper) (settings, error) {
 		Origins: origins,
 		Routes:  v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
+		Profiles: v.GetString("profiles"),
 		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v), records: new(records),
 	}, nil
 }
@@ -124,6 +129,14 @@ func (s settings) load() (*routes.Config, routes.Problems) {
 	})
 }
 
+// loadProfiles reads the profiles these settings name.
+func (s *settings) loadProfiles() (err error) {
+	if s.Profiles != "" {
+		s.loaded, err = profile.Load(s.Profiles)
+	}
+	return err
+}
+
 // open opens the store these settings name.
 func (s settings) open(ctx context.Context, log *slog.Logger) (store.Store, error) {
 	if s.Database != "" {
@@ -140,6 +153,9 @@ func (a *app) serve(ctx context.Context, s settings) error {
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 	if err := onlyLoopback(s.HTTP); err != nil {
+		return &exit{code: exitUsage, err: err}
+	}
+	if err := s.loadProfiles(); err != nil {
 		return &exit{code: exitUsage, err: err}
 	}
 	config, problems := s.load()
@@ -208,7 +224,7 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
-	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Origins: s.Origins})
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Origins: s.Origins, Profiles: s.loaded})
 	mux.Handle("/fhir", api)
 	mux.Handle("/fhir/", api)
 	mux.Handle("/", console.New(console.Options{

@@ -60,8 +60,10 @@ type Element struct {
 	Types []string
 	// Targets are the resource types a reference may point to.
 	Targets []string
-	// Binding is the value set of a required binding, or empty.
+	// Binding is the value set that codes must be in: that of a required
+	// binding, or the maximum of a weaker one (Weak). Empty: there is none.
 	Binding string
+	Weak    bool
 }
 
 // Repeats reports whether the element is a list.
@@ -152,7 +154,8 @@ func (m *model) loadTypes() {
 		for len(fields) < 6 {
 			fields = append(fields, "")
 		}
-		e := Element{Path: fields[0], Max: -1, Binding: fields[5]}
+		e := Element{Path: fields[0], Max: -1}
+		e.Binding, e.Weak = strings.CutPrefix(fields[5], "max ")
 		e.Min, _ = strconv.Atoi(fields[1]) // generated
 		if fields[2] != "*" {
 			e.Max, _ = strconv.Atoi(fields[2]) // generated
@@ -287,6 +290,9 @@ func Resource(name string) (*Type, bool) {
 	t := load().types[name]
 	return t, t != nil && t.Kind == "resource"
 }
+
+// Types lists the names of all types, sorted.
+func Types() []string { return slices.Sorted(maps.Keys(load().types)) }
 
 // Resources lists the resource types, sorted.
 func Resources() []string {

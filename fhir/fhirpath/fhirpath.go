@@ -64,6 +64,9 @@ type Options struct {
 	AsFilters bool
 	// MaxSteps bounds the work of one evaluation. Default 1,000,000.
 	MaxSteps int
+	// Budget, if not nil, is how many steps several evaluations may take
+	// together; each takes what it needs from it.
+	Budget *int
 	// MaxItems bounds the size of every collection. Default 100,000.
 	MaxItems int
 }
@@ -116,6 +119,11 @@ func (e *Expression) Eval(ctx context.Context, root *fhir.Node, options Options)
 	m := &machine{ctx: ctx, opt: &options, now: options.Now, left: options.MaxSteps, most: options.MaxItems}
 	if m.left <= 0 {
 		m.left = 1_000_000
+	}
+	if options.Budget != nil {
+		most := min(m.left, *options.Budget)
+		m.left = most
+		defer func() { *options.Budget -= most - m.left }()
 	}
 	if m.most <= 0 {
 		m.most = 100_000

@@ -182,7 +182,7 @@ func (x *xmlReader) elements(n *fhir.Node, at place) error {
 
 func (x *xmlReader) element(n *fhir.Node, at place, e xml.StartElement) error {
 	name := e.Name.Local
-	if e.Name.Space == xhtml {
+	if e.Name.Space == "http://www.w3.org/1999/xhtml" {
 		div, err := x.div()
 		n.Set("div", fhir.Text(div))
 		return err
@@ -246,7 +246,7 @@ func (x *xmlReader) div() (string, error) {
 	if err := x.d.Skip(); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	return `<div xmlns="` + xhtml + `">text</div>`, nil
+	return `<div xmlns="http://www.w3.org/1999/xhtml">text</div>`, nil
 }
 
 func put(n *fhir.Node, name string, v *fhir.Node, list bool) {

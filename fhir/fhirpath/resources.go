@@ -1,14 +1,12 @@
 package fhirpath
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/narrative"
 )
 
 // fhirFunctions are those that FHIR adds (FHIR R4, 2.9.1), and type().
@@ -258,70 +256,9 @@ func htmlChecks(m *machine, c *call) ([]Value, error) {
 		if err := m.work(len(s.text)/8, c.n.at); err != nil {
 			return nil, err
 		}
-		if !goodNarrative(s.text) {
+		if !narrative.Good(s.text) {
 			return no.values(), nil
 		}
 	}
 	return yes.values(), nil
-}
-
-// htmlElements are those a narrative may have: chapters 7 to 11 (but 9.4 is
-// left out) and 15 of HTML 4.0, images and links.
-var htmlElements = strings.Fields(`a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt
-	em h1 h2 h3 h4 h5 h6 hr i img kbd li map area ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var
-	bdo s strike u center font ins del address`)
-
-// htmlAttributes are those it may have, beside lists of names for tables.
-var htmlAttributes = strings.Fields(`abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff
-	charset cite class colspan compact coords dir frame headers height href hreflang hspace id lang longdesc name nowrap rel rev rowspan rules
-	scope shape span src start style summary tabindex title type valign value vspace width xmlns space`)
-
-const xhtml = "http://www.w3.org/1999/xhtml"
-
-func goodNarrative(s string) bool {
-	d := xml.NewDecoder(strings.NewReader(s))
-	d.Entity = xml.HTMLEntity
-	depth, full := 0, false
-	for {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return depth == 0 && full
-		}
-		if err != nil {
-			return false
-		}
-		switch e := t.(type) {
-		case xml.StartElement:
-			if depth == 0 && (e.Name.Local != "div" || e.Name.Space != xhtml) {
-				return false
-			}
-			if depth++; depth > 100 || !goodElement(e) {
-				return false
-			}
-			full = full || e.Name.Local == "img"
-		case xml.EndElement:
-			depth--
-		case xml.CharData:
-			text := strings.TrimSpace(string(e)) != ""
-			if depth == 0 && text {
-				return false
-			}
-			full = full || text
-		case xml.Directive, xml.ProcInst:
-			return false
-		}
-	}
-}
-
-func goodElement(e xml.StartElement) bool {
-	if !slices.Contains(htmlElements, e.Name.Local) {
-		return false
-	}
-	for _, a := range e.Attr {
-		value := strings.ToLower(strings.TrimSpace(a.Value))
-		if !slices.Contains(htmlAttributes, a.Name.Local) || strings.HasPrefix(value, "javascript:") {
-			return false
-		}
-	}
-	return true
 }

@@ -121,7 +121,7 @@ func (c *call) items(entries []*fhir.Node) ([]*item, error) {
 			if r == nil {
 				return nil, &fault{http.StatusBadRequest, "required", it.at + ".resource", "is missing"}
 			}
-			if err := check(r, typ); err != nil {
+			if err := c.check(r, typ); err != nil {
 				return nil, placed(err, it.at+".resource")
 			}
 			it.resource = r.Clone()

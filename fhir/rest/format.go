@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"errors"
 	"mime"
 	"net/http"
@@ -162,6 +163,9 @@ func quality(accept, media string) (q float64, closest int) {
 	return q, closest
 }
 
+// mark is the byte order mark, which RFC 8259, 8.1 lets a reader pass over.
+const mark = "\xef\xbb\xbf"
+
 // parse reads what was sent, as Content-Type says.
 func (c *call) parse(data []byte, media string) (*fhir.Node, error) {
 	if isXML(media) {
@@ -171,7 +175,7 @@ func (c *call) parse(data []byte, media string) (*fhir.Node, error) {
 		}
 		return n, nil
 	}
-	n, err := fhir.Parse(data)
+	n, err := fhir.Parse(bytes.TrimPrefix(data, []byte(mark)))
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/store"
 )
 
 const patientXML = `<?xml version="1.0"?><Patient xmlns="http://hl7.org/fhir"><id value="x1"/><text><status value="generated"/><div xmlns="http://www.w3.org/1999/xhtml">Ann <b>One</b></div></text>` +
@@ -89,8 +90,16 @@ func TestXML(t *testing.T) {
 			}
 		})
 		t.Run("what XML cannot hold is refused to who reads, and told in JSON to who has written", func(t *testing.T) {
-			body := patientJSON("odd", "a\\u0001b", "")
-			w, _ := a.want(201, "PUT", "/Patient/odd", body, "Accept", "application/fhir+xml")
+			a.want(422, "PUT", "/Patient/odd", patientJSON("odd", "a\\u0001b", ""))
+			n, err := fhir.Parse([]byte(patientJSON("odd", "a\\u0001b", `,"identifier":[{"system":"urn:odd","value":"1"}]`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			records := a.handler.(*server).Records // as a message would write it
+			if _, err := records.Write(t.Context(), []store.Write{write("Patient", "odd", n, 0)}, store.Author{Actor: "test"}); err != nil {
+				t.Fatal(err)
+			}
+			w, _ := a.want(200, "POST", "/Patient", patientJSON("", "b", ""), "If-None-Exist", "identifier=urn:odd|1", "Accept", "application/fhir+xml")
 			if !strings.HasPrefix(w.Header().Get("Content-Type"), "application/fhir+json") {
 				t.Errorf("answered %s", w.Body)
 			}

@@ -102,6 +102,7 @@ func pointingTo() map[string][]string {
 func capabilitiesOf(name string, pointing []string) *fhir.Node {
 	r := object("type", name, "profile", "http://hl7.org/fhir/StructureDefinition/"+name)
 	r.Set("interaction", interactionsOf(false))
+	r.Set("operation", operations())
 	r.Set("versioning", fhir.Text("versioned-update"))
 	r.Set("readHistory", fhir.Flag(true))
 	r.Set("updateCreate", fhir.Flag(true))

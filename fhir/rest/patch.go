@@ -184,5 +184,5 @@ func (c *call) patched(current store.Resource, changes change) (*fhir.Node, erro
 	if text(n, "resourceType") != current.Type || text(n, "id") != current.ID {
 		return nil, &fault{http.StatusUnprocessableEntity, "business-rule", "", "a patch must not change the type or the id of a resource"}
 	}
-	return n, check(n, current.Type)
+	return n, c.check(n, current.Type)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
 )
@@ -26,6 +27,8 @@ import (
 type Options struct {
 	Records store.Records
 	Access  access.Decider
+	// Profiles are what resources may be held against; nil: those of R4.
+	Profiles *profile.Set
 	// Base is the path the API stands under: "/fhir".
 	Base string
 	Log  *slog.Logger
@@ -179,6 +182,9 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 		return "", nil, &fault{http.StatusNotFound, "not-supported", "", "the first part of the path is no resource type of R4"}
 	}
 	c.typ = parts[0]
+	if len(parts) > 1 && parts[len(parts)-1] == "$validate" {
+		return c.validation(parts, method)
+	}
 	switch {
 	case len(parts) == 1 && method == http.MethodGet:
 		return "search", c.search, nil
@@ -308,7 +314,7 @@ func (c *call) resource() (*fhir.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n, check(n, c.typ)
+	return n, c.check(n, c.typ)
 }
 
 func text(n *fhir.Node, name string) string {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestRelay(t *testing.T) {
-	parser, err := hl7v2.Kind().Options().Open()
+	parser, err := hl7v2.Kind(hl7v2.Validation{}).Options().Open()
 	if err != nil {
 		t.Fatal(err)
 	}

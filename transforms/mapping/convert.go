@@ -38,6 +38,7 @@ func conversions() map[string]conversion {
 		"lower":          {out: "string", text: func(r *run, v *val) (string, bool) { return strings.ToLower(r.text(v)), true }},
 		"digits":         {out: "string", text: digitsText},
 		"system-uri":     {out: "uri", text: systemURI},
+		"local-uri":      {out: "uri", text: func(r *run, v *val) (string, bool) { return fits(strings.TrimSpace(r.text(v)), localURI) }},
 		"HD-uri":         {out: "uri", text: hdURI},
 		"encoded-text":   {out: "string", text: encodedText},
 		"formatted-text": {out: "string", text: formattedText},
@@ -220,6 +221,9 @@ func localSystem(text string) string {
 	}
 	return b.String()
 }
+
+// localURI is the name of an application that nobody gave a URI, as one.
+func localURI(text string) (string, bool) { return localSystem(text), true }
 
 func hexByte(c byte) string {
 	const hexDigits = "0123456789abcdef"

@@ -104,6 +104,7 @@ func TestConversions(t *testing.T) {
 		{"system-uri", "2.16.840.1.113883.6.1", "http://loinc.org"},
 		{"system-uri", "1.2.3.4", "urn:oid:1.2.3.4"},
 		{"system-uri", "L 1", "urn:x-v2:L%201"},
+		{"local-uri", " LN 1 ", "urn:x-v2:LN%201"},
 		{"system-uri", "http://x.example/y", "http://x.example/y"},
 		{"system-uri", "loinc", "http://loinc.org"},
 		{"system-uri", "", ""},

@@ -24,9 +24,9 @@ type bundle struct {
 }
 
 type structure struct {
-	ResourceType, Name, Kind, Derivation, Type string
-	Abstract                                   bool
-	Snapshot                                   struct{ Element []element }
+	ResourceType, Name, Kind, Derivation, Type, FHIRVersion string
+	Abstract                                                bool
+	Snapshot                                                struct{ Element []element }
 }
 
 type element struct {
@@ -40,7 +40,11 @@ type element struct {
 		TargetProfile []string
 		Extension     []struct{ URL, ValueURL string }
 	}
-	Binding struct{ Strength, ValueSet string }
+	Binding struct {
+		Strength, ValueSet string
+		Extension          []struct{ URL, ValueCanonical string }
+	}
+	Constraint []struct{ Key, Severity, Human, Expression string }
 }
 
 type parameter struct {
@@ -53,12 +57,19 @@ func main() {
 	from := flag.String("from", "", "folder of the bundles (dist/fhir/r4)")
 	to := flag.String("to", ".", "folder of the tables")
 	compartments := flag.String("compartments", "", "file of the CompartmentDefinitions, NDJSON in gzip; empty leaves their table as it is")
+	core := flag.String("profiles", "", "file for the profiles and extensions of R4; empty leaves it as it is")
 	flag.Parse()
 	log.SetFlags(0)
 	types := append(structures(filepath.Join(*from, "profiles-types.json")), structures(filepath.Join(*from, "profiles-resources.json"))...)
 	write(filepath.Join(*to, "elements.tsv"), elements(types, numbers(filepath.Join(*to, "elements.tsv"), "@", 1)))
 	write(filepath.Join(*to, "params.tsv"), params(filepath.Join(*from, "search-parameters.json"), types, numbers(filepath.Join(*to, "params.tsv"), "", 2)))
 	write(filepath.Join(*to, "summary.tsv"), summaries(types))
+	write(filepath.Join(*to, "invariants.tsv"), invariants(types))
+	write(filepath.Join(*to, "codes.tsv"), codes(append(slices.Clip(types), constraints(*from)...), *from))
+	write(filepath.Join(*to, "systems.tsv"), systems(*from))
+	if *core != "" {
+		write(*core, profiles(*from))
+	}
 	if *compartments != "" {
 		write(filepath.Join(*to, "compartments.tsv"), others(*compartments))
 	}
@@ -87,7 +98,7 @@ func structures(path string) []structure {
 	var out []structure
 	for _, e := range b.Entry {
 		var s structure
-		if json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "StructureDefinition" && s.Derivation != "constraint" && s.Kind != "logical" {
+		if json.Unmarshal(e.Resource, &s) == nil && s.ResourceType == "StructureDefinition" && s.Derivation != "constraint" && s.Kind != "logical" && s.FHIRVersion == "4.0.1" {
 			out = append(out, s)
 		}
 	}
@@ -165,11 +176,7 @@ func elements(types []structure, known map[string]int) []byte {
 				names = []string{e.ContentReference}
 			}
 			slices.Sort(targets)
-			binding := ""
-			if e.Binding.Strength == "required" {
-				binding, _, _ = strings.Cut(e.Binding.ValueSet, "|")
-			}
-			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), binding)
+			line := fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", path, e.Min, e.Max, strings.Join(names, " "), strings.Join(slices.Compact(targets), " "), e.binding())
 			b.WriteString(strings.TrimRight(line, "\t") + "\n")
 		}
 	}
