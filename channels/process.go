@@ -245,6 +245,9 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 			return nil
 		}
 	}
+	if parks, err := c.checked(ctx, &work, v); err != nil || parks {
+		return err
+	}
 	v.whole = doc
 	parts, err := c.parts(&work, v)
 	if err != nil {

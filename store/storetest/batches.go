@@ -128,8 +128,8 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 	})
 	t.Run("an older delivery of the same key goes first, whatever file it goes into", func(t *testing.T) {
 		s := open(t)
-		y, l := newYard(t, s, "files"), store.Lease(nil)
-		l = y.take("files/route")
+		y := newYard(t, s, "files")
+		l := y.take("files/route")
 		for _, d := range [][2]string{{"a", "x"}, {"a", "y"}, {"b", "y"}} {
 			y.lot(d[0], d[1])
 		}
