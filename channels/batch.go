@@ -325,7 +325,7 @@ func (b *bundle) send(file *store.Batch) error {
 // file goes with the first.
 func (r *route) answerOf(of *store.Answer, d *message.Delivery, first bool) store.Answer {
 	a := *of
-	a.N, a.Message, a.Run = d.N, d.Message, d.Run
+	a.N, a.Message, a.Run, a.MaybeSent = d.N, d.Message, d.Run, of.MaybeSent || d.MaybeSent
 	if a.Next != nil {
 		next := *d
 		next.ID, next.Unit = message.NewID(r.c.line.options.Now()), a.Next.Unit
