@@ -42,7 +42,13 @@ func (l *lease) Resend(ctx context.Context, n int64) (b store.Batch, err error) 
 // AnswerBatch is T4 of a file.
 func (l *lease) AnswerBatch(ctx context.Context, n int64, answers []store.Answer) error {
 	killpoint.Hit("before_answer")
-	err := l.fenced(ctx, func(t *tx, led *relational.Ledger) error {
+	err := l.store.inTx(ctx, func(t *tx, led *relational.Ledger) error {
+		if err := relational.Alone(ctx, t, l.unit); err != nil {
+			return err
+		}
+		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
+			return err
+		}
 		return relational.SettleBatch(ctx, t, l.unit, n, relational.AnsweredAll(answers, l.store.options.Now()), led)
 	})
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -211,10 +212,41 @@ func SettleBatch(ctx context.Context, tx Tx, unit string, n int64, answers []*An
 		}
 		over = over && (a.State == message.Delivered || a.State == message.Diverted)
 	}
-	if !over {
-		return nil
+	if err := passed(ctx, tx, unit); err != nil || !over {
+		return err
 	}
 	_, err := tx.Exec(ctx, `UPDATE batches SET payload = NULL WHERE n = ?`, n)
+	return err
+}
+
+// Alone keeps others from closing deliveries of a unit until the transaction has
+// ended, where several write.
+func Alone(ctx context.Context, tx Tx, unit string) error {
+	if tx.Dialect() != PostgreSQL {
+		return nil
+	}
+	var held int
+	_, err := one(ctx, tx, `SELECT 1 FROM units WHERE unit = ? FOR UPDATE`, []any{unit}, &held)
+	return err
+}
+
+// passed takes away the barriers of a unit before which nothing is open any more.
+// The caller holds the unit's row.
+func passed(ctx context.Context, tx Tx, unit string) error {
+	var text string
+	found, err := one(ctx, tx, `SELECT barriers FROM units WHERE unit = ? AND barriers <> ''`, []any{unit}, &text)
+	if err != nil || !found {
+		return err
+	}
+	var kept []string
+	for _, b := range barriersOf(text) {
+		if holds, err := openUpTo(ctx, tx, unit, b); err != nil {
+			return err
+		} else if holds {
+			kept = append(kept, strconv.FormatInt(b, 10))
+		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE units SET barriers = ? WHERE unit = ?`, strings.Join(kept, " "), unit)
 	return err
 }
 

@@ -89,6 +89,25 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 			t.Errorf("again %+v %v", again, err)
 		}
 	})
+	t.Run("the file that holds the last ones before a barrier lifts it", func(t *testing.T) {
+		y, l, all := lots(t, open(t), map[string]string{"a": ""})
+		must(t, y.lease.Rules(t.Context(), map[string]string{l.Unit(): "old"}))
+		must(t, y.lease.Rules(t.Context(), map[string]string{l.Unit(): "new"}))
+		behind := y.lot("b", "")
+		barrier, err := y.Barrier(t.Context(), l.Unit())
+		if err != nil || barrier == 0 || barrier >= behind.N {
+			t.Fatalf("barrier %d %v, with %d behind it", barrier, err, behind.N)
+		}
+		all.UpTo = barrier
+		b := y.bundle(l, all, "")
+		if len(b.Deliveries) != 1 {
+			t.Fatalf("%d in the file, want the one before the barrier", len(b.Deliveries))
+		}
+		must(t, l.AnswerBatch(t.Context(), b.N, []store.Answer{answerTo(&b.Deliveries[0], message.Delivered)}))
+		if barrier, err = y.Barrier(t.Context(), l.Unit()); err != nil || barrier != 0 {
+			t.Errorf("afterwards %d %v", barrier, err)
+		}
+	})
 	t.Run("an operator decides about a file as a whole", func(t *testing.T) {
 		y, l, all := lots(t, open(t), map[string]string{"a": "", "b": ""})
 		b := y.bundle(l, all, "")
