@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/plexus-health/plexus/channels/schedule"
@@ -29,6 +30,7 @@ type bundle struct {
 	lease  store.Lease
 	ctx    context.Context //nolint:containedctx // of the send
 	looked time.Time       // when it was last looked whether the route is held
+	last   string          // the lot of the last file: those after it come first
 }
 
 // files sends the files of a route until there is nothing to be sent now, and
@@ -170,7 +172,14 @@ func (b *bundle) close(now time.Time, held map[string]bool) (next time.Time, did
 	if err != nil {
 		return next, false, wrap("lots", err)
 	}
-	for _, lot := range lots {
+	if selection.Plain && batch.By != nil && (len(lots) == 0 || lots[0].Name != "") {
+		b.r.named = b.lease.Epoch()
+	}
+	after := 0 // one lot that is always full keeps no other waiting
+	for after < len(lots) && lots[after].Name <= b.last {
+		after++
+	}
+	for _, lot := range slices.Concat(lots[after:], lots[:after]) {
 		if held[lot.Name] {
 			continue
 		}
@@ -193,6 +202,7 @@ func (b *bundle) close(now time.Time, held map[string]bool) (next time.Time, did
 			}
 			continue
 		}
+		b.last = lot.Name
 		did, err := b.bundle(lot.Name, rows, now)
 		return next, did, err
 	}
@@ -211,7 +221,12 @@ func large(rows []message.Delivery) bool {
 // selection is what may go into files now.
 func (b *bundle) selection() (store.Selection, error) {
 	s, r := b.r.c.line.options.Store, b.r
-	all := store.Selection{Unit: r.unit, Below: store.All, UpTo: store.All}
+	// With `by` every delivery has a lot but those made before the file said so,
+	// or moved here.
+	if r.anew.Swap(false) {
+		r.named = 0
+	}
+	all := store.Selection{Unit: r.unit, Below: store.All, UpTo: store.All, Plain: r.config.Batch.By == nil || r.named != b.lease.Epoch()}
 	if r.floored {
 		floor, err := s.Floor(b.ctx, r.c.id, r.config.Strict || r.c.config.OnError == routes.OnErrorStop)
 		if err != nil {
@@ -325,7 +340,7 @@ func (b *bundle) send(file *store.Batch) error {
 // file goes with the first.
 func (r *route) answerOf(of *store.Answer, d *message.Delivery, first bool) store.Answer {
 	a := *of
-	a.N, a.Message, a.Run = d.N, d.Message, d.Run
+	a.N, a.Message, a.Run, a.MaybeSent = d.N, d.Message, d.Run, of.MaybeSent || d.MaybeSent
 	if a.Next != nil {
 		next := *d
 		next.ID, next.Unit = message.NewID(r.c.line.options.Now()), a.Next.Unit

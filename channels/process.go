@@ -275,6 +275,9 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 			return nil
 		}
 	}
+	if parks, err := c.checked(ctx, &work, v); err != nil || parks {
+		return err
+	}
 	v.whole = doc
 	parts, err := c.parts(&work, v)
 	if err != nil {
@@ -291,6 +294,7 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 // route took it, or nothing was made of it.
 func (c *channel) hand(ctx context.Context, parts []*message.Message, v *verdictOf) (bool, error) {
 	made, routed := 0, 0
+	whole := c.mapsWhole()
 	for n, part := range parts {
 		step := func(err error) error {
 			if len(parts) == 1 {
@@ -298,13 +302,16 @@ func (c *channel) hand(ctx context.Context, parts []*message.Message, v *verdict
 			}
 			return place(fmt.Sprintf("part %d", n+1), err)
 		}
-		mapped, err := apply(ctx, c.config.Map, []*message.Message{part}, v)
-		if err != nil {
-			return false, step(place("map", err))
-		}
-		if len(mapped) == 0 {
-			v.note("filtered", "map: nothing was made of it", "")
-			continue
+		var mapped []*message.Message
+		if whole {
+			var err error
+			if mapped, err = apply(ctx, c.config.Map, []*message.Message{part}, v); err != nil {
+				return false, step(place("map", err))
+			}
+			if len(mapped) == 0 {
+				v.note("filtered", "map: nothing was made of it", "")
+				continue
+			}
 		}
 		made++
 		took, err := c.route(ctx, expression.Env{Message: part, Root: part.Doc.Root()}, part, mapped, v)

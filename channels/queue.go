@@ -52,6 +52,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 		if lot, err = r.Batch.By.Text(env, env.Root); err != nil {
 			return place("batch: by", err)
 		}
+		lot = "=" + lot // a lot has a name, also where the value is empty
 	}
 	unit := c.units[r.Name]
 	late := false

@@ -30,6 +30,7 @@ type route struct {
 	pokes   chan struct{}
 	working atomic.Bool
 	anew    atomic.Bool // the rows are to be read from the first on
+	named   int64       // the lease under which everything that waits was found to have a lot
 	breaker breaker
 
 	mu     sync.Mutex

@@ -62,6 +62,17 @@ func (c *channel) parts(work *message.Message, v *verdictOf) ([]*message.Message
 	return parts, err
 }
 
+// mapsWhole reports whether a route wants what the channel's map makes of the
+// message as it is; those with `each:` map its parts.
+func (c *channel) mapsWhole() bool {
+	for _, r := range c.config.Routes {
+		if r.Each == nil && !r.Retired {
+			return true
+		}
+	}
+	return false
+}
+
 // each gives the parts of a message by a route's `each:` to it. It reports
 // whether the route wanted any.
 func (c *channel) each(ctx context.Context, r *routes.Route, work *message.Message, v *verdictOf) (took bool, err error) {

@@ -59,6 +59,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/messages/{id}/raw", s.guard("messages.show", s.raw))
 	mux.HandleFunc("GET /api/messages/{id}/trace", s.guard("messages.show", s.trace))
 	mux.HandleFunc("POST /api/messages/{id}/reprocess", s.guard("messages.reprocess", s.operate(store.ActReprocess)))
+	mux.HandleFunc("POST /api/messages/{id}/release", s.guard("messages.release", s.operate(store.ActRelease)))
 	mux.HandleFunc("POST /api/messages/{id}/drop", s.guard("messages.drop", s.operate(store.ActDrop)))
 	s.queueRoutes(mux)
 	return mux

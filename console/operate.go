@@ -18,7 +18,7 @@ type Decision struct {
 	Who string `json:"who"`
 	Why string `json:"why"`
 	// Late sends although younger deliveries of the key have arrived: for
-	// reprocess, retry and move.
+	// reprocess, release, retry and move.
 	Late bool `json:"late,omitempty"`
 	// To is the route that move goes to: channel/route.
 	To string `json:"to,omitempty"`
@@ -44,8 +44,8 @@ func (s *server) decision(w http.ResponseWriter, r *http.Request, action string)
 	switch {
 	case d.Who == "" || d.Why == "":
 		fault = errors.New("who decides, and why? both are needed")
-	case d.Late && action != store.ActReprocess && action != store.ActRetry && action != store.ActMove:
-		fault = errors.New("late is for reprocess, retry and move")
+	case d.Late && action != store.ActReprocess && action != store.ActRelease && action != store.ActRetry && action != store.ActMove:
+		fault = errors.New("late is for reprocess, release, retry and move")
 	case d.To != "" && action != store.ActMove:
 		fault = errors.New("to is for move")
 	}
@@ -88,7 +88,7 @@ func (s *server) operate(action string) http.HandlerFunc {
 		if action == store.ActReprocess && s.gone(w, m) {
 			return
 		}
-		if action == store.ActReprocess && !d.Late && m.State == message.Parked {
+		if (action == store.ActReprocess || action == store.ActRelease) && !d.Late && m.State == message.Parked {
 			younger, err := s.younger(r.Context(), m)
 			if err == nil && len(younger) > 0 {
 				err = fmt.Errorf("%w; arrived are %s", store.ErrOvertaken, strings.Join(younger, ", "))

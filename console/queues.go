@@ -61,6 +61,8 @@ type Delivery struct {
 	MaybeSent bool                  `json:"maybeSent,omitempty"`
 	Late      bool                  `json:"late,omitempty"`
 	Control   string                `json:"control,omitempty"`
+	// File names the file of several deliveries that it is in; 0: none.
+	File int64 `json:"file,omitempty"`
 }
 
 // A Result is what a decision about all deliveries of a route came to.
@@ -240,7 +242,7 @@ func viewDelivery(d *message.Delivery, id string, n *names) Delivery {
 	channel, route, _ := strings.Cut(n.name(d.Unit), "/")
 	v := Delivery{
 		ID: d.ID, Message: id, Channel: channel, Route: route, Run: d.Run, Part: d.Part, N: d.N, State: d.State, Class: d.Class, Reason: d.Reason,
-		Attempts: d.Attempts, Started: d.Started, Answered: d.Answered, MaybeSent: d.MaybeSent, Late: d.Late, Control: d.Control,
+		Attempts: d.Attempts, Started: d.Started, Answered: d.Answered, MaybeSent: d.MaybeSent, Late: d.Late, Control: d.Control, File: d.Batch,
 	}
 	if d.State == message.Waiting {
 		v.Due = d.Due
@@ -540,6 +542,7 @@ func (s *server) operateAll(word, action string) http.HandlerFunc {
 // parked ones first, which are the older ones of their keys, then those that
 // wait. A retry changes nothing for those that are due already.
 func (s *server) all(ctx context.Context, unit string, o store.Order) (done int, err error) {
+	files := map[int64]bool{} // about which was decided
 	if o.Action != store.ActPark {
 		after := int64(0)
 		for {
@@ -551,12 +554,24 @@ func (s *server) all(ctx context.Context, unit string, o store.Order) (done int,
 				break
 			}
 			after = rows[len(rows)-1].N
-			if err := s.each(ctx, rows, o, &done); err != nil {
+			if err := s.each(ctx, rows, o, files, &done); err != nil {
 				return done, err
 			}
 		}
 	}
 	now := time.Now()
+	closed, err := s.Store.Closed(ctx, unit)
+	if err != nil {
+		return done, err
+	}
+	for i := range closed {
+		if o.Action == store.ActRetry && !closed[i].Deliveries[0].Due.After(now) {
+			continue
+		}
+		if err := s.each(ctx, closed[i].Deliveries, o, files, &done); err != nil {
+			return done, err
+		}
+	}
 	for pos, n := int64(0), int64(0); ; {
 		rows, err := s.Store.Open(ctx, unit, pos, n, 1000)
 		if err != nil || len(rows) == 0 {
@@ -566,16 +581,24 @@ func (s *server) all(ctx context.Context, unit string, o store.Order) (done int,
 		if o.Action == store.ActRetry {
 			rows = slices.DeleteFunc(rows, func(d message.Delivery) bool { return !d.Due.After(now) })
 		}
-		if err := s.each(ctx, rows, o, &done); err != nil {
+		if err := s.each(ctx, rows, o, files, &done); err != nil {
 			return done, err
 		}
 	}
 }
 
 // each takes a decision about some deliveries. One that was begun to be sent or
-// closed meanwhile is not what was meant.
-func (s *server) each(ctx context.Context, rows []message.Delivery, o store.Order, done *int) error {
+// closed meanwhile is not what was meant. What is decided about one of a file is
+// decided about all that are in it.
+func (s *server) each(ctx context.Context, rows []message.Delivery, o store.Order, files map[int64]bool, done *int) error {
 	for i := range rows {
+		if file := rows[i].Batch; file != 0 {
+			if files[file] {
+				*done++
+				continue
+			}
+			files[file] = true
+		}
 		o.Delivery = rows[i].ID
 		switch err := s.Store.Operate(ctx, o); {
 		case errors.Is(err, store.ErrNotWaiting):

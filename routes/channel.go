@@ -210,35 +210,6 @@ func (l *loader) lookup(name string) (func(string) bool, func(string) (string, b
 	return func(code string) bool { _, ok := find(code); return ok }, find, true
 }
 
-// checkRules are the rules of `check:`.
-var checkRules = []string{"claim-edits", "drug-safety", "duplicate-order"}
-
-// rules decodes the rules for what goes out.
-func (b *channelBuilder) rules() {
-	n := b.n.get("check")
-	if n == nil {
-		return
-	}
-	for _, item := range n.items {
-		s := b.in("check")
-		word := kindOf(item)
-		switch {
-		case item.form != object:
-		case word == "":
-			s.problem(item, "one rule with its options is wanted, such as { duplicate-order: { on: hold } }")
-		case !contains(checkRules, word):
-			s.problem(item, "%q is not known%s", word, knownOf(word, checkRules))
-		default:
-			options := item.members[0].value
-			on := str(options, "on", "hold")
-			if !contains([]string{"hold", "warn", "block"}, on) {
-				s.in(word).in("on").problem(options.get("on"), "%q is not known%s", on, knownOf(on, []string{"hold", "warn", "block"}))
-			}
-			b.c.Check = append(b.c.Check, Check{Rule: word, On: on})
-		}
-	}
-}
-
 // semantics checks what concerns several keys of a channel.
 func (b *channelBuilder) semantics() {
 	if order, key := b.n.get("order"), b.n.get("key"); order != nil && key != nil {

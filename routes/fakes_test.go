@@ -124,6 +124,7 @@ func (o *parseOptions) Divide(message.Document, message.Path, func(message.Docum
 }
 
 func (o *parseOptions) Bundle([][]byte, parsers.Stamp) ([]byte, error) { return nil, nil }
+
 func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
 
 func (o *parseOptions) Grammar() message.Grammar { return o.grammar }

@@ -290,6 +290,23 @@ type Reply struct {
 type Check struct {
 	// Rule is its name; On says what a finding does: hold, warn or block.
 	Rule, On string
+	// Within is how far apart two orders may be, for duplicate-order.
+	Within time.Duration
+}
+
+// What a finding of a check does.
+const (
+	OnHold  = "hold"
+	OnWarn  = "warn"
+	OnBlock = "block"
+)
+
+// Days is a duration as the file writes it, in days where these are whole.
+func Days(d time.Duration) string {
+	if d >= 24*time.Hour && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return d.String()
 }
 
 // A Batch puts several deliveries into one file.

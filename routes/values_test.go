@@ -85,7 +85,7 @@ func TestValuesNotRunYet(t *testing.T) {
 	config := mustLoad(t, "testdata/later.good.yaml", true)
 	c := config.Channel("rich")
 	if c.Key == nil || c.Split == nil || c.OnError != OnErrorStop || c.Keep != 30*24*time.Hour || c.Limits.Rate != (Rate{50, time.Second}) ||
-		len(c.Check) != 2 || c.Check[1] != (Check{"claim-edits", "warn"}) {
+		len(c.Check) != 2 || c.Check[0] != (Check{"claim-edits", "warn", 7 * 24 * time.Hour}) || c.Check[1].On != OnBlock {
 		t.Errorf("got %+v", c)
 	}
 	late := config.Channel("late")

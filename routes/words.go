@@ -133,7 +133,7 @@ func channelWords() []word {
 		{name: "order", shape: oneOf(string(OrderPatient), string(OrderChannel), string(OrderNone)), def: "patient", text: "Which messages wait for each other: those of one patient, all of the channel, none."},
 		{name: "split", shape: oneOf("none").orElse(is(aPath)), def: "none", text: "Path of a group or loop: one message becomes several, the header goes with each."},
 		{name: "map", shape: steps(), text: "Steps that change the message, one after the other: names of maps, files, or {use: name, with: [override files], tables: {a: b}, set: {parameter: value}}."},
-		{name: "check", shape: listOf(openOf(is(anything))), text: "Rules for what goes out: duplicate-order, drug-safety, claim-edits, each with options and on: hold, warn or block."},
+		{name: "check", shape: listOf(with(checkWords()...)), text: "Rules for what goes out, asked after require; a message they hold or block parks before anything of it leaves."},
 		{name: "deliver", shape: oneOf(string(DeliverAll), string(DeliverFirst)), def: "all", text: "Every route whose when holds, or only the first."},
 		{name: "unrouted", shape: oneOf(string(UnroutedPark), string(UnroutedFilter)), def: "park", text: "What becomes of a message no route took."},
 		{name: "on_error", shape: oneOf(string(OnErrorPark), string(OnErrorStop)), def: "park", text: "After a fault of mapping or of an expression the message parks; with stop later ones of its key wait for it."},

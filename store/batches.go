@@ -10,7 +10,7 @@ import (
 
 // A Lot is what waits of a route that sends files and belongs into one file.
 type Lot struct {
-	// Name is the value of `by`; empty where there is none.
+	// Name is what their route gave them; empty where it says nothing.
 	Name string
 	// Count is how many wait, as far as it was counted; First the id of the
 	// first of them in order.
@@ -46,6 +46,9 @@ type Selection struct {
 	Unit  string
 	Below int64
 	UpTo  int64
+	// Plain: those without a lot are looked for too, which costs more the more
+	// there are with one.
+	Plain bool
 }
 
 // Batches reads and writes the files of routes with `batch:`.

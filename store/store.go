@@ -246,6 +246,7 @@ type Order struct {
 // The actions of an operator.
 const (
 	ActReprocess = "reprocess" // parked or stored → stored, run + 1
+	ActRelease   = "release"   // parked by a check that holds → stored, run + 1; the check lets it pass
 	ActDrop      = "drop"      // stored or parked → dropped
 	ActPause     = "pause"     // the unit is held
 	ActResume    = "resume"
@@ -255,6 +256,9 @@ const (
 	ActMove         = "move"          // waiting or parked → waiting in another route
 	ActDropDelivery = "drop delivery" // waiting or parked → dropped
 )
+
+// StepReleased is the step of the trace that ActRelease writes.
+const StepReleased = "released"
 
 // Work reads what an owner schedules from and what people look at.
 type Work interface {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -21,8 +22,9 @@ import (
 var updateLines = flag.Bool("update", false, "write what whole lines give into testdata/lines/*/want")
 
 // TestLines runs the cases of testdata/lines: an engine with the routes.yaml of
-// a case takes in.hl7 over MLLP, one message after the other, and what lies in
-// in/ as files; what was answered, journaled, listed for people, sent to the peer
+// a case takes the resources of store/ through its API in the order of their
+// names, in.hl7 over MLLP, one message after the other, and what lies in in/ as
+// files; what was answered, journaled, listed for people, sent to the peer
 // and put into out/ is held against want/.
 //
 // routes.yaml names the address it listens on ${in} and that of the peer ${peer}.
@@ -57,6 +59,7 @@ func runCase(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	l := s.mustReady("PLEXUS_VAR_IN="+s.results, "PLEXUS_VAR_PEER="+p.peer.Address())
+	s.resources(t, filepath.Join(folder, "store"))
 	got := map[string]string{"answers.txt": answersOf(t, s, filepath.Join(folder, "in.hl7"))}
 	eventually(t, "every file is put away", func() bool {
 		left := 0
@@ -73,6 +76,29 @@ func runCase(t *testing.T, folder string) {
 	got["sent.txt"] = p.text()
 	got["out.txt"] = filesText(t, filepath.Join(s.folder, "out"))
 	compareCase(t, filepath.Join(folder, "want"), got)
+}
+
+// resources writes the resources of a folder, one after the other.
+func (s *site) resources(t *testing.T, folder string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var named struct {
+			Type string `json:"resourceType"`
+			ID   string `json:"id"`
+		}
+		if err := json.Unmarshal(data, &named); err != nil {
+			t.Fatal(err)
+		}
+		s.put(named.Type+"/"+named.ID, string(data))
+	}
 }
 
 // compareCase holds what a case gave against its files, or writes them. What is

@@ -35,10 +35,11 @@ type journal struct {
 
 func messagesCommand(a *app) *cobra.Command {
 	j := &journal{app: a}
-	cmd := &cobra.Command{Use: "messages", Short: "List, show, trace, reprocess and drop journaled messages"}
+	cmd := &cobra.Command{Use: "messages", Short: "List, show, trace, reprocess, release and drop journaled messages"}
 	j.flags(cmd)
 	cmd.AddCommand(j.listCommand(), j.showCommand(), j.traceCommand(),
 		j.decideCommand("reprocess", "Hand a parked message in again"),
+		j.decideCommand("release", "Let a message go on that a check holds, with a name and a reason"),
 		j.decideCommand("drop", "Give up a stored or parked message, with a name and a reason"))
 	return cmd
 }
@@ -192,7 +193,7 @@ func (j *journal) decideCommand(action, short string) *cobra.Command {
 		},
 	}
 	decisionFlags(cmd, &d)
-	if action == "reprocess" {
+	if action == "reprocess" || action == "release" {
 		cmd.Flags().BoolVar(&d.Late, "late", false, "go on although younger deliveries of its key have arrived")
 	}
 	return cmd

@@ -15,34 +15,46 @@ import (
 // the partial index.
 const loose = `batch = 0 AND ` + open + ` AND state = 'waiting'`
 
+// named are those of them that have a lot.
+const named = `lot <> '' AND ` + loose
+
 // Lots lists what waits of a unit outside of files, by what belongs together: one
 // lot after the other in the index, so that rows beyond most are not looked at.
 func (w Work) Lots(ctx context.Context, s store.Selection, most int) ([]store.Lot, error) {
-	const rest = ` FROM deliveries WHERE unit = ? AND ` + loose
-	const within = rest + ` AND lot = ? AND pos < ? AND n <= ?`
 	var out []store.Lot
 	err := w.Lend(ctx, func(tx Tx) error {
-		name, sign := "", ">="
+		if s.Plain {
+			if err := countLot(ctx, tx, s, `lot = '' AND `+loose, nil, most, &out); err != nil {
+				return err
+			}
+		}
+		name := ""
 		for {
-			found, err := one(ctx, tx, `SELECT lot`+rest+` AND lot `+sign+` ? ORDER BY lot LIMIT 1`, []any{s.Unit, name}, &name)
+			found, err := one(ctx, tx, `SELECT lot FROM deliveries WHERE unit = ? AND `+named+` AND lot > ? ORDER BY lot LIMIT 1`, []any{s.Unit, name}, &name)
 			if err != nil || !found {
 				return err
 			}
-			l := store.Lot{Name: name}
-			args := []any{s.Unit, name, s.Below, s.UpTo}
-			if found, err = one(ctx, tx, `SELECT id`+within+` ORDER BY pos, n LIMIT 1`, args, &l.First); err != nil {
+			if err := countLot(ctx, tx, s, named+` AND lot = ?`, []any{name}, most, &out); err != nil {
 				return err
 			}
-			if found {
-				if _, err := one(ctx, tx, `SELECT COUNT(*) FROM (SELECT n`+within+` LIMIT ?) AS counted`, append(args, most), &l.Count); err != nil {
-					return err
-				}
-				out = append(out, l)
-			}
-			sign = ">"
 		}
 	})
 	return out, err
+}
+
+// countLot counts what waits of one lot, up to most.
+func countLot(ctx context.Context, tx Tx, s store.Selection, where string, name []any, most int, out *[]store.Lot) error {
+	from := ` FROM deliveries WHERE unit = ? AND ` + where + ` AND pos < ? AND n <= ?`
+	args := append(append([]any{s.Unit}, name...), s.Below, s.UpTo)
+	l := store.Lot{}
+	if found, err := one(ctx, tx, `SELECT id, lot`+from+` ORDER BY pos, n LIMIT 1`, args, &l.First, &l.Name); err != nil || !found {
+		return err
+	}
+	if _, err := one(ctx, tx, `SELECT COUNT(*) FROM (SELECT n`+from+` LIMIT ?) AS counted`, append(args, most), &l.Count); err != nil {
+		return err
+	}
+	*out = append(*out, l)
+	return nil
 }
 
 // older is the condition that an older delivery d of one of the keys of a
@@ -54,7 +66,11 @@ func older(key, other string) string {
 
 // LotOf lists what may go into the next file of a lot, with payloads.
 func (w Work) LotOf(ctx context.Context, s store.Selection, lot string, limit int, bytes int64) ([]message.Delivery, error) {
-	sql := `SELECT ` + deliveryColumns + `, payload FROM deliveries b WHERE unit = ? AND lot = ? AND ` + loose + ` AND pos < ? AND n <= ?`
+	waiting := loose
+	if lot != "" {
+		waiting = named
+	}
+	sql := `SELECT ` + deliveryColumns + `, payload FROM deliveries b WHERE unit = ? AND lot = ? AND ` + waiting + ` AND pos < ? AND n <= ?`
 	for _, keys := range [][2]string{{"key", "key"}, {"key", "key2"}, {"key2", "key"}, {"key2", "key2"}} {
 		sql += ` AND NOT ` + older(keys[0], keys[1])
 	}

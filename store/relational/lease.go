@@ -182,7 +182,7 @@ func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledg
 	switch o.Action {
 	case store.ActPause, store.ActResume:
 		return hold(ctx, tx, o, now)
-	case store.ActReprocess, store.ActDrop:
+	case store.ActReprocess, store.ActRelease, store.ActDrop:
 	case store.ActRetry, store.ActPark, store.ActMove, store.ActDropDelivery:
 		return operateDeliveries(ctx, tx, o, now, led)
 	default:
@@ -204,13 +204,17 @@ func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledg
 	switch {
 	case pruned != 0:
 		return store.ErrPruned
-	case state != string(message.Stored) && state != string(message.Parked):
+	case state != string(message.Parked) && (state != string(message.Stored) || o.Action == store.ActRelease):
 		return store.ErrNotStored
 	}
 	next, step := message.Stored, "reprocessed"
-	if o.Action == store.ActDrop {
+	switch o.Action {
+	case store.ActDrop:
 		next, step = message.Dropped, "dropped"
-	} else {
+	case store.ActRelease:
+		step = store.StepReleased
+		fallthrough
+	default:
 		run++
 	}
 	if _, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, run = ?, crashes = 0 WHERE seq = ?`, string(next), dropReason(o), run, seq); err != nil {

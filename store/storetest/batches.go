@@ -22,7 +22,19 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 		if list, err = y.Lots(t.Context(), all, 1); err != nil || len(list) != 2 || list[0].Count != 1 {
 			t.Fatalf("counted up to one: %+v %v", list, err)
 		}
-		rows, err := y.LotOf(t.Context(), all, "x", 10, 1<<20)
+		y.lot("d", "")
+		for plain, want := range map[bool]int{true: 3, false: 2} {
+			all.Plain = plain
+			if list, err = y.Lots(t.Context(), all, 10); err != nil || len(list) != want {
+				t.Errorf("plain %v: lots %+v %v", plain, list, err)
+			}
+		}
+		rows, err := y.LotOf(t.Context(), all, "", 10, 1<<20)
+		if err != nil || len(rows) != 1 || rows[0].Key != "d" {
+			t.Errorf("without a lot: %+v %v", rows, err)
+		}
+		must(t, y.Operate(t.Context(), store.Order{Action: store.ActDropDelivery, Delivery: rows[0].ID, Who: "t.reed", Why: "a test"}))
+		rows, err = y.LotOf(t.Context(), all, "x", 10, 1<<20)
 		must(t, err)
 		if len(rows) != 2 || rows[0].Key != "a" || rows[1].Key != "c" || string(rows[0].Payload) != "payload route" {
 			t.Fatalf("of lot x: %+v", rows)
@@ -89,6 +101,25 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 			t.Errorf("again %+v %v", again, err)
 		}
 	})
+	t.Run("the file that holds the last ones before a barrier lifts it", func(t *testing.T) {
+		y, l, all := lots(t, open(t), map[string]string{"a": ""})
+		must(t, y.lease.Rules(t.Context(), map[string]string{l.Unit(): "old"}))
+		must(t, y.lease.Rules(t.Context(), map[string]string{l.Unit(): "new"}))
+		behind := y.lot("b", "")
+		barrier, err := y.Barrier(t.Context(), l.Unit())
+		if err != nil || barrier == 0 || barrier >= behind.N {
+			t.Fatalf("barrier %d %v, with %d behind it", barrier, err, behind.N)
+		}
+		all.UpTo = barrier
+		b := y.bundle(l, all, "")
+		if len(b.Deliveries) != 1 {
+			t.Fatalf("%d in the file, want the one before the barrier", len(b.Deliveries))
+		}
+		must(t, l.AnswerBatch(t.Context(), b.N, []store.Answer{answerTo(&b.Deliveries[0], message.Delivered)}))
+		if barrier, err = y.Barrier(t.Context(), l.Unit()); err != nil || barrier != 0 {
+			t.Errorf("afterwards %d %v", barrier, err)
+		}
+	})
 	t.Run("an operator decides about a file as a whole", func(t *testing.T) {
 		y, l, all := lots(t, open(t), map[string]string{"a": "", "b": ""})
 		b := y.bundle(l, all, "")
@@ -128,12 +159,12 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 	})
 	t.Run("an older delivery of the same key goes first, whatever file it goes into", func(t *testing.T) {
 		s := open(t)
-		y, l := newYard(t, s, "files"), store.Lease(nil)
-		l = y.take("files/route")
+		y := newYard(t, s, "files")
+		l := y.take("files/route")
 		for _, d := range [][2]string{{"a", "x"}, {"a", "y"}, {"b", "y"}} {
 			y.lot(d[0], d[1])
 		}
-		all := store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}
+		all := store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}
 		keys := func(lot string) string {
 			rows, err := y.LotOf(t.Context(), all, lot, 10, 1<<20)
 			must(t, err)
@@ -168,10 +199,10 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 			bytes int64
 			want  int
 		}{
-			"all":        {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}, 10, 1 << 20, 6},
-			"deliveries": {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}, 4, 1 << 20, 4},
-			"bytes":      {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}, 10, 30, 2},
-			"one always": {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}, 10, 1, 1},
+			"all":        {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}, 10, 1 << 20, 6},
+			"deliveries": {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}, 4, 1 << 20, 4},
+			"bytes":      {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}, 10, 30, 2},
+			"one always": {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}, 10, 1, 1},
 			"floor":      {store.Selection{Unit: l.Unit(), Below: list[3].Pos, UpTo: store.All}, 10, 1 << 20, 3},
 			"barrier":    {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: list[1].N}, 10, 1 << 20, 2},
 		} {
@@ -194,7 +225,7 @@ func lots(t *testing.T, s store.Store, byKey map[string]string) (*yard, store.Le
 			y.lot(key, lot)
 		}
 	}
-	return y, l, store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}
+	return y, l, store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}
 }
 
 // lot makes a delivery that goes into the file of a lot.

@@ -344,6 +344,25 @@ func operate(t *testing.T, o Opener) {
 			}
 		}
 	})
+	t.Run("only a parked one is released, and its trace says by whom", func(t *testing.T) {
+		held := Intake("lab", "held", "held")
+		r := record(t, s, held)
+		release := store.Order{Action: store.ActRelease, Message: held.Message.ID, Who: "ann", Why: "asked the ward"}
+		if err := s.Operate(t.Context(), release); !errors.Is(err, store.ErrNotStored) {
+			t.Errorf("a stored one: %v", err)
+		}
+		must(t, lease.Finish(t.Context(), store.Outcome{Seq: r.Seq, State: message.Parked, Reason: "held", Actor: "x"}))
+		must(t, s.Operate(t.Context(), release))
+		m, err := s.Find(t.Context(), held.Message.ID)
+		must(t, err)
+		events, err := s.Trace(t.Context(), r.Seq)
+		must(t, err)
+		last := events[len(events)-1]
+		if m.State != message.Stored || m.Run != 1 || last.Step != store.StepReleased || last.Who != "ann" || last.Text != "asked the ward" || last.Run != 1 {
+			t.Errorf("released: %s run %d, %+v", m.State, m.Run, last)
+		}
+		must(t, lease.Finish(t.Context(), store.Outcome{Seq: r.Seq, Run: 1, State: message.Done, Actor: "x"}))
+	})
 	t.Run("a dropped one says who and why", func(t *testing.T) {
 		other := Intake("lab", "2", "two")
 		record(t, s, other)
@@ -353,7 +372,7 @@ func operate(t *testing.T, o Opener) {
 		if m.State != message.Dropped || !strings.Contains(m.Reason, "bob") || !strings.Contains(m.Reason, "a test") {
 			t.Errorf("got %+v", m)
 		}
-		if got := counts(t, s, "lab"); got[message.Done] != 1 || got[message.Dropped] != 1 || len(got) != 2 {
+		if got := counts(t, s, "lab"); got[message.Done] != 2 || got[message.Dropped] != 1 || len(got) != 2 {
 			t.Errorf("ledger %v", got)
 		}
 	})

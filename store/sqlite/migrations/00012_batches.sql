@@ -16,5 +16,5 @@ CREATE UNIQUE INDEX batches_number ON batches (unit, number);
 ALTER TABLE deliveries ADD COLUMN lot TEXT NOT NULL DEFAULT '';
 ALTER TABLE deliveries ADD COLUMN batch INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX deliveries_batch ON deliveries (batch) WHERE batch <> 0;
-CREATE INDEX deliveries_lot ON deliveries (unit, lot, pos, n) WHERE batch = 0 AND state IN ('waiting', 'sending');
+CREATE INDEX deliveries_lot ON deliveries (unit, lot, pos, n) WHERE lot <> '' AND batch = 0 AND state IN ('waiting', 'sending');
 CREATE INDEX deliveries_filed ON deliveries (unit, batch, pos, n) WHERE batch <> 0 AND state IN ('waiting', 'sending');
