@@ -93,10 +93,29 @@ func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 		return
 	}
 	severity := Warning
-	if f.Type == "ID" {
+	switch {
+	case f.Table == codingSystems && ownSystem(v):
+		return
+	case f.Type == "ID" && f.Table != codingSystems:
 		severity = Error
 	}
 	c.add(v, w, 103, "table", severity, "is not a code of table "+f.Table)
+}
+
+// codingSystems is the table of coding systems: more are registered all the time,
+// and two sorts of names stand there as patterns.
+const codingSystems = "0396"
+
+// ownSystem reports whether a coding system is a table of HL7 (HL70005) or one of
+// a site (99 and anything).
+func ownSystem(v hl7v2.Value) bool {
+	raw := v.Raw()
+	if len(raw) > 40 {
+		return false
+	}
+	text := v.Text()
+	number, isTable := strings.CutPrefix(text, "HL7")
+	return isTable && len(number) == 4 && digits(number) || len(text) > 2 && strings.HasPrefix(text, "99")
 }
 
 // forms are the data types whose values have a form.

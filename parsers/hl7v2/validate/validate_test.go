@@ -60,6 +60,9 @@ func TestFindings(t *testing.T) {
 		{"user table", "PID|1||7||X|||q", Tables, "PID-8 table 103 W"},
 		{"code", "PID|1||7||X|||F", Tables, ""},
 		{"closed table", "PID|1||7||X^Y^^^^^?", Tables, "PID-5.7 table 103 E"},
+		{"coding system of HL7", "PID|1||7||X|||||2106-3^White^HL70005", Tables, ""},
+		{"coding system of a site", "PID|1||7||X|||||2106-3^White^99ACME", Tables, ""},
+		{"coding system that nobody knows", "PID|1||7||X|||||2106-3^White^HL7X", Tables, "PID-10.3 table 103 W"},
 		{"second repetition", "PID|1||7||X^Y^^^^^L~X^Y^^^^^?", Tables, "PID-5[2].7 table 103 E"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
