@@ -11,7 +11,7 @@ PACKAGES   := ./...
 FUZZTIME   ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-go check format lint vet generated bench cover fuzz faults postgres tools
+.PHONY: help run build test test-go check format lint vet generated bench bench-hl7v2 cover fuzz faults postgres tools
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -41,6 +41,9 @@ lint: $(LINT)
 
 generated:
 	@bash scripts/generated.sh
+
+bench-hl7v2: ## measure the reader of HL7 v2 beside readers of npm
+	$(GO) run ./bench/hl7v2
 
 bench: postgres ## measure the engine beside this machine's own limits
 	$(GO) run ./bench/main

@@ -5,6 +5,6 @@ time="${1:-60s}"
 go list ./... | while read -r package; do
 	go test -list '^Fuzz' "$package" 2>/dev/null | { grep '^Fuzz' || true; } | while read -r target; do
 		echo "== $package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" </dev/null
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 200x "$package" </dev/null
 	done
 done

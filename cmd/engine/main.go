@@ -108,6 +108,7 @@ func commands(a *app) []*cobra.Command {
 		convertCommand(a),
 		inspectCommand(a),
 		diffCommand(a),
+		editCommand(a),
 		checkCommand(a),
 		schemaCommand(a),
 		versionCommand(a),

@@ -219,23 +219,23 @@ func (a *ack) header() {
 		}
 	}
 	for _, f := range []int{5, 6, 3, 4} {
-		a.field(a.msh.Field(f).Raw())
+		a.field(a.repeatOf(f))
 	}
 	a.field([]byte(a.time()))
 	a.field(nil)
 	a.field(a.kind())
 	a.field([]byte(a.made.Control))
-	eleven := a.msh.Field(11).Raw()
+	eleven := a.repeatOf(11)
 	if len(eleven) == 0 {
 		eleven = []byte("P")
 	}
 	a.field(eleven)
-	twelve := a.msh.Field(12).Raw()
+	twelve := a.repeatOf(12)
 	if len(twelve) == 0 {
 		twelve = []byte("2.5.1")
 	}
 	a.field(twelve)
-	set := a.msh.Field(18).Raw()
+	set := a.repeatOf(18)
 	if len(set) > 0 || a.application() {
 		a.field(nil) // 13
 		a.field(nil) // 14
@@ -251,6 +251,19 @@ func (a *ack) header() {
 		a.field(set)
 	}
 	a.out = append(a.out, '\r')
+}
+
+// repeated bounds what an answer repeats of a field other than MSH-10.
+const repeated = 4 << 10
+
+// repeatOf is a field of the message as its answer repeats it: none where it is
+// too long to be what it should be.
+func (a *ack) repeatOf(n int) []byte {
+	raw := a.msh.Field(n).Raw()
+	if len(raw) > repeated {
+		return nil
+	}
+	return raw
 }
 
 // time is MSH-7: 2.1 has no parts of a second.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -186,7 +187,8 @@ func merged(profiles []*Profile, kind string) ruleset {
 
 // missing checks how often segments stood there.
 func (r ruleset) missing(c *checker) {
-	for name, count := range r.counts {
+	for _, name := range slices.Sorted(maps.Keys(r.counts)) {
+		count := r.counts[name]
 		switch got := c.counts[name]; {
 		case c.full(): // the rest of the message was not looked at
 		case got < count.Min:
@@ -205,14 +207,14 @@ func (r ruleset) check(c *checker, s hl7v2.Segment) {
 			continue
 		}
 		field := c.value(rule.at.field)
-		where := c.path + "-" + strconv.Itoa(rule.at.field)
+		w := where{field: rule.at.field, comp: rule.at.comp, sub: rule.at.sub}
 		if field.Empty() {
 			if rule.Required {
 				offset := end
 				if rule.at.field <= len(c.fields) {
 					offset, _ = field.Span()
 				}
-				rule.say(c, offset, rule.at.below(where), 101, "profile-required", "the profile asks for a value")
+				rule.say(c, offset, w, 101, "profile-required", "the profile asks for a value")
 			}
 			continue
 		}
@@ -220,7 +222,8 @@ func (r ruleset) check(c *checker, s hl7v2.Segment) {
 			if c.full() {
 				return
 			}
-			rule.value(c, rep, rule.at.below(where+index(i)))
+			w.rep = i
+			rule.value(c, rep, w)
 		}
 	}
 }
@@ -262,15 +265,17 @@ func (w condition) holds(c *checker) bool {
 	return v.Text() != w.value
 }
 
-func (r *Rule) say(c *checker, offset int, where string, code int, rule, text string) {
+func (r *Rule) say(c *checker, offset int, w where, code int, rule, text string) {
 	severity := Error
 	if r.Warning {
 		severity = Warning
 	}
-	c.place(offset, where, code, rule, severity, text)
+	if !c.full() {
+		c.place(offset, c.pathOf(w), code, rule, severity, text)
+	}
 }
 
-func (r *Rule) value(c *checker, rep hl7v2.Value, where string) {
+func (r *Rule) value(c *checker, rep hl7v2.Value, w where) {
 	v := r.at.in(rep)
 	offset, _ := v.Span()
 	if !v.Valued() {
@@ -278,20 +283,20 @@ func (r *Rule) value(c *checker, rep hl7v2.Value, where string) {
 			if offset == 0 {
 				offset, _ = rep.Span()
 			}
-			r.say(c, offset, where, 101, "profile-required", "the profile asks for a value")
+			r.say(c, offset, w, 101, "profile-required", "the profile asks for a value")
 		}
 		return
 	}
 	text := v.Text()
 	if r.Length > 0 && len([]rune(text)) > r.Length {
-		r.say(c, offset, where, 102, "profile-length", "the profile allows "+strconv.Itoa(r.Length)+" characters")
+		r.say(c, offset, w, 102, "profile-length", "the profile allows "+strconv.Itoa(r.Length)+" characters")
 	}
 	if r.Table != "" {
 		if _, found, _ := definitions.Code(r.Table, text); !found {
-			r.say(c, offset, where, 103, "profile-table", "is not a code of table "+r.Table)
+			r.say(c, offset, w, 103, "profile-table", "is not a code of table "+r.Table)
 		}
 	}
 	if len(r.Values) > 0 && !slices.Contains(r.Values, text) {
-		r.say(c, offset, where, 103, "profile-value", "is none of the values that the profile allows")
+		r.say(c, offset, w, 103, "profile-value", "is none of the values that the profile allows")
 	}
 }

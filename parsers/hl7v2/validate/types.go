@@ -14,14 +14,14 @@ import (
 const maxParts = 64
 
 // typed checks a repetition, component or subcomponent against its data type.
-func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth int) {
+func (c *checker) typed(v hl7v2.Value, w where, f definitions.Field, depth int) {
 	if !v.Valued() || c.full() {
 		return
 	}
 	of := c.componentsOf(f.Type)
 	known := len(of)
 	if known == 0 || depth == 2 {
-		c.leaf(v, where, f)
+		c.leaf(v, w, f)
 		return
 	}
 	count := v.Comps()
@@ -30,7 +30,7 @@ func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth 
 		count, part = v.Subs(), v.Sub
 	}
 	if count > known {
-		c.add(part(known+1), where+"."+strconv.Itoa(known+1), 102, "component-extra", Warning, "the data type "+f.Type+" has no such component")
+		c.add(part(known+1), w.inside(known+1, depth), 102, "component-extra", Warning, "the data type "+f.Type+" has no such component")
 	}
 	for n, inner := range of[:min(known, maxParts)] {
 		n++
@@ -42,39 +42,49 @@ func (c *checker) typed(v hl7v2.Value, where string, f definitions.Field, depth 
 		}
 		switch {
 		case n <= count && part(n).Valued():
-			c.typed(part(n), where+"."+strconv.Itoa(n), inner, depth+1)
+			c.typed(part(n), w.inside(n, depth), inner, depth+1)
 		case inner.Required():
-			c.add(v, where+"."+strconv.Itoa(n), 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
+			c.add(v, w.inside(n, depth), 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
 		}
 	}
 }
 
+// inside is the place of a component, or of a subcomponent.
+func (w where) inside(n, depth int) where {
+	if depth == 0 {
+		w.comp = n
+	} else {
+		w.sub = n
+	}
+	return w
+}
+
 // leaf checks a value without parts: its form, its length, its code.
-func (c *checker) leaf(v hl7v2.Value, where string, f definitions.Field) {
+func (c *checker) leaf(v hl7v2.Value, w where, f definitions.Field) {
 	if v.Null() {
 		return
 	}
 	if form, ok := forms[f.Type]; ok {
 		// What is longer than any such value is not looked at.
 		if raw := v.Raw(); len(raw) > 100 || !form(strings.TrimSpace(v.Text())) {
-			c.add(v, where, 102, "data-type", Error, "is not of the data type "+f.Type)
+			c.add(v, w, 102, "data-type", Error, "is not of the data type "+f.Type)
 			return
 		}
 	}
 	// From 2.7 on lengths are what a receiver must at least take.
 	if f.Length > 0 && len(v.Raw()) > f.Length && c.version < "2.7" {
 		if n := len([]rune(v.Text())); n > f.Length {
-			c.add(v, where, 102, "length", Warning, "has "+strconv.Itoa(n)+" characters, the version allows "+strconv.Itoa(f.Length))
+			c.add(v, w, 102, "length", Warning, "has "+strconv.Itoa(n)+" characters, the version allows "+strconv.Itoa(f.Length))
 		}
 	}
 	if c.level >= Tables && f.Table != "" {
-		c.code(v, where, f)
+		c.code(v, w, f)
 	}
 }
 
 // code looks a code up. Tables of type ID are closed; others may be added to by
 // a site, and what is not found there is worth a warning only.
-func (c *checker) code(v hl7v2.Value, where string, f definitions.Field) {
+func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 	if len(v.Raw()) <= 200 {
 		if _, found, known := definitions.Code(f.Table, v.Text()); found || !known {
 			return
@@ -83,10 +93,29 @@ func (c *checker) code(v hl7v2.Value, where string, f definitions.Field) {
 		return
 	}
 	severity := Warning
-	if f.Type == "ID" {
+	switch {
+	case f.Table == codingSystems && ownSystem(v):
+		return
+	case f.Type == "ID" && f.Table != codingSystems:
 		severity = Error
 	}
-	c.add(v, where, 103, "table", severity, "is not a code of table "+f.Table)
+	c.add(v, w, 103, "table", severity, "is not a code of table "+f.Table)
+}
+
+// codingSystems is the table of coding systems: more are registered all the time,
+// and two sorts of names stand there as patterns.
+const codingSystems = "0396"
+
+// ownSystem reports whether a coding system is a table of HL7 (HL70005) or one of
+// a site (99 and anything).
+func ownSystem(v hl7v2.Value) bool {
+	raw := v.Raw()
+	if len(raw) > 40 {
+		return false
+	}
+	text := v.Text()
+	number, isTable := strings.CutPrefix(text, "HL7")
+	return isTable && len(number) == 4 && digits(number) || len(text) > 2 && strings.HasPrefix(text, "99")
 }
 
 // forms are the data types whose values have a form.

@@ -93,8 +93,8 @@ type checker struct {
 	counts   map[string]int
 	findings []Finding
 	fields   []hl7v2.Value
-	known    map[string][]definitions.Field // fields and components of the version, by name
-	path     string                         // of the segment in hand
+	known    map[string][]definitions.Field // fields of segments in the version, by name
+	types    map[string][]definitions.Field // components of data types, alike
 	grammar  *definitions.Element           // of the message in hand in its version; nil: not known
 	segment  string
 }
@@ -102,7 +102,7 @@ type checker struct {
 // Message checks a message, or each message of a batch, at a level and by
 // profiles. The findings stand in the order of the message, at most 1000.
 func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
-	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, version: definitions.Version("")}
+	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, types: map[string][]definitions.Field{}, version: definitions.Version("")}
 	if level >= Structure {
 		c.header(m)
 		c.groups(m.Groups(), definitions.Structure(m.Header().Structure))
@@ -122,9 +122,27 @@ func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
 
 func (c *checker) full() bool { return len(c.findings) >= maxFindings }
 
-func (c *checker) add(at hl7v2.Value, where string, code int, rule string, severity Severity, text string) {
+// A where is a place in the segment in hand. Its path is written only when
+// something is said of it.
+type where struct{ field, rep, comp, sub int }
+
+// pathOf writes a place.
+func (c *checker) pathOf(w where) string {
+	path := c.segmentPath() + "-" + strconv.Itoa(w.field)
+	if w.rep > 1 {
+		path += index(w.rep)
+	}
+	return spot{comp: w.comp, sub: w.sub}.below(path)
+}
+
+// segmentPath is the path of the segment in hand.
+func (c *checker) segmentPath() string { return c.segment + index(c.counts[c.segment]) }
+
+func (c *checker) add(at hl7v2.Value, w where, code int, rule string, severity Severity, text string) {
 	start, _ := at.Span()
-	c.place(start, where, code, rule, severity, text)
+	if !c.full() {
+		c.place(start, c.pathOf(w), code, rule, severity, text)
+	}
 }
 
 func (c *checker) place(offset int, where string, code int, rule string, severity Severity, text string) {
@@ -222,7 +240,7 @@ func (c *checker) placed(name string, start int) {
 	case "MSH", "DSC", "ADD", "SFT", "FHS", "BHS", "BTS", "FTS":
 		return // of any message
 	}
-	c.place(start, c.path, 100, "segment-version", Warning, c.grammar.Name+" of version "+c.version+" has no such segment")
+	c.place(start, c.segmentPath(), 100, "segment-version", Warning, c.grammar.Name+" of version "+c.version+" has no such segment")
 }
 
 func (c *checker) segmentOf(s hl7v2.Segment, rules ruleset) {
@@ -233,8 +251,9 @@ func (c *checker) segmentOf(s hl7v2.Segment, rules ruleset) {
 	if c.counts[name]++; name == "MSH" {
 		c.begin(s)
 		clear(c.known)
+		clear(c.types)
 	}
-	c.segment, c.path = name, name+index(c.counts[name])
+	c.segment = name
 	c.fields = s.AppendFields(c.fields[:0])
 	start, end := s.Span()
 	if c.level >= Structure {
@@ -242,7 +261,7 @@ func (c *checker) segmentOf(s hl7v2.Segment, rules ruleset) {
 		of := c.fieldsOf(name)
 		known := len(of)
 		if known == 0 && !definitions.Segment(name) && name[0] != 'Z' {
-			c.place(start, c.path, 100, "segment-unknown", Warning, "the standard has no such segment")
+			c.place(start, c.segmentPath(), 100, "segment-unknown", Warning, "the standard has no such segment")
 		}
 		for n := 1; n <= max(known, len(c.fields)) && known > 0 && !c.full(); n++ {
 			f := definitions.Field{}
@@ -269,13 +288,13 @@ func (c *checker) fieldsOf(segment string) []definitions.Field {
 
 // componentsOf are the components of a data type in the version in hand.
 func (c *checker) componentsOf(kind string) []definitions.Field {
-	of, ok := c.known["."+kind]
+	of, ok := c.types[kind]
 	if !ok {
 		for n := range definitions.ComponentCount(kind) {
 			of = append(of, definitions.ComponentOf(c.version, kind, n+1))
 		}
 		if len(of) > 0 { // OBX-2 may name anything
-			c.known["."+kind] = of
+			c.types[kind] = of
 		}
 	}
 	return of
@@ -303,24 +322,24 @@ func (c *checker) field(n, known int, f definitions.Field, end int) {
 	if !valued && !f.Required() {
 		return
 	}
-	where := c.path + "-" + strconv.Itoa(n)
+	w := where{field: n}
 	if !valued {
 		offset := end
 		if n <= len(c.fields) {
 			offset, _ = v.Span()
 		}
-		c.place(offset, where, 101, "required", Error, f.Name+" is required and empty")
+		c.place(offset, c.pathOf(w), 101, "required", Error, f.Name+" is required and empty")
 		return
 	}
 	switch {
 	case !f.Known() && n > known:
-		c.add(v, where, 102, "field-extra", Warning, "the standard has no such field")
+		c.add(v, w, 102, "field-extra", Warning, "the standard has no such field")
 		return
 	case !f.Known():
-		c.add(v, where, 102, "field-version", Warning, definitions.FieldName(c.version, c.segment, n)+" is of another version")
+		c.add(v, w, 102, "field-version", Warning, definitions.FieldName(c.version, c.segment, n)+" is of another version")
 		return
 	case v.Reps() > 1 && !f.Repeats && c.segment != "MSH":
-		c.add(v.Rep(2), where+"[2]", 102, "repeats", Warning, f.Name+" may not repeat")
+		c.add(v.Rep(2), where{field: n, rep: 2}, 102, "repeats", Warning, f.Name+" may not repeat")
 	}
 	if c.level < Types || c.segment == "MSH" && n < 3 {
 		return
@@ -332,6 +351,6 @@ func (c *checker) field(n, known int, f definitions.Field, end int) {
 		if c.full() {
 			return
 		}
-		c.typed(rep, where+index(i), f, 0)
+		c.typed(rep, where{field: n, rep: i}, f, 0)
 	}
 }

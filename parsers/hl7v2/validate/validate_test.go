@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/internal/corpus"
+	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
@@ -58,6 +60,9 @@ func TestFindings(t *testing.T) {
 		{"user table", "PID|1||7||X|||q", Tables, "PID-8 table 103 W"},
 		{"code", "PID|1||7||X|||F", Tables, ""},
 		{"closed table", "PID|1||7||X^Y^^^^^?", Tables, "PID-5.7 table 103 E"},
+		{"coding system of HL7", "PID|1||7||X|||||2106-3^White^HL70005", Tables, ""},
+		{"coding system of a site", "PID|1||7||X|||||2106-3^White^99ACME", Tables, ""},
+		{"coding system that nobody knows", "PID|1||7||X|||||2106-3^White^HL7X", Tables, "PID-10.3 table 103 W"},
 		{"second repetition", "PID|1||7||X^Y^^^^^L~X^Y^^^^^?", Tables, "PID-5[2].7 table 103 E"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,40 +121,71 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// TestBounds holds time and findings within bounds on what is too much of everything.
-func TestBounds(t *testing.T) {
+// hostile are messages of too much of everything, without their headers.
+func hostile() map[string]string {
 	big := strings.Repeat("x", 1<<20)
-	head := header + "\rEVN||20260105\r"
-	for name, body := range map[string]string{
+	return map[string]string{
 		"segments":      strings.Repeat("OBX|1|NM|A||x\r", 200_000),
 		"good segments": strings.Repeat("OBX|1|NM|A||1||||||F\r", 200_000),
+		"groups":        strings.Repeat("ORC|RE\rOBR|1|||A\rOBX|1|NM|A||1||||||F\r", 70_000),
+		"out of order":  strings.Repeat("OBX|1\rPID|1\rSPM|1\rOBR|1\rNTE|1\r", 40_000),
+		"unknown":       strings.Repeat("QZZ|1\r", 200_000),
+		"no segments":   strings.Repeat("x\r", 500_000),
+		"line ends":     strings.Repeat("\r", 1_000_000),
+		"mixed ends":    strings.Repeat("OBX|1\nx\ry\r\n", 100_000),
 		"fields":        "PID" + strings.Repeat("|x", 1<<20) + "\r",
 		"field":         "PID|1||" + big + "||" + big + "||" + big + "|" + big + "\r",
 		"repetitions":   "PID|1||" + strings.Repeat("7~", 1_000_000) + "||X\r",
 		"components":    "PID|1||7" + strings.Repeat("^", 1_000_000) + "||X\r",
+		"subcomponents": "PID|1||7^^^" + strings.Repeat("&", 1_000_000) + "||X\r",
 		"escapes":       "PID|1||" + strings.Repeat(`\T\`, 1<<19) + "||X\r",
-	} {
-		t.Run(name, func(t *testing.T) {
-			m, err := hl7v2.Parse([]byte(head + body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			profile, err := Shipped("vxu")
-			if err != nil {
-				t.Fatal(err)
-			}
-			profile.Types = nil
-			start := time.Now()
-			found := Message(m, Tables, profile)
-			if len(found) > maxFindings {
-				t.Errorf("%d findings", len(found))
-			}
-			if took := time.Since(start); took > 20*time.Second { // 1 s is meant; the machine may be busy
-				t.Errorf("it took %v", took)
-			} else {
-				t.Logf("%v, %d findings", took, len(found))
-			}
-		})
+		"open escapes":  "PID|1||" + strings.Repeat(`\`, 1<<20) + "||X\r",
+	}
+}
+
+// hostileMessages parses, scans, groups, checks and answers them.
+func hostileMessages(t *testing.T) {
+	t.Helper()
+	profile, err := Shipped("vxu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile.Types = nil
+	p := hl7v2.New(hl7v2.Options{Functional: true})
+	for name, body := range hostile() {
+		for _, head := range []string{header + "\rEVN||20260105\r", strings.Replace(header, "ADT^A08^ADT_A01", "ORU^R01^ORU_R01", 1) + "||||||8859/1~ISO IR87\r"} {
+			t.Run(name, func(t *testing.T) {
+				raw := []byte(head + body)
+				start := time.Now()
+				if _, err := p.Scan(raw, nil); err != nil {
+					t.Fatal(err)
+				}
+				p.Part(raw)
+				scanned := time.Since(start)
+				m, err := hl7v2.Parse(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				parsed := time.Since(start)
+				found := Message(m, Profiled, profile)
+				if len(found) > maxFindings {
+					t.Errorf("%d findings", len(found))
+				}
+				checked := time.Since(start)
+				var problems []message.Problem
+				for _, f := range found[:min(20, len(found))] {
+					problems = append(problems, f.Problem())
+				}
+				if out := p.Reply(raw, message.Answer{Code: message.Erroneous, Problems: problems}, parsers.Stamp{Time: "20260105", Control: "1"}); len(out) == 0 || len(out) > 64<<10 {
+					t.Errorf("an answer of %d bytes", len(out))
+				}
+				took := time.Since(start)
+				if took > 20*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				t.Logf("%d bytes: scan %v, parse %v, check %v, answer %v; %d findings", len(raw), scanned, parsed-scanned, checked-parsed, took-checked, len(found))
+			})
+		}
 	}
 }
 
