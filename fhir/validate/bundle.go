@@ -81,7 +81,7 @@ func (k *checker) included(n *fhir.Node, s *shape, path []string, base string) {
 		if len(path) > 1 {
 			k.included(item, f.shape, path[1:], base)
 		} else if ref := text(item, "reference"); ref != "" && !strings.HasPrefix(ref, "#") && k.bundle.find(joined(base, ref)) == nil {
-			k.fault("invalid", "refers to nothing in the Bundle")
+			k.lax("invalid", "refers to nothing in the Bundle")
 		}
 		k.pop()
 	}
@@ -122,7 +122,7 @@ func entryRules(k *checker, o *object) {
 		switch kind {
 		case "document", "message", "searchset", "history", "collection":
 			if r != nil && text(r, "resourceType") != "OperationOutcome" && o.node.Get("_fullUrl") == nil {
-				k.fault("required", "an entry of this type of Bundle needs a fullUrl")
+				k.lax("required", "an entry of this type of Bundle needs a fullUrl")
 			}
 		}
 		return

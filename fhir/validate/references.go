@@ -104,9 +104,9 @@ func (k *checker) target(ref string) string {
 	case query && typ != "":
 		return typ // a conditional reference of a transaction
 	case typ == "":
-		k.fault("invalid", "the reference does not begin with a resource type")
+		k.lax("invalid", "the reference does not begin with a resource type")
 	case !ID(id):
-		k.fault("invalid", "the reference does not name an id after its type")
+		k.lax("invalid", "the reference does not name an id after its type")
 	}
 	return typ
 }
