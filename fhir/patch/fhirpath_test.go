@@ -75,28 +75,50 @@ func TestFHIRPathPatch(t *testing.T) {
 	const doc = `{"resourceType":"Patient","id":"p","name":[{"family":"A","given":["x","y"],"_given":[null,{"id":"g"}]},{"text":"B"}],"gender":"male","_birthDate":{"extension":[{"url":"urn:e","valueString":"1"}]},"deceasedBoolean":true,"multipleBirthInteger":2}`
 	for name, c := range map[string]struct{ operations, want, fault string }{
 		"nothing": {"", doc, ""},
-		"a choice gets another type in its place": {pathOp("replace", "path", path("Patient.deceased"), "value", `"valueDateTime":"2020"`),
-			strings.Replace(doc, `"deceasedBoolean":true`, `"deceasedDateTime":"2020"`, 1), ""},
-		"an item of a list of values keeps what stands beside the others": {pathOp("delete", "path", path("Patient.name[0].given[0]")),
-			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["y"],"_given":[{"id":"g"}]`, 1), ""},
-		"a value is inserted among values": {pathOp("insert", "path", path("Patient.name[0].given"), "index", `"valueInteger":1`, "value", `"valueString":"z"`),
-			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["x","z","y"],"_given":[null,null,{"id":"g"}]`, 1), ""},
-		"moved with what stands beside it": {pathOp("move", "path", path("Patient.name[0].given"), "source", `"valueInteger":1`, "destination", `"valueInteger":0`),
-			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["y","x"],"_given":[{"id":"g"},null]`, 1), ""},
-		"what has extensions only is replaced": {pathOp("replace", "path", path("Patient.birthDate"), "value", `"valueDate":"1970"`),
-			strings.Replace(doc, `"_birthDate":{"extension":[{"url":"urn:e","valueString":"1"}]}`, ``, 1), ""},
-		"an extension of a value is deleted, and the value that is empty then": {pathOp("delete", "path", path("Patient.birthDate.extension[0]")),
-			strings.Replace(doc, `"_birthDate":{"extension":[{"url":"urn:e","valueString":"1"}]},`, ``, 1), ""},
-		"an extension is added to a value": {pathOp("add", "path", path("Patient.gender"), "name", path("extension"), "value", `"valueExtension":{"url":"urn:x","valueBoolean":true}`),
-			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"_gender":{"extension":[{"url":"urn:x","valueBoolean":true}]}`, 1), ""},
-		"an element without a type by its parts": {pathOp("add", "path", path("Patient"), "name", path("contact"), "value", `"part":[{"name":"name","valueHumanName":{"text":"C"}},{"name":"telecom","valueContactPoint":{"value":"1"}},{"name":"telecom","valueContactPoint":{"value":"2"}},{"name":"gender","valueCode":"female"}]`),
-			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"contact":[{"name":{"text":"C"},"telecom":[{"value":"1"},{"value":"2"}],"gender":"female"}]`, 1), ""},
-		"found by a condition": {pathOp("replace", "path", path(`Patient.name.where(text = 'B').text`), "value", `"valueString":"C"`),
-			strings.Replace(doc, `"text":"B"`, `"text":"C"`, 1), ""},
-		"a choice is added": {pathOp("delete", "path", path("Patient.deceased")) + "," + pathOp("add", "path", path("Patient"), "name", path("deceased"), "value", `"valueDateTime":"2020"`),
-			strings.Replace(doc, `"deceasedBoolean":true,"multipleBirthInteger":2`, `"multipleBirthInteger":2,"deceasedDateTime":"2020"`, 1), ""},
-		"the first of a list is inserted": {pathOp("insert", "path", path("Patient.telecom"), "index", `"valueInteger":0`, "value", `"valueContactPoint":{"value":"1"}`),
-			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"telecom":[{"value":"1"}]`, 1), ""},
+		"a choice gets another type in its place": {
+			pathOp("replace", "path", path("Patient.deceased"), "value", `"valueDateTime":"2020"`),
+			strings.Replace(doc, `"deceasedBoolean":true`, `"deceasedDateTime":"2020"`, 1), "",
+		},
+		"an item of a list of values keeps what stands beside the others": {
+			pathOp("delete", "path", path("Patient.name[0].given[0]")),
+			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["y"],"_given":[{"id":"g"}]`, 1), "",
+		},
+		"a value is inserted among values": {
+			pathOp("insert", "path", path("Patient.name[0].given"), "index", `"valueInteger":1`, "value", `"valueString":"z"`),
+			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["x","z","y"],"_given":[null,null,{"id":"g"}]`, 1), "",
+		},
+		"moved with what stands beside it": {
+			pathOp("move", "path", path("Patient.name[0].given"), "source", `"valueInteger":1`, "destination", `"valueInteger":0`),
+			strings.Replace(doc, `"given":["x","y"],"_given":[null,{"id":"g"}]`, `"given":["y","x"],"_given":[{"id":"g"},null]`, 1), "",
+		},
+		"what has extensions only is replaced": {
+			pathOp("replace", "path", path("Patient.birthDate"), "value", `"valueDate":"1970"`),
+			strings.Replace(doc, `"_birthDate":{"extension":[{"url":"urn:e","valueString":"1"}]}`, ``, 1), "",
+		},
+		"an extension of a value is deleted, and the value that is empty then": {
+			pathOp("delete", "path", path("Patient.birthDate.extension[0]")),
+			strings.Replace(doc, `"_birthDate":{"extension":[{"url":"urn:e","valueString":"1"}]},`, ``, 1), "",
+		},
+		"an extension is added to a value": {
+			pathOp("add", "path", path("Patient.gender"), "name", path("extension"), "value", `"valueExtension":{"url":"urn:x","valueBoolean":true}`),
+			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"_gender":{"extension":[{"url":"urn:x","valueBoolean":true}]}`, 1), "",
+		},
+		"an element without a type by its parts": {
+			pathOp("add", "path", path("Patient"), "name", path("contact"), "value", `"part":[{"name":"name","valueHumanName":{"text":"C"}},{"name":"telecom","valueContactPoint":{"value":"1"}},{"name":"telecom","valueContactPoint":{"value":"2"}},{"name":"gender","valueCode":"female"}]`),
+			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"contact":[{"name":{"text":"C"},"telecom":[{"value":"1"},{"value":"2"}],"gender":"female"}]`, 1), "",
+		},
+		"found by a condition": {
+			pathOp("replace", "path", path(`Patient.name.where(text = 'B').text`), "value", `"valueString":"C"`),
+			strings.Replace(doc, `"text":"B"`, `"text":"C"`, 1), "",
+		},
+		"a choice is added": {
+			pathOp("delete", "path", path("Patient.deceased")) + "," + pathOp("add", "path", path("Patient"), "name", path("deceased"), "value", `"valueDateTime":"2020"`),
+			strings.Replace(doc, `"deceasedBoolean":true,"multipleBirthInteger":2`, `"multipleBirthInteger":2,"deceasedDateTime":"2020"`, 1), "",
+		},
+		"the first of a list is inserted": {
+			pathOp("insert", "path", path("Patient.telecom"), "index", `"valueInteger":0`, "value", `"valueContactPoint":{"value":"1"}`),
+			strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"telecom":[{"value":"1"}]`, 1), "",
+		},
 		"what is not there is deleted":  {pathOp("delete", "path", path("Patient.maritalStatus")), doc, ""},
 		"a resource is contained":       {pathOp("add", "path", path("Patient"), "name", path("contained"), "value", `"resource":{"resourceType":"Basic","id":"b","code":{"text":"x"}}`), strings.Replace(doc, `"multipleBirthInteger":2`, `"multipleBirthInteger":2,"contained":[{"resourceType":"Basic","id":"b","code":{"text":"x"}}]`, 1), ""},
 		"several would be deleted":      {pathOp("delete", "path", path("Patient.name")), "", "operation 0 has a path that finds several elements"},

@@ -67,7 +67,7 @@ func (p *selectorParser) take(prefix string) bool {
 // name takes a name.
 func (p *selectorParser) name() string {
 	end := strings.IndexFunc(p.text, func(r rune) bool {
-		return !(r == '_' || r == '-' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 0x7f)
+		return r <= 0x7f && r != '_' && r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
 	if end < 0 {
 		end = len(p.text)

@@ -168,7 +168,8 @@ func (c *call) giveBinary(res store.Resource) error {
 // content sends the bytes. What a browser makes of them must not act in the name
 // of this server.
 func (c *call) content(res store.Resource, n *fhir.Node, media string) error {
-	size, in := res.Size, io.Reader(nil)
+	size := res.Size
+	var in io.Reader
 	if res.Parts != "" {
 		in = c.Records.Data(c.r.Context(), res.Parts)
 	} else {

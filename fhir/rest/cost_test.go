@@ -24,6 +24,12 @@ func TestCostlySearches(t *testing.T) {
 			a.put(patientJSON(fmt.Sprint("p", i), fmt.Sprint("Family", i), `,"gender":"male"`))
 		}
 		a.put(`{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p1"}}`)
+		// Each argument is compared with each on SQLite: the shapes that have many
+		// are asked for 2000 values on PostgreSQL only.
+		many := 1999
+		if strings.Contains(t.Name(), "sqlite") {
+			many = 299
+		}
 		for query, want := range map[string]string{
 			"Patient?family:contains=a":                                                                 "too-costly",
 			"Patient?family:contains=ab":                                                                "too-costly",
@@ -45,15 +51,15 @@ func TestCostlySearches(t *testing.T) {
 			"Patient?_id=" + strings.Repeat("x,", 1999) + "x":                                           "",
 			"Patient?family=" + strings.Repeat("x,", 1999) + "x":                                        "",
 			"Patient?identifier=" + strings.Repeat("urn:a%7Cx,", 1999) + "x":                            "",
-			"Patient?birthdate=" + strings.Repeat("ap1970,", 1999) + "1970":                             "",
-			"Observation?subject=" + strings.Repeat("Patient/x,", 1999) + "Patient/x":                   "",
-			"Observation?value-quantity=" + strings.Repeat("1%7Curn:u%7Cg,", 1999) + "1":                "",
-			"ValueSet?url:below=" + strings.Repeat("http://x/y,", 1999) + "http://x/y":                  "",
+			"Patient?birthdate=" + strings.Repeat("ap1970,", many) + "1970":                             "",
+			"Observation?subject=" + strings.Repeat("Patient/x,", many) + "Patient/x":                   "",
+			"Observation?value-quantity=" + strings.Repeat("1%7Curn:u%7Cg,", many) + "1":                "",
+			"ValueSet?url:below=" + strings.Repeat("http://x/y,", many) + "http://x/y":                  "",
 			"Location?near=" + strings.Repeat("1%7C2,", 99) + "1%7C2":                                   "",
 			"Location?near=" + strings.Repeat("1%7C2,", 100) + "1%7C2":                                  "too-costly",
-			"Observation?component-code-value-quantity=" + strings.Repeat("a$1,", 1999) + "a$1":         "",
+			"Observation?component-code-value-quantity=" + strings.Repeat("a$1,", many) + "a$1":         "",
 			"Observation?combo-code-value-quantity=" + strings.Repeat("a$1%7Curn:u%7Cg,", 2400) + "a$1": "too-costly",
-			"Patient?_has:Observation:patient:code=" + strings.Repeat("x,", 1999) + "x":                 "",
+			"Patient?_has:Observation:patient:code=" + strings.Repeat("x,", many) + "x":                 "",
 		} {
 			name := query[:min(len(query), 60)]
 			w, n := a.do("GET", "/"+query, "")

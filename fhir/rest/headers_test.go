@@ -96,8 +96,14 @@ func TestPreferences(t *testing.T) {
 	a := newAPI(t)
 	body := func(family string) string { return patientJSON("p", family, "") }
 	for i, c := range []struct{ prefer, want string }{
-		{"", "Patient"}, {"return=representation", "Patient"}, {"return=minimal", ""}, {"return=OperationOutcome", "OperationOutcome"},
-		{"respond-async, return=minimal", ""}, {`handling=lenient; return="minimal"`, ""}, {"return=everything", "Patient"}, {"Return = minimal", ""},
+		{"", "Patient"},
+		{"return=representation", "Patient"},
+		{"return=minimal", ""},
+		{"return=OperationOutcome", "OperationOutcome"},
+		{"respond-async, return=minimal", ""},
+		{`handling=lenient; return="minimal"`, ""},
+		{"return=everything", "Patient"},
+		{"Return = minimal", ""},
 	} {
 		for _, method := range []string{"PUT", "PATCH"} {
 			send, media := body(strings.Repeat("x", i+1)), "application/fhir+json"

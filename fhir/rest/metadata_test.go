@@ -14,63 +14,7 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
-// leastOf is the least resource of a type that is valid, as JSON without id.
-func leastOf(typ string) string {
-	t, _ := definitions.Lookup(typ)
-	return `{"resourceType":"` + typ + `"` + leastBelow(t, "", 0) + `}`
-}
-
-func leastBelow(t *definitions.Type, path string, deep int) string {
-	out := ""
-	for _, e := range t.Children(path) {
-		if e.Min == 0 || deep > 6 {
-			continue
-		}
-		name, of := e.Path[strings.LastIndexByte(e.Path, '.')+1:], e.Types[0]
-		if stem, choice := strings.CutSuffix(name, "[x]"); choice {
-			name = stem + strings.ToUpper(of[:1]) + of[1:]
-		}
-		value := leastValue(t, e, of, deep)
-		if e.Repeats() {
-			value = "[" + value + "]"
-		}
-		out += `,"` + name + `":` + value
-	}
-	return out
-}
-
-func leastValue(t *definitions.Type, e *definitions.Element, of string, deep int) string {
-	values := map[string]string{
-		"boolean": "true", "integer": "1", "positiveInt": "1", "unsignedInt": "1", "decimal": "1.0", "date": `"2026-01-01"`, "dateTime": `"2026-01-01"`,
-		"instant": `"2026-01-01T00:00:00Z"`, "time": `"10:00:00"`, "base64Binary": `"aGk="`, "xhtml": `"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"`,
-		"uri": `"urn:x"`, "url": `"urn:x"`, "canonical": `"urn:x"`, "oid": `"urn:oid:1.2"`, "uuid": `"urn:uuid:c757873d-ec9a-4326-a141-556f43239520"`,
-		"Reference": `{"display":"x"}`, "CodeableConcept": `{"text":"x"}`, "Coding": `{"code":"x"}`, "Identifier": `{"value":"x"}`, "Quantity": `{"value":1}`,
-		"Resource": `{"resourceType":"Basic","code":{"text":"x"}}`,
-	}
-	if v, ok := values[of]; ok {
-		return v
-	}
-	if owner, inner, ok := strings.Cut(strings.TrimPrefix(of, "#"), "."); ok && of[0] == '#' {
-		other, _ := definitions.Lookup(owner)
-		return nonEmpty(leastBelow(other, inner, deep+1))
-	}
-	if len(t.Children(e.Path)) > 0 {
-		return nonEmpty(leastBelow(t, e.Path, deep+1))
-	}
-	if other, ok := definitions.Lookup(of); ok && other.Kind == "complex-type" {
-		return nonEmpty(leastBelow(other, "", deep+1))
-	}
-	return `"a"`
-}
-
-func nonEmpty(members string) string {
-	if members == "" {
-		return `{"id":"x"}`
-	}
-	return "{" + members[1:] + "}"
-}
-
-// valueFor is a value that a parameter of a kind takes.
+// valueOfKind is a value that a parameter of a kind takes.
 func valueOfKind(code, kind string) string {
 	switch {
 	case code == "_has" || code == "_list":
@@ -93,12 +37,12 @@ func TestEverythingClaimed(t *testing.T) {
 		t.Errorf("it is not valid: %v", err)
 	}
 	rest := statement.Get("rest").Items[0]
-	calls := 0
+	calls, least := 0, newLeast(t)
 	for _, r := range rest.Get("resource").Items {
 		typ := text(r, "type")
 		t.Run(typ, func(t *testing.T) {
 			a.t = t
-			a.everyInteraction(r, typ, &calls)
+			a.everyInteraction(r, least, typ, &calls)
 			a.everyParameter(r, typ, &calls)
 		})
 	}
@@ -137,8 +81,8 @@ func TestEverythingClaimed(t *testing.T) {
 	t.Logf("%d calls", calls)
 }
 
-func (a *api) everyInteraction(r *fhir.Node, typ string, calls *int) {
-	body := leastOf(typ)
+func (a *api) everyInteraction(r *fhir.Node, least *leastMaker, typ string, calls *int) {
+	body := least.of(typ)
 	with := func(id string) string {
 		return strings.Replace(body, `"resourceType":"`+typ+`"`, `"resourceType":"`+typ+`","id":"`+id+`"`, 1)
 	}

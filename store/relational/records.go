@@ -11,7 +11,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -397,16 +396,6 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	return unindex(ctx, tx, h.rid)
 }
 
-// unindex deletes the index rows of a resource.
-func unindex(ctx context.Context, tx Tx, rid int64) error {
-	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, rid); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // ownComp makes new patients members of their own compartment.
 func ownComp(ctx context.Context, tx Tx, heads []*head) error {
 	var rids []int64
@@ -508,61 +497,6 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 	})
 }
 
-// writeIndex inserts the index rows of everything that was written.
-func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
-	var tokens, dates, texts, refs, numbers []any
-	for _, h := range heads {
-		if h.skip || h.w.Delete {
-			continue
-		}
-		rid, comp := any(h.rid), any(h.comp)
-		tokens = appendRows(tokens, h.rows.tokens, rid, comp)
-		dates = appendRows(dates, h.rows.dates, rid, comp)
-		texts = appendRows(texts, h.rows.texts, rid)
-		refs = appendRows(refs, h.rows.refs, rid)
-		numbers = appendRows(numbers, h.rows.numbers, rid, comp)
-	}
-	for _, t := range []struct {
-		into  string
-		width int
-		args  []any
-	}{
-		{`INSERT INTO ix_token (pid, val, sys, rid, comp)`, 5, tokens},
-		{`INSERT INTO ix_date (pid, lo, hi, rid, comp)`, 5, dates},
-		{`INSERT INTO ix_string (pid, norm, val, rid)`, 4, texts},
-		{`INSERT INTO ix_ref (pid, ttype, tkey, rid)`, 4, refs},
-		{`INSERT INTO ix_number (pid, sys, unit, val, rid, comp)`, 6, numbers},
-	} {
-		if _, err := insert(ctx, tx, t.into, t.width, ` ON CONFLICT DO NOTHING`, t.args); err != nil {
-			return fmt.Errorf("index: %w", err)
-		}
-	}
-	return nil
-}
-
-func appendRows(args []any, rows [][]any, last ...any) []any {
-	for _, r := range rows {
-		args = append(append(args, r...), last...)
-	}
-	return args
-}
-
-// limit keeps a value short enough for an index key: a long one by its
-// beginning and its hash, so that equal values stay equal.
-func limit(s string) string {
-	if len(s) <= 200 {
-		return s
-	}
-	return Clean(s)
-}
-
-func noNUL(s string) string {
-	if strings.IndexByte(s, 0) < 0 {
-		return s
-	}
-	return strings.ReplaceAll(s, "\x00", "\uFFFD")
-}
-
 // writeLog notes what changed.
 func writeLog(ctx context.Context, tx Tx, heads []*head) error {
 	var args []any
@@ -585,86 +519,4 @@ func writeLog(ctx context.Context, tx Tx, heads []*head) error {
 	}
 	_, err := insert(ctx, tx, `INSERT INTO change_log (at, rtype, rid, version, op, message)`, 6, "", args)
 	return err
-}
-
-// ErrKeyUsed is returned for an idempotency key that was used with other writes.
-var ErrKeyUsed = errors.New("the idempotency key was used with other content")
-
-// ApplyAPI is a transaction of the API: the writes, an audit row for each, and
-// the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Ledger) ([]store.Resource, error) {
-	writes, now := set.Writes, set.Now
-	heads, err := headsOf([]WriteSet{set})
-	if err != nil {
-		return nil, err
-	}
-	if by.Key != "" {
-		repeated, err := claimKey(ctx, tx, writes, by, now)
-		if err != nil || repeated {
-			if err == nil {
-				return currentOf(ctx, tx, writes)
-			}
-			return nil, err
-		}
-	}
-	if heads, err = applyHeads(ctx, tx, heads, led); err != nil {
-		return nil, err
-	}
-	var out []store.Resource
-	for _, h := range heads {
-		action := "fhir.write"
-		if h.w.Delete {
-			action = "fhir.delete"
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
-	}
-	return inOrder(out, writes), nil
-}
-
-func inOrder(list []store.Resource, writes []store.Write) []store.Resource {
-	place := map[string]store.Resource{}
-	for _, r := range list {
-		place[r.Type+"/"+r.ID] = r
-	}
-	out := make([]store.Resource, 0, len(writes))
-	for i := range writes {
-		out = append(out, place[writes[i].Type+"/"+writes[i].ID])
-	}
-	return out
-}
-
-func claimKey(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time) (repeated bool, err error) {
-	sum := sha256.New()
-	for i := range writes {
-		sum.Write([]byte(writes[i].Type))
-		sum.Write(writes[i].Hash[:])
-	}
-	hash := sum.Sum(nil)
-	n, err := tx.Exec(ctx, `INSERT INTO ingest_key (client, k, at, body_hash, outcome) VALUES (?, ?, ?, ?, '') ON CONFLICT DO NOTHING`, by.Actor, keyHash(by.Key), Micros(now), hash)
-	if err != nil || n == 1 {
-		return false, err
-	}
-	var had []byte
-	if _, err := one(ctx, tx, `SELECT body_hash FROM ingest_key WHERE client = ? AND k = ?`, []any{by.Actor, keyHash(by.Key)}, &had); err != nil {
-		return false, err
-	}
-	if string(had) != string(hash) {
-		return false, ErrKeyUsed
-	}
-	return true, nil
-}
-
-func currentOf(ctx context.Context, tx Tx, writes []store.Write) ([]store.Resource, error) {
-	var out []store.Resource
-	for i := range writes {
-		r, err := readOne(ctx, tx, writes[i].Type, writes[i].ID)
-		if err != nil && !errors.Is(err, store.ErrDeleted) {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, nil
 }
