@@ -87,7 +87,7 @@ func TestAnAnswerIsMappedToEntriesForPeople(t *testing.T) {
 		case "M2":
 			return ackWith("ERR||PID^1^11|102^^HL70357|W||||street\rERR||PID^1^13|102^^HL70357|W||||phone\rERR||PID^1^5|0^^HL70357|I\r")(a)
 		case "M3":
-			return "no acknowledgement of any sort"
+			return "CANARY7F3 is no acknowledgement"
 		}
 		return ackWith("")(a)
 	}
@@ -104,6 +104,9 @@ func TestAnAnswerIsMappedToEntriesForPeople(t *testing.T) {
 	want := []string{"answer out the message does not begin with MSH, FHS or BHS; look at the peer's answer", "answer ERR-2 PID-13 phone", "answer ERR-2 PID-11 street"}
 	if !slices.Equal(got, want) {
 		t.Errorf("entries %q, want %q", got, want)
+	}
+	if log := h.logged(); strings.Contains(log, "CANARY7F3") || !strings.Contains(log, "does not go on") {
+		t.Errorf("the log says\n%s", log)
 	}
 }
 

@@ -136,6 +136,7 @@ var (
 	ownForm    = regexp.MustCompile(`\bP[A-Z2-7]{19}\b`)
 	peerForm   = regexp.MustCompile(`\bP[0-9]+\b`) // the peer's own control ids
 	fillerForm = regexp.MustCompile(`\bF[0-9]{9}\b`)
+	numberForm = regexp.MustCompile(`\b0000000[0-9]{2}\b`) // of a file: which of two lots is first is not said
 	answerForm = regexp.MustCompile(`\|P[0-9a-z]{16}\|`)
 	headerTime = regexp.MustCompile(`((?:MSH|FHS|BHS)\|[^|\n]*\|[^|\n]*\|[^|\n]*\|[^|\n]*\|[^|\n]*\|)20[0-9]{12}[^|\n]*`)
 )
@@ -146,6 +147,7 @@ func plainly(text string) string {
 	text = ownForm.ReplaceAllString(text, "CONTROL")
 	text = peerForm.ReplaceAllString(text, "PEER")
 	text = fillerForm.ReplaceAllString(text, "FILLER")
+	text = numberForm.ReplaceAllString(text, "NUMBER")
 	text = answerForm.ReplaceAllString(text, "|CONTROL|")
 	return headerTime.ReplaceAllString(text, "${1}TIME")
 }
@@ -268,7 +270,7 @@ func casePeer(t *testing.T, file string) *scripted {
 func (s *scripted) text() string {
 	var all []string
 	for _, control := range s.come {
-		all = append(all, readable(s.sent[control]))
+		all = append(all, plainly(readable(s.sent[control])))
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
@@ -315,7 +317,7 @@ func (s *site) deliveriesText() string {
 	var lines []string
 	for _, q := range s.queues() {
 		for _, d := range s.queueOf(q.Unit) {
-			lines = append(lines, strings.TrimRight(strings.Join([]string{q.Unit, d.Control, d.State, d.Reason}, "  "), " "))
+			lines = append(lines, plainly(strings.TrimRight(strings.Join([]string{q.Unit, d.Control, d.State, d.Reason}, "  "), " ")))
 		}
 	}
 	slices.Sort(lines)
@@ -330,7 +332,7 @@ func (s *site) worklistText() string {
 	}
 	var lines []string
 	for _, i := range items {
-		lines = append(lines, strings.Join([]string{i.Kind, i.Where, i.Code, i.Text}, "  "))
+		lines = append(lines, plainly(strings.Join([]string{i.Kind, i.Where, i.Code, i.Text}, "  ")))
 	}
 	slices.Sort(lines)
 	return strings.Join(append(lines, ""), "\n")
@@ -349,7 +351,7 @@ func filesText(t *testing.T, folder string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, "--- "+e.Name()+"\n"+readable(string(data)))
+		all = append(all, plainly("--- "+e.Name()+"\n"+readable(string(data))))
 	}
 	slices.Sort(all)
 	return strings.Join(all, "")
