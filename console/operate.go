@@ -85,7 +85,7 @@ func (s *server) operate(action string) http.HandlerFunc {
 		if m == nil {
 			return
 		}
-		if action == store.ActReprocess && s.gone(w, m) {
+		if (action == store.ActReprocess || action == store.ActRelease) && s.gone(w, m) {
 			return
 		}
 		if (action == store.ActReprocess || action == store.ActRelease) && !d.Late && m.State == message.Parked {
