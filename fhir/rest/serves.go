@@ -43,6 +43,8 @@ func Interactions() []Interaction {
 		{"", types, http.MethodPost, "/{type}/_search", "the same as a form", "TestMethods"},
 		{"", types, http.MethodGet, "/{compartment}/{id}/{type}?{parameters}", "a compartment; `*` for all types", "TestCompartments"},
 		{"", types, http.MethodPost, "/{compartment}/{id}/{type}/_search", "the same as a form", "TestMethods"},
+		{"", types, http.MethodPost, "/{type}/$validate", "`mode`, `profile`; in the address or in Parameters", "TestValidate"},
+		{"", types, http.MethodPost, "/{type}/{id}/$validate", "the same; `GET` for what is stored", "TestValidate"},
 		{"transaction", system, http.MethodPost, "/", "a Bundle, all entries or none", "TestTransaction"},
 		{"batch", system, http.MethodPost, "/", "a Bundle, each entry by itself", "TestTransaction"},
 		{"history-system", system, http.MethodGet, "/_history", "`_since`, `_at`, `_count`", "TestHistories"},
