@@ -224,25 +224,28 @@ func (c *Client) fresh() error {
 	if rest, _ := c.reader.in.Peek(c.reader.in.Buffered()); !blank(rest) {
 		return errLate
 	}
-	err := stale(c.conn)
-	if !errors.Is(err, errRecords) {
-		return err
+	for range 5 {
+		err := stale(c.conn)
+		if !errors.Is(err, errRecords) {
+			return err
+		}
+		// What waits may be the end of the encryption, or only its own affairs:
+		// that is read without waiting for more. On a busy machine the time may
+		// be over before the reading has begun.
+		if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
+			return err
+		}
+		_, err = c.reader.in.Peek(c.reader.in.Buffered() + 1)
+		switch {
+		case err == nil:
+			return errLate
+		case errors.Is(err, io.EOF):
+			return errHungUp
+		case !timedOut(err):
+			return err
+		}
 	}
-	// What waits may be the end of the encryption, or only its own affairs:
-	// that is read without waiting for more.
-	if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
-		return err
-	}
-	_, err = c.reader.in.Peek(c.reader.in.Buffered() + 1)
-	switch {
-	case err == nil:
-		return errLate
-	case timedOut(err):
-		return nil
-	case errors.Is(err, io.EOF):
-		return errHungUp
-	}
-	return err
+	return nil
 }
 
 // blank reports whether bytes between frames are only line ends.
