@@ -11,6 +11,8 @@ import (
 
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/mllp"
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/validate"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -27,6 +29,21 @@ func TestORU(t *testing.T) {
 	}
 	if bytes.Equal(ORU("A", 8, 20), raw) {
 		t.Error("two messages are the same")
+	}
+}
+
+func TestResources(t *testing.T) {
+	for name, body := range map[string][]byte{"observation": NewObservation(7), "transaction": Transaction("A", 7)} {
+		n, err := fhir.Parse(body)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, f := range validate.Structure(n) {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	if n, err := Matches(Transaction("A", 7)); err != nil || n != 7 {
+		t.Errorf("%d entries, %v, want 7", n, err)
 	}
 }
 

@@ -27,6 +27,7 @@ type run struct {
 	folder   string
 	duration time.Duration
 	count    int // messages mapped into the store
+	fill     int // resources that stand in the store when it is searched
 	backlog  int // deliveries that wait for a receiver that is down
 	receiver *bench.Receiver
 	table    *tabwriter.Writer
@@ -39,6 +40,7 @@ func main() {
 	flag.StringVar(&r.folder, "folder", "", "where the stores are put; default: a temporary folder")
 	flag.DurationVar(&r.duration, "duration", 5*time.Second, "of each measurement that has no fixed number of messages")
 	flag.IntVar(&r.count, "effects", 3000, "messages mapped into the store")
+	flag.IntVar(&r.fill, "fill", 0, "resources that stand in the store when it is searched, at least")
 	flag.IntVar(&r.backlog, "backlog", 100_000, "deliveries that wait for a receiver that is down")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -172,6 +174,9 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 		return err
 	}
 	if err := r.effects(ctx, name, e, cost); err != nil {
+		return err
+	}
+	if err := r.fhir(ctx, name, e, cost); err != nil {
 		return err
 	}
 	if err := r.sending(ctx, name, e, cost); err != nil {
