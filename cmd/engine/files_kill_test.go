@@ -23,9 +23,13 @@ func TestKillBatchFile(t *testing.T) {
 		lines += fmt.Sprintf(`{"resourceType":"Patient","id":"p%02d","active":true}`+"\n", i)
 	}
 	batch += fmt.Sprintf("BTS|%d\rFTS|1\r", n)
+	seed := seedOf(t)
 	stores(t, func(t *testing.T, database string) {
 		for _, file := range []struct{ name, format, content string }{{"night.hl7", "hl7v2", batch}, {"night.ndjson", "fhir", lines}} {
-			for _, point := range []string{"after_read:5", "after_commit_before_ack:7"} {
+			for i, point := range []string{"after_read:5", "after_commit_before_ack:7"} {
+				if sliced(seed, i, 2) {
+					continue
+				}
 				t.Run(file.format+"/"+point, func(t *testing.T) {
 					if database != "" {
 						database = pgtest.Start(t)
