@@ -17,7 +17,9 @@ func TestKillReply(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: no processes are killed")
 	}
+	seed := seedOf(t)
 	stores(t, func(t *testing.T, database string) {
+		i := 0
 		for point, want := range map[string]struct {
 			code, state string
 			arrivals    int
@@ -28,6 +30,9 @@ func TestKillReply(t *testing.T) {
 			"after_send_before_answer:1": {"AE", "parked", 1, 3 * time.Second},
 			"after_commit_before_ack:1":  {"AA", "delivered", 1, time.Minute},
 		} {
+			if i++; sliced(seed, i, 2) {
+				continue
+			}
 			t.Run(point, func(t *testing.T) {
 				if database != "" {
 					database = pgtest.Start(t)
