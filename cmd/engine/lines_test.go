@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -213,6 +214,7 @@ func (p *peer) answer(raw string) (string, error) {
 // A scripted peer keeps what came.
 type scripted struct {
 	peer *partner.Partner
+	mu   sync.Mutex
 	sent map[string]string // by control id, the first time
 	come []string
 }
@@ -249,6 +251,8 @@ func casePeer(t *testing.T, file string) *scripted {
 			return script["*"]
 		},
 		Took: func(a partner.Arrival, raw []byte) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if _, again := s.sent[a.Control]; !again {
 				s.come = append(s.come, a.Control)
 				s.sent[a.Control] = string(raw)
@@ -268,6 +272,8 @@ func casePeer(t *testing.T, file string) *scripted {
 
 // text is what came, in an order that does not depend on which patient was first.
 func (s *scripted) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []string
 	for _, control := range s.come {
 		all = append(all, plainly(readable(s.sent[control])))

@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -279,10 +280,16 @@ func TestFolderDamagedWhileRunning(t *testing.T) {
 func overwrite(folder string) error {
 	random := rand.NewChaCha8([32]byte{9})
 	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the server goes on working, and has taken it away
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
