@@ -67,11 +67,7 @@ func (e *Engine) Call(ctx context.Context, calls Calls) (Figures, error) {
 	if first := failure.Load(); first != nil {
 		err = *first
 	}
-	n := times.Len()
-	return Figures{
-		Sent: n, Elapsed: elapsed, Rate: float64(n) / max(elapsed.Seconds(), 1e-9),
-		P50: times.Quantile(0.5), P99: times.Quantile(0.99), P999: times.Quantile(0.999), Max: times.Quantile(1),
-	}, err
+	return figuresOf(&times, elapsed), err
 }
 
 func (e *Engine) call(ctx context.Context, client *http.Client, r Request) error {

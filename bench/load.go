@@ -80,9 +80,13 @@ func (f Feed) Run(ctx context.Context) (Figures, error) {
 	if first := failure.Load(); first != nil {
 		err = *first
 	}
+	return figuresOf(&times, elapsed), err
+}
+
+func figuresOf(times *mllp.Latencies, elapsed time.Duration) Figures {
 	n := times.Len()
 	return Figures{
 		Sent: n, Elapsed: elapsed, Rate: float64(n) / max(elapsed.Seconds(), 1e-9),
 		P50: times.Quantile(0.5), P99: times.Quantile(0.99), P999: times.Quantile(0.999), Max: times.Quantile(1),
-	}, err
+	}
 }

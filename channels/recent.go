@@ -12,8 +12,8 @@ const (
 	recentOutgoing = 32 << 20 // of all routes together
 )
 
-// A stop is where a message is wanted: the unit that works on it next.
-type stop struct {
+// A wanted names a message and the unit that works on it next.
+type wanted struct {
 	unit string
 	seq  int64
 }
@@ -25,17 +25,17 @@ type recent struct {
 	mu    sync.Mutex
 	limit int64
 	size  int64
-	held  map[stop]*message.Message
+	held  map[wanted]*message.Message
 }
 
 func newRecent(limit int64) *recent {
-	return &recent{limit: limit, held: map[stop]*message.Message{}}
+	return &recent{limit: limit, held: map[wanted]*message.Message{}}
 }
 
 func (r *recent) put(unit string, m *message.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := stop{unit, m.Seq}
+	at := wanted{unit, m.Seq}
 	if r.held[at] == nil && r.size+m.Size <= r.limit {
 		r.held[at] = m
 		r.size += m.Size
@@ -45,7 +45,7 @@ func (r *recent) put(unit string, m *message.Message) {
 func (r *recent) take(unit string, seq int64) *message.Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := stop{unit, seq}
+	at := wanted{unit, seq}
 	m := r.held[at]
 	if m != nil {
 		delete(r.held, at)

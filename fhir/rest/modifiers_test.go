@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -81,6 +82,19 @@ func TestManyAlternatives(t *testing.T) {
 		for _, code := range []string{"_id=p1", "identifier=v1", "family=f1"} {
 			if got := a.found("Patient?" + code + strings.Repeat(",x", 1500)); got != "p1" {
 				t.Errorf("%s and 1500 others found %q, want p1", code, got)
+			}
+		}
+		a.put(`{"resourceType":"Patient","id":"p3","identifier":[{"system":"urn:a","value":"w\"<é>"}],"name":[{"family":"Öster & \"Söhne\""}]}`)
+		for list, want := range map[string]string{
+			"identifier=" + url.QueryEscape(`urn:a|w"<é>`) + strings.Repeat(",urn:a%7Cx", 100): "p3",
+			"identifier=" + url.QueryEscape(`urn:b|w"<é>`) + strings.Repeat(",urn:a%7Cx", 100): "",
+			"identifier=" + url.QueryEscape(`w"<é>`) + strings.Repeat(",urn:a%7Cx", 100):       "p3",
+			"family=" + url.QueryEscape(`öster & "s`) + strings.Repeat(",x", 100):              "p3",
+			"family=" + url.QueryEscape(`oster & "sz`) + strings.Repeat(",x", 100):             "",
+			"family:exact=" + url.QueryEscape(`Öster & "Söhne"`) + strings.Repeat(",x", 100):   "p3",
+		} {
+			if got := a.found("Patient?" + list); got != want {
+				t.Errorf("%s found %q, want %q", list, got, want)
 			}
 		}
 		if got := a.found("ValueSet?url:above=http://x" + strings.Repeat("/a", 5000)); got != "invalid" {

@@ -1,8 +1,12 @@
 package relational
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
@@ -23,6 +27,9 @@ func leads(c *store.Clause) bool {
 // are looked up one by one: with OR between them the index is read from end to
 // end on SQLite.
 func (q *sqlText) lead(c *store.Clause, table, alias string) error {
+	if q.dialect == SQLite && q.listed(c, table, alias) {
+		return nil
+	}
 	parts := []store.Clause{*c}
 	if n := len(c.Any) + len(c.Chain); n > 1 && n <= mostTold && c.Shape != store.ShapeRef {
 		parts = parts[:0]
@@ -54,6 +61,48 @@ func (q *sqlText) lead(c *store.Clause, table, alias string) error {
 	}
 	q.add(`)`)
 	return nil
+}
+
+// listed asks for many alternatives of one form as one argument, a JSON array,
+// and reports whether it could. SQLite compares each argument of a statement
+// with all before it.
+func (q *sqlText) listed(c *store.Clause, table, alias string) bool {
+	if len(c.Any) <= mostTold || len(c.Chain) > 0 {
+		return false
+	}
+	var list []any
+	form := ""
+	for i := range c.Any {
+		value, of := listable(&c.Any[i], c.Shape)
+		if of == "" || (form != "" && of != form) {
+			return false
+		}
+		list, form = append(list, value), of
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return false // texts and numbers always marshal
+	}
+	q.alias++
+	x, j := "x"+strconv.Itoa(q.alias), "j"+strconv.Itoa(q.alias)
+	q.add(alias+`.rid IN (SELECT `+x+`.rid FROM json_each(?) `+j+` CROSS JOIN `+table+` `+x+` WHERE `, string(text))
+	q.rows(c, x)
+	q.add(strings.NewReplacer("x.", x+".", "j.", j+".").Replace(form) + `)`)
+	return true
+}
+
+// listable is an alternative as an element of a JSON array, and the condition that
+// compares a row x with the element j; empty where there is none.
+func listable(m *store.Match, shape store.Shape) (element any, form string) {
+	switch {
+	case shape == store.ShapeToken && m.Value != nil && !m.Below && m.System != nil:
+		return []any{hex.EncodeToString([]byte(limit(*m.Value))), systemID(*m.System)}, ` AND x.val = unhex(j.value ->> 0) AND x.sys = j.value ->> 1`
+	case shape == store.ShapeToken && m.Value != nil && !m.Below:
+		return []any{hex.EncodeToString([]byte(limit(*m.Value)))}, ` AND x.val = unhex(j.value ->> 0)`
+	case shape == store.ShapeString && !m.Exact && !m.Contains && utf8.ValidString(m.Text):
+		return noNUL(m.Text), ` AND x.norm >= j.value AND x.norm < j.value || char(1114111)`
+	}
+	return nil, ""
 }
 
 // valueAmong names the values of many alternatives at once, for the index.

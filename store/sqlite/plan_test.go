@@ -55,6 +55,12 @@ func TestSearchLooksUp(t *testing.T) {
 	for range 100 {
 		many.Any = append(many.Any, store.Match{Value: text("3")})
 	}
+	listed := store.Clause{Param: identifier.Param, Shape: store.ShapeToken}
+	names := store.Clause{Param: row("Patient", "family"), Shape: store.ShapeString}
+	for range 100 {
+		listed.Any = append(listed.Any, store.Match{System: text("urn:a"), Value: text("1")})
+		names.Any = append(names.Any, store.Match{Text: "a"})
+	}
 	patient := store.Clause{Param: row("Observation", "subject"), Shape: store.ShapeRef, Any: []store.Match{{Type: "Patient", ID: "a"}, {Type: "Patient", ID: "b"}}}
 	for name, q := range map[string]store.Query{
 		"an identifier":    {Type: "ServiceRequest", Where: []store.Clause{{Param: identifier.Param, Shape: store.ShapeToken, Any: identifier.Any[:1]}}},
@@ -63,7 +69,9 @@ func TestSearchLooksUp(t *testing.T) {
 		"two names": {Type: "Patient", Where: []store.Clause{{
 			Param: row("Patient", "family"), Shape: store.ShapeString, Any: []store.Match{{Text: "a"}, {Text: "b"}},
 		}}},
-		"two patients": {Type: "Observation", Where: []store.Clause{patient}},
+		"a list of identifiers": {Type: "ServiceRequest", Where: []store.Clause{listed}},
+		"a list of names":       {Type: "Patient", Where: []store.Clause{names}},
+		"two patients":          {Type: "Observation", Where: []store.Clause{patient}},
 		"patient, code and date": {Type: "Observation", Where: []store.Clause{
 			{Param: row("Observation", "date"), Shape: store.ShapeDate, Any: []store.Match{{Prefix: "ge", Lo: 1, Hi: 2}}},
 			{Param: row("Observation", "code"), Shape: store.ShapeToken, Any: []store.Match{{Value: text("718-7")}}},
