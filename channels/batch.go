@@ -30,6 +30,7 @@ type bundle struct {
 	lease  store.Lease
 	ctx    context.Context //nolint:containedctx // of the send
 	looked time.Time       // when it was last looked whether the route is held
+	took   time.Duration   // by the last step
 	last   string          // the lot of the last file: those after it come first
 }
 
@@ -57,7 +58,9 @@ func (r *route) files(ctx context.Context, lease store.Lease) (due time.Time, ov
 		if until, stop := b.stops(ctx); stop {
 			return until, true
 		}
+		began := time.Now()
 		again, did, err := b.step()
+		b.took = time.Since(began)
 		switch {
 		case errors.Is(err, store.ErrFenced):
 			r.log.Warn("unit belongs to another engine now")
@@ -79,8 +82,18 @@ func (r *route) files(ctx context.Context, lease store.Lease) (due time.Time, ov
 	}
 }
 
-// idle waits a moment for more to do; false when nothing came.
+// idle waits a moment for more to do; false when nothing came. Steps that find
+// nothing to send take a fifth of the time at most.
 func (b *bundle) idle(ctx context.Context) bool {
+	pause := time.NewTimer(min(max(lookGap, 4*b.took), pollEach/10))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+		return false
+	case <-b.r.c.retired:
+		return false
+	}
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
 	select {
@@ -139,7 +152,7 @@ func (b *bundle) step() (next time.Time, did bool, err error) {
 			continue
 		}
 		held[c.Lot] = true
-		if due := c.Deliveries[0].Due; due.After(now) {
+		if due := dueOf(&c.Deliveries[0], now); due.After(now) {
 			earlier(due)
 			continue
 		}
@@ -183,7 +196,11 @@ func (b *bundle) close(now time.Time, held map[string]bool) (next time.Time, did
 		if held[lot.Name] {
 			continue
 		}
-		closes := batch.Closes(madeAt(lot.First).In(b.r.c.now().Location()))
+		made := madeAt(lot.First)
+		if made.After(now) {
+			made = now // by a clock that was ahead
+		}
+		closes := batch.Closes(made.In(b.r.c.now().Location()))
 		due := !closes.IsZero() && !closes.After(now)
 		if !due && lot.Count < batch.Max {
 			if !closes.IsZero() && (next.IsZero() || closes.Before(next)) {
@@ -191,11 +208,11 @@ func (b *bundle) close(now time.Time, held map[string]bool) (next time.Time, did
 			}
 			continue
 		}
-		rows, err := s.LotOf(b.ctx, selection, lot.Name, batch.Max, mostFile)
+		rows, full, err := s.LotOf(b.ctx, selection, lot.Name, batch.Max, mostFile)
 		if err != nil {
 			return next, false, wrap("lot", err)
 		}
-		if len(rows) == 0 || !due && len(rows) < batch.Max && !large(rows) {
+		if len(rows) == 0 || !due && len(rows) < batch.Max && !full {
 			// Older deliveries of the same keys are open in another lot.
 			if at := now.Add(pollEach); next.IsZero() || at.Before(next) {
 				next = at
@@ -207,15 +224,6 @@ func (b *bundle) close(now time.Time, held map[string]bool) (next time.Time, did
 		return next, did, err
 	}
 	return next, false, nil
-}
-
-// large reports whether a file holds about as many bytes as one may.
-func large(rows []message.Delivery) bool {
-	size := 0
-	for i := range rows {
-		size += len(rows[i].Payload)
-	}
-	return size >= mostFile/2
 }
 
 // selection is what may go into files now.

@@ -296,3 +296,22 @@ func TestAStopHoldsTheRouteOfFiles(t *testing.T) {
 	h.line.Poke("lab/out")
 	h.drained("lab/out", 3)
 }
+
+// TestAFileIsClosedWhenItHasItsBytes: more than one file may hold waits for no
+// further delivery.
+func TestAFileIsClosedWhenItHasItsBytes(t *testing.T) {
+	h := newHall(t)
+	h.start(`  - name: lab
+    source: { hand: {} }
+    parse: hl7v2
+    limits: { size: 20MB }
+    routes: [ { name: out, each: NTE, batch: { max: 2 }, to: { hand: {} } } ]
+`)
+	for i, size := range []int{1 << 20, 15 << 20} {
+		raw := order(fmt.Sprint("L", i), "A") + "NTE|1||" + strings.Repeat("x", size) + "\r"
+		if reply := h.hand(&message.Message{Stream: strings.NewReader(raw)}); reply.Answer.Code != message.Accepted {
+			t.Fatalf("message %d was answered %+v", i, reply.Answer)
+		}
+	}
+	h.eventually("the first has gone without waiting for a third", func() bool { return h.queues()["lab/out"].Delivered >= 1 })
+}

@@ -94,7 +94,7 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
-// TestClock is the time that is believed when the clock is set.
+// TestKeepClock is the time that is believed when the clock is set.
 func TestKeepClock(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	const hour, day, year = time.Hour, 24 * time.Hour, 365 * 24 * time.Hour

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
@@ -58,10 +59,11 @@ func (c *channel) joins(ctx context.Context, m *message.Message, raw []byte, v *
 func (c *channel) before(ctx context.Context, joiner parsers.Joiner, m *message.Message, raw []byte, name string) ([][]byte, error) {
 	parts, size, below := [][]byte{raw}, int64(len(raw)), m.Seq
 	for name != "" {
-		list, err := c.line.options.Store.List(ctx, store.Filter{Channel: c.id, Key2: name, Before: below, Limit: 1})
+		list, err := c.line.options.Store.List(ctx, store.Filter{Channel: c.id, Key2: name, Before: below, Limit: partsMost})
 		if err != nil {
 			return nil, wrap("parts", err)
 		}
+		list = slices.DeleteFunc(list, func(m *message.Message) bool { return m.State == message.Refused })
 		if len(list) == 0 {
 			if len(parts) > 1 {
 				return nil, &message.Failure{Kind: message.Malformed, Where: "MSH-14", Err: errors.New("a part of the message before this one is not here")}

@@ -148,3 +148,53 @@ func TestSequenceNumbersAreOneTurnEach(t *testing.T) {
 		t.Errorf("%d messages with the same number were accepted", took)
 	}
 }
+
+// TestALargeNumberedMessageCounts: its number stands in its beginning, which is
+// read back from its parts.
+func TestALargeNumberedMessageCounts(t *testing.T) {
+	config := "  - { name: in, source: { hand: {} }, parse: { hl7v2: { sequence: true } }, routes: [ { to: { drop: { reason: test } } } ] }\n"
+	sent := func(control, n, more string) string {
+		return "MSH|^~\\&|LAB|N|EHR|C|20260105||ADT^A01|" + control + "|P|2.5.1|" + n + "\rPID|1||7\r" + more
+	}
+	h := newHall(t)
+	h.start(config)
+	h.give(sent("a", "56", ""))
+	large := sent("b", "57", "NTE|1||"+strings.Repeat("x", store.MaxChunk+1)+"\r")
+	if reply := h.hand(&message.Message{Stream: strings.NewReader(large)}); reply.Answer.Code != message.Accepted {
+		t.Fatalf("the large one was answered %+v", reply.Answer)
+	}
+	h.stop()
+	h.start(config)
+	if reply := h.give(sent("c", "58", "")); reply.Answer.Code != message.Accepted {
+		t.Errorf("the next one was answered %+v", reply.Answer)
+	}
+}
+
+// TestNumbersAreOfWhoMaySpeak: a peer that may not send for a sender does not
+// begin its numbers anew.
+func TestNumbersAreOfWhoMaySpeak(t *testing.T) {
+	h := newHall(t)
+	h.start("  - { name: in, source: { hand: {} }, parse: { hl7v2: { sequence: true } }, routes: [ { to: { drop: { reason: test } } } ] }\n")
+	h.give("MSH|^~\\&|LAB|N|EHR|C|20260105||ADT^A01|a|P|2.5.1|7\rPID|1||7\r")
+	link := "MSH|^~\\&|LAB|N|EHR|C|20260105||^|L|P|2.5.1|-1\r"
+	if reply := h.hand(&message.Message{Raw: []byte(link), Senders: []string{"SOUTH"}}); reply.Answer.Code == message.Accepted {
+		t.Errorf("another's link was answered %+v", reply.Answer)
+	}
+	if reply := h.give("MSH|^~\\&|LAB|N|EHR|C|20260105||ADT^A01|b|P|2.5.1|9\rPID|1||7\r"); reply.Answer.Code == message.Accepted {
+		t.Error("a gap went unnoticed: the numbers began anew")
+	}
+}
+
+// TestARefusedPartIsNoPart: what a peer sent that may not send for the sender is
+// not joined into its message.
+func TestARefusedPartIsNoPart(t *testing.T) {
+	h := newHall(t)
+	h.start("  - { name: in, source: { hand: {} }, parse: hl7v2, routes: [ { to: { hand: {} } } ] }\n")
+	h.give(piece("1", "", "PID|1||7^^^N^MR||X^Y\r", "P1"))
+	h.hand(&message.Message{Raw: []byte(piece("9", "", "PID|1||8^^^N^MR||Z^Z\r", "P1")), Senders: []string{"SOUTH"}})
+	h.give(piece("2", "P1", "OBR|1\r", ""))
+	h.eventually("the whole arrives", func() bool { return len(h.peer("out").list()) > 0 })
+	if body := h.peer("out").list()[0].body; !strings.Contains(body, "PID|1||7^") {
+		t.Errorf("arrived %q", body)
+	}
+}

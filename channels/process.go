@@ -44,7 +44,7 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	}
 	killpoint.Hit("after_finish")
 	c.line.wait.tell(m.Seq, outcome{state: verdict.State, reason: verdict.Reason, answer: verdict.Answer})
-	c.queued(ctx, m, verdict)
+	c.queued(ctx, verdict)
 	metrics := c.line.options.Metrics
 	metrics.processed(c.config.Name, string(verdict.State), time.Since(began))
 	if verdict.State == message.Parked {
@@ -57,12 +57,9 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 }
 
 // queued tells the owners of the routes that they have something to send.
-func (c *channel) queued(ctx context.Context, m *message.Message, v *verdictOf) {
+func (c *channel) queued(ctx context.Context, v *verdictOf) {
 	told := ""
 	for i := range v.Deliveries {
-		if v.Deliveries[i].Original && m.Body == nil {
-			c.line.outgoing.put(v.Deliveries[i].Unit, m)
-		}
 		if unit := v.Deliveries[i].Unit; unit != told {
 			told = unit
 			c.line.pokeUnit(ctx, unit)
@@ -125,6 +122,12 @@ func (c *channel) commit(ctx context.Context, lease store.Lease, m *message.Mess
 		*verdict = again
 	}
 	killpoint.Hit("after_map")
+	for i := range (*verdict).Deliveries {
+		d := &(*verdict).Deliveries[i]
+		if r := c.line.findRoute(d.Unit); d.Original && m.Body == nil && r != nil && r.working.Load() {
+			c.line.outgoing.put(d.Unit, m) // before the route can ask for it
+		}
+	}
 	return lease.Finish(ctx, (*verdict).Outcome)
 }
 

@@ -12,44 +12,59 @@ const (
 	recentOutgoing = 32 << 20 // of all routes together
 )
 
-// A wanted names a message and the unit that works on it next.
-type wanted struct {
-	unit string
-	seq  int64
-}
-
-// recent keeps the content of messages that were just recorded or processed, so
-// that the owner of the next unit need not read them back. It is bounded; what
-// it lacks is in the store.
+// recent keeps the content of messages on their way to the unit that works on
+// them next, so that its owner need not read them back. It is bounded; what it
+// lacks is in the store.
 type recent struct {
 	mu    sync.Mutex
 	limit int64
 	size  int64
-	held  map[wanted]*message.Message
+	held  map[string]map[int64]*message.Message // by unit and seq
 }
 
 func newRecent(limit int64) *recent {
-	return &recent{limit: limit, held: map[wanted]*message.Message{}}
+	return &recent{limit: limit, held: map[string]map[int64]*message.Message{}}
 }
 
+// put keeps a message for a unit. What stands in its way goes: perhaps nobody
+// will ask for it any more.
 func (r *recent) put(unit string, m *message.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := wanted{unit, m.Seq}
-	if r.held[at] == nil && r.size+m.Size <= r.limit {
-		r.held[at] = m
-		r.size += m.Size
+	if r.held[unit][m.Seq] != nil || m.Size > r.limit {
+		return
+	}
+	for r.size+m.Size > r.limit {
+		for of, list := range r.held {
+			for seq := range list {
+				r.drop(of, seq)
+				break
+			}
+			break
+		}
+	}
+	if r.held[unit] == nil {
+		r.held[unit] = map[int64]*message.Message{}
+	}
+	r.held[unit][m.Seq] = m
+	r.size += m.Size
+}
+
+// drop takes out what is held.
+func (r *recent) drop(unit string, seq int64) {
+	list := r.held[unit]
+	r.size -= list[seq].Size
+	if delete(list, seq); len(list) == 0 {
+		delete(r.held, unit)
 	}
 }
 
 func (r *recent) take(unit string, seq int64) *message.Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := wanted{unit, seq}
-	m := r.held[at]
+	m := r.held[unit][seq]
 	if m != nil {
-		delete(r.held, at)
-		r.size -= m.Size
+		r.drop(unit, seq)
 	}
 	return m
 }
@@ -58,10 +73,7 @@ func (r *recent) take(unit string, seq int64) *message.Message {
 func (r *recent) forget(unit string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for at, m := range r.held {
-		if at.unit == unit {
-			delete(r.held, at)
-			r.size -= m.Size
-		}
+	for seq := range r.held[unit] {
+		r.drop(unit, seq)
 	}
 }

@@ -120,7 +120,10 @@ func (c *channel) tooLate(ctx context.Context, head []byte, entry *store.Entry) 
 		err = s.Operate(ctx, store.Order{
 			Action: store.ActPark, Delivery: list[len(list)-1].ID, Who: "channel:" + c.config.Name, Why: c.late(),
 		})
-		c.line.Poke(unit)
+		if r := c.line.findRoute(unit); r != nil {
+			r.anew.Store(true)
+		}
+		c.line.poke(unit)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotWaiting) {
 		c.log.Warn("a delivery without an answer in time is parked by its owner", "message", entry.ID, "error", err.Error())

@@ -2,6 +2,8 @@ package channels
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strconv"
 	"sync"
 
@@ -46,7 +48,7 @@ func (c *channel) count(ctx context.Context, m *message.Message, head []byte) (*
 	if !numbered {
 		return nil, nil //nolint:nilnil // as above
 	}
-	t := &count{c: c, sender: m.Header.Sender, n: n, link: empty && n < 1}
+	t := &count{c: c, sender: m.Header.Sender, n: n, link: empty && n < 1 && speaks(m)}
 	c.counted.mu.Lock()
 	last, known := c.counted.last[t.sender]
 	t.last = last
@@ -61,6 +63,8 @@ func (c *channel) count(ctx context.Context, m *message.Message, head []byte) (*
 	case t.link && n == uncounted:
 		t.keep(uncounted)
 	case t.link:
+	case !speaks(m):
+		t.off = true // refused for that already
 	case n < 1 || t.last != uncounted && n != t.last+1:
 		t.off = true
 		m.State, m.Reason = message.Refused, "MSH-13: the sequence number is not the one expected"
@@ -87,7 +91,15 @@ func (t *count) read(ctx context.Context, sequencer parsers.Sequencer) error {
 			if m, err = t.c.line.options.Store.Load(ctx, m.Seq); err != nil {
 				return wrap("sequence", err)
 			}
-			if n, _, numbered := sequencer.Sequence(m.Raw); numbered && n > 0 {
+			if !m.Pruned.IsZero() {
+				t.keep(uncounted) // its number went with its content
+				return nil
+			}
+			head, err := headOf(ctx, m)
+			if err != nil {
+				return wrap("sequence", err)
+			}
+			if n, _, numbered := sequencer.Sequence(head); numbered && n > 0 {
 				t.keep(n)
 				return nil
 			}
@@ -100,6 +112,19 @@ func (t *count) read(ctx context.Context, sequencer parsers.Sequencer) error {
 	return nil
 }
 
+// headOf is the beginning of a message of which only the header is wanted.
+func headOf(ctx context.Context, m *message.Message) ([]byte, error) {
+	if m.Body == nil {
+		return m.Raw, nil
+	}
+	body, err := m.Body(ctx)
+	if err != nil {
+		return nil, err
+	}
+	head, err := io.ReadAll(io.LimitReader(body, 64<<10))
+	return head, errors.Join(err, body.Close())
+}
+
 func (t *count) keep(n int64) {
 	if len(t.c.counted.last) >= sendersMost {
 		clear(t.c.counted.last) // the journal has them
@@ -110,7 +135,7 @@ func (t *count) keep(n int64) {
 // recorded takes what became of the message, and ends the turn. A fault of ours
 // leaves the numbers as they were.
 func (t *count) recorded(entry *store.Entry, err error) {
-	if err == nil && !t.off && !entry.Copy && entry.State != message.Refused {
+	if err == nil && !t.off && entry.State != message.Refused {
 		t.keep(t.n)
 	}
 	t.end()

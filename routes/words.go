@@ -190,7 +190,7 @@ func routeWords() []word {
 		{name: "retry", shape: with(retryWords()...), def: "down, unknown, busy: retry; refused, unreadable: park", text: "What follows a failed send, by class: retry, park, stop, {next: {route: name}}, or {first: 1s, max: 5m, factor: 2, attempts: none, for: 7d, then: park}."},
 		{name: "batch", shape: with(
 			word{name: "every", shape: is(aDuration), text: "A file is closed when its first delivery has waited so long."},
-			word{name: "max", shape: is(aWhole), def: "10000", text: "Messages in one file at most; it is closed when there are so many, and before when they have 16 MB together."},
+			word{name: "max", shape: is(aWhole), def: "10000", text: "Messages in one file at most; it is closed when there are so many. A file has 16 MB at most."},
 			word{name: "at", shape: is(aClock), text: "Time of day at which a file is closed, such as \"02:00\"."},
 			word{name: "by", shape: is(aValue), text: "One file for each value."},
 		), text: "Several deliveries in one file."},

@@ -58,9 +58,9 @@ type Batches interface {
 	Lots(ctx context.Context, s Selection, most int) ([]Lot, error)
 	// LotOf lists what may go into the next file of a lot, in order and with
 	// payloads: no older delivery of the same key is open elsewhere. It stops
-	// at limit deliveries, or when their payloads have bytes together; one is
-	// always given.
-	LotOf(ctx context.Context, s Selection, lot string, limit int, bytes int64) ([]message.Delivery, error)
+	// at limit deliveries, or when their payloads have bytes together, which is
+	// full; one is always given.
+	LotOf(ctx context.Context, s Selection, lot string, limit int, bytes int64) (list []message.Delivery, full bool, err error)
 	// Closed lists the files of a unit whose deliveries wait, in the order they
 	// were made, without payload.
 	Closed(ctx context.Context, unit string) ([]Batch, error)

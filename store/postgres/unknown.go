@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +153,10 @@ func (s *Store) wrote(ctx context.Context, out []store.Resource) error {
 	written := false
 	for try := 0; try < 10 && !written; try++ {
 		if try > 0 {
-			time.Sleep(askEach)
+			select {
+			case <-time.After(askEach):
+			case <-ctx.Done():
+			}
 		}
 		err := s.ask(ctx, func(ctx context.Context) (err error) {
 			written, err = s.haveVersions(ctx, out)
@@ -170,7 +174,7 @@ func (s *Store) haveVersions(ctx context.Context, out []store.Resource) (bool, e
 	for i := range out {
 		got, err := s.ReadVersion(ctx, out[i].Type, out[i].ID, out[i].Version)
 		switch {
-		case errors.Is(err, store.ErrNotFound), err == nil && got.Hash != out[i].Hash:
+		case errors.Is(err, store.ErrNotFound), err == nil && (!bytes.Equal(got.Content, out[i].Content) || got.Parts != out[i].Parts):
 			return false, nil
 		case err != nil && !errors.Is(err, store.ErrDeleted):
 			return false, err

@@ -57,36 +57,55 @@ func countLot(ctx context.Context, tx Tx, s store.Selection, where string, name 
 	return nil
 }
 
-// older is the condition that an older delivery d of one of the keys of a
-// delivery b is open outside of the file that b may go into.
+// older is the condition that an older delivery o of one of the keys of a
+// delivery d, as they are called since merges, is open outside of the file that d
+// may go into.
 func older(key, other string) string {
-	return `EXISTS (SELECT 1 FROM deliveries d WHERE d.unit = b.unit AND d.` + key + ` <> '' AND d.` + key + ` = b.` + other +
-		` AND d.` + open + ` AND (d.pos, d.n) < (b.pos, b.n) AND (d.lot <> b.lot OR d.batch <> 0))`
+	survivor := `COALESCE((SELECT survivor FROM aliases WHERE aliases.key = d.` + other + `), d.` + other + `)`
+	return `EXISTS (SELECT 1 FROM deliveries o WHERE o.unit = d.unit AND o.` + key + ` <> '' AND o.` + key +
+		` IN (SELECT ` + survivor + ` UNION ALL SELECT aliases.key FROM aliases WHERE aliases.survivor = ` + survivor + `)` +
+		` AND o.` + open + ` AND (o.pos, o.n) < (d.pos, d.n) AND (o.lot <> d.lot OR o.batch <> 0))`
 }
 
-// LotOf lists what may go into the next file of a lot, with payloads.
-func (w Work) LotOf(ctx context.Context, s store.Selection, lot string, limit int, bytes int64) ([]message.Delivery, error) {
+// passedOver is how many deliveries that wait for others are looked at beyond
+// those that a file may hold.
+const passedOver = 1000
+
+// LotOf lists what may go into the next file of a lot, with payloads. What waits
+// for an older one elsewhere holds up the younger ones of its keys here.
+func (w Work) LotOf(ctx context.Context, s store.Selection, lot string, limit int, bytes int64) (out []message.Delivery, full bool, err error) {
 	waiting := loose
 	if lot != "" {
 		waiting = named
 	}
-	sql := `SELECT ` + deliveryColumns + `, payload FROM deliveries b WHERE unit = ? AND lot = ? AND ` + waiting + ` AND pos < ? AND n <= ?`
+	var waits []string
 	for _, keys := range [][2]string{{"key", "key"}, {"key", "key2"}, {"key2", "key"}, {"key2", "key2"}} {
-		sql += ` AND NOT ` + older(keys[0], keys[1])
+		waits = append(waits, older(keys[0], keys[1]))
 	}
-	var out []message.Delivery
-	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, sql+` ORDER BY pos, n LIMIT ?`, s.Unit, Clean(lot), s.Below, s.UpTo, limit)
+	sql := `SELECT ` + resolvedColumns + `, payload, (` + strings.Join(waits, ` OR `) + `) FROM deliveries d WHERE unit = ? AND lot = ? AND ` + waiting + ` AND pos < ? AND n <= ? ORDER BY pos, n LIMIT ?`
+	err = w.Lend(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, sql, s.Unit, Clean(lot), s.Below, s.UpTo, limit+passedOver)
 		if err != nil {
 			return err
 		}
-		for rows.Next() {
+		held := map[string]bool{}
+		for rows.Next() && len(out) < limit {
+			var key, key2 string
 			var payload []byte
-			d, err := scanDelivery(rows, &payload)
+			var waits bool
+			d, err := scanDelivery(rows, &key, &key2, &payload, &waits)
 			if err != nil {
 				return errors.Join(err, rows.Close())
 			}
+			if waits || held[d.Key] || d.Key2 != "" && held[d.Key2] {
+				held[d.Key] = true
+				if d.Key2 != "" {
+					held[d.Key2] = true
+				}
+				continue
+			}
 			if bytes -= int64(len(payload)); bytes < 0 && len(out) > 0 {
+				full = true
 				break
 			}
 			d.Payload = payload
@@ -94,7 +113,7 @@ func (w Work) LotOf(ctx context.Context, s store.Selection, lot string, limit in
 		}
 		return errors.Join(rows.Err(), rows.Close())
 	})
-	return out, err
+	return out, full, err
 }
 
 // Closed lists the files whose deliveries wait.

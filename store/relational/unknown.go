@@ -92,7 +92,7 @@ func Operated(ctx context.Context, tx Tx, o store.Order, now time.Time) (bool, e
 	action, detail := "unit."+o.Action, o.Unit+": "+o.Why
 	switch o.Action {
 	case store.ActPause, store.ActResume:
-	case store.ActReprocess, store.ActDrop:
+	case store.ActReprocess, store.ActRelease, store.ActDrop:
 		lock, id = `SELECT 1 FROM messages WHERE id = ?`, o.Message
 		action, detail = "message."+o.Action, o.Why
 	default:

@@ -29,12 +29,12 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 				t.Errorf("plain %v: lots %+v %v", plain, list, err)
 			}
 		}
-		rows, err := y.LotOf(t.Context(), all, "", 10, 1<<20)
+		rows, _, err := y.LotOf(t.Context(), all, "", 10, 1<<20)
 		if err != nil || len(rows) != 1 || rows[0].Key != "d" {
 			t.Errorf("without a lot: %+v %v", rows, err)
 		}
 		must(t, y.Operate(t.Context(), store.Order{Action: store.ActDropDelivery, Delivery: rows[0].ID, Who: "t.reed", Why: "a test"}))
-		rows, err = y.LotOf(t.Context(), all, "x", 10, 1<<20)
+		rows, _, err = y.LotOf(t.Context(), all, "x", 10, 1<<20)
 		must(t, err)
 		if len(rows) != 2 || rows[0].Key != "a" || rows[1].Key != "c" || string(rows[0].Payload) != "payload route" {
 			t.Fatalf("of lot x: %+v", rows)
@@ -70,7 +70,7 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 	})
 	t.Run("a file of which one is not waiting any more is not written", func(t *testing.T) {
 		y, l, all := lots(t, open(t), map[string]string{"a": "", "b": ""})
-		rows, err := y.LotOf(t.Context(), all, "", 10, 1<<20)
+		rows, _, err := y.LotOf(t.Context(), all, "", 10, 1<<20)
 		must(t, err)
 		must(t, y.Operate(t.Context(), store.Order{Action: store.ActPark, Delivery: rows[1].ID, Who: "t.reed", Why: "a test"}))
 		_, err = l.Bundle(t.Context(), store.Batch{ID: message.NewID(time.Now()), Number: 1, Payload: []byte("file"), Deliveries: rows}, time.Now())
@@ -166,7 +166,7 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 		}
 		all := store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All, Plain: true}
 		keys := func(lot string) string {
-			rows, err := y.LotOf(t.Context(), all, lot, 10, 1<<20)
+			rows, _, err := y.LotOf(t.Context(), all, lot, 10, 1<<20)
 			must(t, err)
 			text := ""
 			for i := range rows {
@@ -184,6 +184,30 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 		must(t, l.AnswerBatch(t.Context(), b.N, []store.Answer{answerTo(&b.Deliveries[0], message.Delivered)}))
 		if got := keys("y"); got != "ab" {
 			t.Errorf("then it has %q, want ab", got)
+		}
+	})
+	t.Run("what waits for another lot holds up the younger ones of both its keys", func(t *testing.T) {
+		y := newYard(t, open(t), "files")
+		l := y.take("files/route")
+		y.lot("p1", "y")
+		y.make(message.Delivery{Key: "p1", Key2: "p2", Lot: "x"}, store.Outcome{})
+		y.lot("p2", "x")
+		y.lot("p3", "x")
+		all := store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}
+		rows, _, err := y.LotOf(t.Context(), all, "x", 10, 1<<20)
+		if err != nil || len(rows) != 1 || rows[0].Key != "p3" {
+			t.Errorf("the next file of x has %d deliveries, want that of p3 only: %v", len(rows), err)
+		}
+	})
+	t.Run("deliveries of merged keys keep their order in whatever file", func(t *testing.T) {
+		y := newYard(t, open(t), "files")
+		l := y.take("files/route")
+		y.lot("old", "x")
+		y.make(message.Delivery{Key: "other", Lot: "z"}, store.Outcome{Alias: "old", Survivor: "new"})
+		y.lot("new", "y")
+		all := store.Selection{Unit: l.Unit(), Below: store.All, UpTo: store.All}
+		if rows, _, err := y.LotOf(t.Context(), all, "y", 10, 1<<20); err != nil || len(rows) != 0 {
+			t.Errorf("the next file of y has %d deliveries, want none: that of the old key is open: %v", len(rows), err)
 		}
 	})
 	t.Run("a file is bounded in deliveries and bytes, by floor and barrier", func(t *testing.T) {
@@ -206,7 +230,7 @@ func batches(t *testing.T, open func(*testing.T) store.Store) {
 			"floor":      {store.Selection{Unit: l.Unit(), Below: list[3].Pos, UpTo: store.All}, 10, 1 << 20, 3},
 			"barrier":    {store.Selection{Unit: l.Unit(), Below: store.All, UpTo: list[1].N}, 10, 1 << 20, 2},
 		} {
-			rows, err := y.LotOf(t.Context(), c.s, "", c.limit, c.bytes)
+			rows, _, err := y.LotOf(t.Context(), c.s, "", c.limit, c.bytes)
 			if err != nil || len(rows) != c.want {
 				t.Errorf("%s: %d deliveries, want %d: %v", name, len(rows), c.want, err)
 			}
@@ -231,13 +255,19 @@ func lots(t *testing.T, s store.Store, byKey map[string]string) (*yard, store.Le
 // lot makes a delivery that goes into the file of a lot.
 func (y *yard) lot(key, lot string) message.Delivery {
 	y.Helper()
+	return y.make(message.Delivery{Key: key, Lot: lot}, store.Outcome{})
+}
+
+// make makes a delivery with what else its message does.
+func (y *yard) make(d message.Delivery, o store.Outcome) message.Delivery {
+	y.Helper()
 	y.n++
 	in := Intake(y.channel, fmt.Sprint("m", y.n), fmt.Sprint("content ", y.n))
-	in.Message.Header.Key = key
+	in.Message.Header.Key = d.Key
 	e := record(y.T, y.Store, in)
-	must(y.T, y.lease.Finish(y.Context(), store.Outcome{Seq: e.Seq, State: message.Done, Actor: "channel:" + y.channel, Deliveries: []message.Delivery{{
-		ID: message.NewID(time.Now()), Unit: "files/route", Key: key, Lot: lot, Control: fmt.Sprint("C", y.n), Payload: []byte("payload route"),
-	}}}))
+	d.ID, d.Unit, d.Control, d.Payload = message.NewID(time.Now()), "files/route", fmt.Sprint("C", y.n), []byte("payload route")
+	o.Seq, o.State, o.Actor, o.Deliveries = e.Seq, message.Done, "channel:"+y.channel, []message.Delivery{d}
+	must(y.T, y.lease.Finish(y.Context(), o))
 	list, err := y.Deliveries(y.Context(), store.DeliveryFilter{Message: e.Seq})
 	must(y.T, err)
 	return list[0]
@@ -246,7 +276,7 @@ func (y *yard) lot(key, lot string) message.Delivery {
 // bundle makes a file of what waits of a lot.
 func (y *yard) bundle(l store.Lease, s store.Selection, lot string) store.Batch {
 	y.Helper()
-	rows, err := y.LotOf(y.Context(), s, lot, 100, 1<<20)
+	rows, _, err := y.LotOf(y.Context(), s, lot, 100, 1<<20)
 	must(y.T, err)
 	b, err := l.Bundle(y.Context(), store.Batch{ID: message.NewID(time.Now()), Lot: lot, Number: 1, Control: "F1", Payload: []byte("file"), Deliveries: rows}, time.Now())
 	must(y.T, err)
