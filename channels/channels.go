@@ -277,7 +277,7 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 		line: l, id: l.units.id(config.Name), config: config, version: version, cancel: cancel, done: make(chan struct{}),
 		retired: make(chan struct{}), pokes: make(chan struct{}, 1),
 		log:    l.options.Log.With("channel", config.Name),
-		recent: newRecent(recentIntake), state: "starting", counted: counted{last: map[string]int64{}},
+		recent: newRecent(recentIntake), state: "starting",
 	}
 	if r := config.Limits.Rate; r.Count > 0 {
 		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -16,8 +17,45 @@ import (
 // The journal is the truth: each message recorded stands there with its number,
 // before it is acknowledged. What is kept here is read from it.
 type counted struct {
-	mu   sync.Mutex
-	last map[string]int64 // the last number of a sender; -1: any may come next
+	mu      sync.Mutex
+	senders map[string]*numbers
+}
+
+// numbers are those of one sender. Its messages take turns; other senders do
+// not wait for them.
+type numbers struct {
+	turn  sync.Mutex
+	last  int64 // -1: any may come next
+	known bool
+	users int // who has a turn or waits for one, under the lock of counted
+}
+
+// of returns the numbers of a sender, locked.
+func (c *counted) of(sender string) *numbers {
+	c.mu.Lock()
+	n := c.senders[sender]
+	if n == nil {
+		if len(c.senders) >= sendersMost {
+			maps.DeleteFunc(c.senders, func(_ string, n *numbers) bool { return n.users == 0 }) // the journal has them
+		}
+		if c.senders == nil {
+			c.senders = map[string]*numbers{}
+		}
+		n = &numbers{}
+		c.senders[sender] = n
+	}
+	n.users++
+	c.mu.Unlock()
+	n.turn.Lock()
+	return n
+}
+
+// release ends the turn.
+func (c *counted) release(n *numbers) {
+	n.turn.Unlock()
+	c.mu.Lock()
+	n.users--
+	c.mu.Unlock()
 }
 
 // sendersMost bounds the senders whose numbers are kept in memory.
@@ -27,14 +65,16 @@ const sendersMost = 10_000
 // said so.
 const uncounted int64 = -1
 
-// A count is the turn of one numbered message; the numbers are locked meanwhile.
+// A count is the turn of one numbered message; its sender's numbers are locked
+// meanwhile.
 type count struct {
+	*numbers
 	c      *channel
 	sender string
 	n      int64
-	last   int64
-	link   bool // it is about the numbers alone
-	off    bool // it is not the next
+	stands int64 // the last number as this turn has left it
+	link   bool  // it is about the numbers alone
+	off    bool  // it is not the next
 }
 
 // count begins the turn of a message; nil where messages are not numbered. end
@@ -48,14 +88,11 @@ func (c *channel) count(ctx context.Context, m *message.Message, head []byte) (*
 	if !numbered {
 		return nil, nil //nolint:nilnil // as above
 	}
-	t := &count{c: c, sender: m.Header.Sender, n: n, link: empty && n < 1 && speaks(m)}
-	c.counted.mu.Lock()
-	last, known := c.counted.last[t.sender]
-	t.last = last
-	if !known || n > 0 && last != uncounted && n != last+1 {
+	t := &count{numbers: c.counted.of(m.Header.Sender), c: c, sender: m.Header.Sender, n: n, link: empty && n < 1 && speaks(m)}
+	if !t.known || n > 0 && t.last != uncounted && n != t.last+1 {
 		// Not known yet, or another engine has counted on meanwhile.
 		if err := t.read(ctx, sequencer); err != nil {
-			c.counted.mu.Unlock()
+			t.end()
 			return nil, err
 		}
 	}
@@ -125,12 +162,7 @@ func headOf(ctx context.Context, m *message.Message) ([]byte, error) {
 	return head, errors.Join(err, body.Close())
 }
 
-func (t *count) keep(n int64) {
-	if len(t.c.counted.last) >= sendersMost {
-		clear(t.c.counted.last) // the journal has them
-	}
-	t.c.counted.last[t.sender], t.last = n, n
-}
+func (t *count) keep(n int64) { t.last, t.known = n, true }
 
 // recorded takes what became of the message, and ends the turn. A fault of ours
 // leaves the numbers as they were.
@@ -141,12 +173,15 @@ func (t *count) recorded(entry *store.Entry, err error) {
 	t.end()
 }
 
-func (t *count) end() { t.c.counted.mu.Unlock() }
+func (t *count) end() {
+	t.stands = t.last
+	t.c.counted.release(t.numbers)
+}
 
-// expected is MSA-4.
+// expected is MSA-4, after the turn.
 func (t *count) expected() string {
-	if t.last == uncounted {
+	if t.stands == uncounted {
 		return "-1"
 	}
-	return strconv.FormatInt(t.last+1, 10)
+	return strconv.FormatInt(t.stands+1, 10)
 }
