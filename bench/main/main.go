@@ -26,9 +26,11 @@ type run struct {
 	stores   string
 	folder   string
 	duration time.Duration
-	count    int // messages mapped into the store
-	fill     int // resources that stand in the store when it is searched
-	backlog  int // deliveries that wait for a receiver that is down
+	count    int      // messages mapped into the store
+	fill     int      // resources that stand in the store when it is searched
+	backlog  int      // deliveries that wait for a receiver that is down
+	patients int      // who stand in the store with results
+	ids      []string // of resources that were created
 	receiver *bench.Receiver
 	table    *tabwriter.Writer
 }
@@ -197,7 +199,10 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 	}
 	err = e.Stop()
 	e = nil
-	return err
+	if err != nil {
+		return err
+	}
+	return r.raw(ctx, name, home, database)
 }
 
 // sending measures MLLP in, journal, durable queue, MLLP out, acknowledged, to a

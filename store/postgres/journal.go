@@ -382,6 +382,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 		return nil, err
 	}
 	killpoint.Hit("after_commit")
+	s.statistics.wrote(len(writes))
 	relational.Started(s.trigger, writes, nil)
 	return out, nil
 }
@@ -458,6 +459,11 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 		killpoint.Hit("before_t2_commit")
 		return nil
 	})
+	if err == nil {
+		for _, o := range batch {
+			s.statistics.wrote(len(o.set.Writes))
+		}
+	}
 	return plain(err)
 }
 

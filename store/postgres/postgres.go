@@ -63,24 +63,25 @@ const (
 type Store struct {
 	relational.Work
 	*relational.Reader
-	options  Options
-	pool     *pgxpool.Pool
-	owner    atomic.Pointer[string]
-	records  chan *record
-	outcomes chan *outcome
-	answers  chan *answer
-	trigger  store.Trigger
-	index    *relational.Reindexer
-	until    atomic.Int64  // on the boot-time clock, when nothing may be started any more
-	closing  chan struct{} // nothing more is taken
-	ended    chan struct{} // what was taken is done
-	once     sync.Once
-	failed   chan struct{}
-	stop     context.CancelFunc
-	running  sync.WaitGroup
-	survives string
-	versions sync.Mutex
-	runs     map[string]version // by unit
+	options    Options
+	pool       *pgxpool.Pool
+	owner      atomic.Pointer[string]
+	records    chan *record
+	outcomes   chan *outcome
+	answers    chan *answer
+	trigger    store.Trigger
+	index      *relational.Reindexer
+	statistics *statistics
+	until      atomic.Int64  // on the boot-time clock, when nothing may be started any more
+	closing    chan struct{} // nothing more is taken
+	ended      chan struct{} // what was taken is done
+	once       sync.Once
+	failed     chan struct{}
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+	survives   string
+	versions   sync.Mutex
+	runs       map[string]version // by unit
 }
 
 var _ store.Store = (*Store)(nil)
@@ -126,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, plain(err)
 	}
 	s := &Store{
-		options: o, pool: pool, records: make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
+		options: o, pool: pool, statistics: newStatistics(), records: make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
 		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 	if err := s.open(ctx); err != nil {
@@ -170,6 +171,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.running.Go(func() { s.index.Run(life) })
 	s.running.Go(func() { relational.SweepParts(life, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.heart(life) })
+	s.running.Go(func() { s.analyst(life) })
 	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {
 		s.running.Go(func() { s.recorder(life, i) })
