@@ -126,6 +126,7 @@ func (s *Store) record(ctx context.Context, batch []*record, shard int) {
 	err := s.recordGroup(ctx, batch, shard)
 	if err == nil {
 		killpoint.Hit("after_commit")
+		s.journal.wrote(len(batch))
 		return
 	}
 	s.options.Log.Error("a group of records was not committed", "records", len(batch), "error", plain(err).Error())
@@ -382,7 +383,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 		return nil, err
 	}
 	killpoint.Hit("after_commit")
-	s.statistics.wrote(len(writes))
+	s.resources.wrote(len(writes))
 	relational.Started(s.trigger, writes, nil)
 	return out, nil
 }
@@ -461,7 +462,7 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 	})
 	if err == nil {
 		for _, o := range batch {
-			s.statistics.wrote(len(o.set.Writes))
+			s.resources.wrote(len(o.set.Writes))
 		}
 	}
 	return plain(err)

@@ -63,25 +63,26 @@ const (
 type Store struct {
 	relational.Work
 	*relational.Reader
-	options    Options
-	pool       *pgxpool.Pool
-	owner      atomic.Pointer[string]
-	records    chan *record
-	outcomes   chan *outcome
-	answers    chan *answer
-	trigger    store.Trigger
-	index      *relational.Reindexer
-	statistics *statistics
-	until      atomic.Int64  // on the boot-time clock, when nothing may be started any more
-	closing    chan struct{} // nothing more is taken
-	ended      chan struct{} // what was taken is done
-	once       sync.Once
-	failed     chan struct{}
-	stop       context.CancelFunc
-	running    sync.WaitGroup
-	survives   string
-	versions   sync.Mutex
-	runs       map[string]version // by unit
+	options            Options
+	pool               *pgxpool.Pool
+	searches           *pgxpool.Pool
+	owner              atomic.Pointer[string]
+	records            chan *record
+	outcomes           chan *outcome
+	answers            chan *answer
+	trigger            store.Trigger
+	index              *relational.Reindexer
+	journal, resources *statistics
+	until              atomic.Int64  // on the boot-time clock, when nothing may be started any more
+	closing            chan struct{} // nothing more is taken
+	ended              chan struct{} // what was taken is done
+	once               sync.Once
+	failed             chan struct{}
+	stop               context.CancelFunc
+	running            sync.WaitGroup
+	survives           string
+	versions           sync.Mutex
+	runs               map[string]version // by unit
 }
 
 var _ store.Store = (*Store)(nil)
@@ -101,12 +102,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	config.MaxConns = max(config.MaxConns, 24)
 	config.ConnConfig.RuntimeParams["application_name"] = "plexus"
-	// A plan that was kept when the tables were small reads whole indexes when
-	// they have grown, until they are analysed: a new database was slower by
-	// many times in its first minutes. Planning each time costs less.
-	if _, said := config.ConnConfig.RuntimeParams["plan_cache_mode"]; !said {
-		config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
-	}
 	// An engine that stands still (a suspended machine, a stopped process) or is
 	// cut off must not keep its locks: whoever takes over its units waits for
 	// them. A transaction of ours that goes on is never idle for so long.
@@ -126,15 +121,37 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
+	searches, err := searching(ctx, config)
+	if err != nil {
+		pool.Close()
+		return nil, plain(err)
+	}
 	s := &Store{
-		options: o, pool: pool, statistics: newStatistics(), records: make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
+		options: o, pool: pool, searches: searches,
+		journal:   newStatistics("messages", "deliveries, events"),
+		resources: newStatistics("resource", "ix_token, ix_date, ix_string, ix_ref, ix_number, identity_key"),
+		records:   make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
 		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 	if err := s.open(ctx); err != nil {
 		pool.Close()
+		searches.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// searching opens connections for searches: they are planned for their values
+// each time, since what a condition selects is far from even, and however many
+// there are, what else is to be done finds a connection.
+func searching(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
+	config = config.Copy()
+	config.MaxConns = max(config.MaxConns/3, 1)
+	config.MinConns, config.MinIdleConns = 0, 0
+	if _, said := config.ConnConfig.RuntimeParams["plan_cache_mode"]; !said {
+		config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	}
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 func (s *Store) open(ctx context.Context) error {
@@ -150,7 +167,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Work = relational.Work{Lend: s.lend}
 	s.Reader = relational.NewReader(s.lend, secret)
-	s.Reader.Place = s.place
+	s.Reader.Place, s.Reader.Searching = s.place, s.lendSearch
 	s.newOwner()
 	if err := s.beat(ctx); err != nil {
 		return fmt.Errorf("heartbeat: %w", plain(err))
@@ -171,7 +188,8 @@ func (s *Store) open(ctx context.Context) error {
 	s.running.Go(func() { s.index.Run(life) })
 	s.running.Go(func() { relational.SweepParts(life, s.slice, s.options.Now, s.options.Log) })
 	s.running.Go(func() { s.heart(life) })
-	s.running.Go(func() { s.analyst(life) })
+	s.running.Go(func() { s.analyst(life, s.journal) })
+	s.running.Go(func() { s.analyst(life, s.resources) })
 	s.running.Go(func() { s.placer(life) })
 	for i := range recorders {
 		s.running.Go(func() { s.recorder(life, i) })
@@ -382,9 +400,18 @@ func (s *Store) sweep(ctx context.Context) {
 
 // lend lends a reading connection, for at most half a minute.
 func (s *Store) lend(ctx context.Context, f func(relational.Tx) error) error {
+	return lendOf(ctx, s.pool, f)
+}
+
+// lendSearch lends one for a search.
+func (s *Store) lendSearch(ctx context.Context, f func(relational.Tx) error) error {
+	return lendOf(ctx, s.searches, f)
+}
+
+func lendOf(ctx context.Context, pool *pgxpool.Pool, f func(relational.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return plain(err)
 	}
@@ -471,5 +498,6 @@ func (s *Store) Close() error {
 	defer cancel()
 	_, err := s.pool.Exec(ctx, `UPDATE engines SET dead = 1 WHERE owner = $1`, *s.owner.Load())
 	s.pool.Close()
+	s.searches.Close()
 	return plain(err)
 }

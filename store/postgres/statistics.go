@@ -6,30 +6,33 @@ import (
 	"time"
 )
 
-// Bounds of what is written before the tables are looked at again.
+// Bounds of what is written before tables are looked at again.
 const (
-	analysedFirst = 200       // resources, in a new database
+	analysedFirst = 200       // rows, in a new database
 	analysedMost  = 1_000_000 // above that the database's own daemon is in time
 )
 
-// statistics keeps what PostgreSQL's planner knows of the tables of the records
-// up with them while they are new. Until a table was analysed all conditions
-// look alike to the planner: with 600 patients it went over all results for each
-// of them, and a search of a few milliseconds took minutes. The database's own
-// daemon looks once a minute at best, and not at all after a restore.
+// statistics keeps what PostgreSQL's planner knows of some tables up with them
+// while they are new. Until a table was analysed all conditions look alike to
+// the planner: with 600 patients it went over all results for each of them, and
+// a search of a few milliseconds took minutes; and a plan that is kept from when
+// a table was small reads whole indexes until the table is analysed. The
+// database's own daemon looks once a minute at best, and not at all after a
+// restore.
 type statistics struct {
-	written atomic.Int64 // resources since they were last analysed
-	due     atomic.Int64 // analysed when so many are written
-	wake    chan struct{}
+	main, also string       // the table whose rows are counted; what is looked at with it
+	written    atomic.Int64 // rows since they were last analysed
+	due        atomic.Int64 // analysed when so many are written
+	wake       chan struct{}
 }
 
-func newStatistics() *statistics {
-	s := &statistics{wake: make(chan struct{}, 1)}
+func newStatistics(main, also string) *statistics {
+	s := &statistics{main: main, also: also, wake: make(chan struct{}, 1)}
 	s.due.Store(analysedFirst)
 	return s
 }
 
-// wrote counts resources that were written.
+// wrote counts rows that were written.
 func (s *statistics) wrote(n int) {
 	if s.written.Add(int64(n)) < s.due.Load() {
 		return
@@ -42,14 +45,11 @@ func (s *statistics) wrote(n int) {
 
 // analyst analyses the tables when they were never, and when they have grown by
 // half.
-func (s *Store) analyst(ctx context.Context) {
-	var rows float64
-	err := s.pool.QueryRow(ctx, `SELECT reltuples FROM pg_class WHERE oid = 'ix_token'::regclass`).Scan(&rows)
+func (s *Store) analyst(ctx context.Context, of *statistics) {
+	rows, err := s.rows(ctx, of)
 	for {
-		switch {
-		case err != nil:
-		case rows < 0:
-			rows, err = s.analyse(ctx)
+		if err == nil && rows < 0 {
+			rows, err = s.analyse(ctx, of)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.options.Log.Warn("the tables could not be analysed; searches may be slow until the database does it", "error", plain(err).Error())
@@ -59,27 +59,34 @@ func (s *Store) analyst(ctx context.Context) {
 			return
 		}
 		select {
-		case <-s.statistics.wake:
-			rows, err = s.analyse(ctx)
+		case <-of.wake:
+			rows, err = s.analyse(ctx, of)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// analyse has the planner look at the tables of the records, and returns how
-// many resources there are about.
-func (s *Store) analyse(ctx context.Context) (resources float64, err error) {
+// rows is how many the planner takes the main table to have; below 0 when it was
+// never analysed.
+func (s *Store) rows(ctx context.Context, of *statistics) (n float64, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT reltuples FROM pg_class WHERE oid = $1::text::regclass`, of.main).Scan(&n)
+	return n, err
+}
+
+// analyse has the planner look at the tables, and returns how many rows the main
+// one has about.
+func (s *Store) analyse(ctx context.Context, of *statistics) (rows float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	s.statistics.written.Store(0)
-	if _, err := s.pool.Exec(ctx, `ANALYZE resource, ix_token, ix_date, ix_string, ix_ref, ix_number, identity_key`); err != nil {
-		s.statistics.due.Store(max(2*s.statistics.due.Load(), analysedFirst))
+	of.written.Store(0)
+	if _, err = s.pool.Exec(ctx, `ANALYZE `+of.main+`, `+of.also); err == nil {
+		rows, err = s.rows(ctx, of)
+	}
+	if err != nil {
+		of.due.Store(2 * of.due.Load())
 		return 0, err
 	}
-	if err := s.pool.QueryRow(ctx, `SELECT reltuples FROM pg_class WHERE oid = 'resource'::regclass`).Scan(&resources); err != nil {
-		return 0, err
-	}
-	s.statistics.due.Store(max(int64(resources/2), analysedFirst))
-	return resources, nil
+	of.due.Store(max(int64(rows/2), analysedFirst))
+	return rows, nil
 }

@@ -17,6 +17,8 @@ type Reader struct {
 	// Place, if it is not nil, gives a position to what was written and has
 	// none yet, before the change log is read.
 	Place func(ctx context.Context) error
+	// Searching, if it is not nil, lends the connections of searches.
+	Searching Lender
 }
 
 // NewReader returns a reader; secret is the store's key of ids and cursors.

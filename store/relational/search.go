@@ -63,7 +63,11 @@ func (r *Reader) More(ctx context.Context, typ string, than int) (more bool, err
 // Search returns the resources that match a query.
 func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) {
 	page := store.Page{Total: -1}
-	err := r.lend(ctx, func(tx Tx) error {
+	lend := r.lend
+	if r.Searching != nil {
+		lend = r.Searching
+	}
+	err := lend(ctx, func(tx Tx) error {
 		if q.Total || q.Limit == 0 {
 			count := &sqlText{dialect: tx.Dialect()}
 			count.add(`SELECT COUNT(*) FROM resource r WHERE `)
