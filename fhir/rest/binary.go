@@ -36,13 +36,15 @@ func (c *call) uploaded(id string) (w store.Write, err error) {
 		reference.Set("reference", fhir.Text(around))
 		n.Set("securityContext", reference)
 	}
-	in := http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit)
+	sum := sha256.New()
+	in := io.TeeReader(http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit), sum)
 	part := make([]byte, store.MaxChunk)
 	first, err := fill(in, part)
 	if err != nil {
 		return w, c.cutOff(err)
 	}
 	if first < len(part) {
+		sum.Sum(c.sent[:0])
 		n.Set("data", fhir.Text(base64.StdEncoding.EncodeToString(part[:first])))
 		if first == 0 {
 			n.Delete("data")
@@ -65,8 +67,9 @@ func (c *call) uploaded(id string) (w store.Write, err error) {
 			return w, c.cutOff(err)
 		}
 	}
+	sum.Sum(c.sent[:0])
 	w = write("Binary", id, n, 0)
-	keep(&w, store.Resource{Parts: name, Size: size})
+	keep(&w, n, store.Resource{Parts: name, Size: size})
 	return w, nil
 }
 
@@ -86,9 +89,10 @@ func (c *call) cutOff(err error) error {
 	return &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 }
 
-// keep gives a write the bytes of another version, unless it has its own.
-func keep(w *store.Write, from store.Resource) {
-	if from.Parts == "" || bytes.Contains(w.Content, []byte(`"data":`)) {
+// keep gives the write of a resource the bytes of another version, unless it has
+// its own.
+func keep(w *store.Write, n *fhir.Node, from store.Resource) {
+	if from.Parts == "" || n.Get("data") != nil || n.Get("_data") != nil {
 		return
 	}
 	w.Parts, w.Size = from.Parts, from.Size
@@ -100,6 +104,10 @@ func (c *call) upload() error {
 	if c.r.Header.Get("If-None-Exist") != "" {
 		return &fault{http.StatusBadRequest, "not-supported", "", "If-None-Exist is not supported with the content of a Binary: send the resource"}
 	}
+	done, err := c.uploadedBefore()
+	if done || err != nil {
+		return err
+	}
 	id := c.id
 	if id == "" {
 		id = newID(c.Now())
@@ -108,28 +116,46 @@ func (c *call) upload() error {
 	if err != nil {
 		return err
 	}
-	return c.compete(func() error {
-		current, err := c.Records.Read(c.r.Context(), "Binary", id)
-		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+	return c.compete(c.again, func() error {
+		current, err := c.current(id)
+		if err != nil {
 			return err
 		}
 		if err := c.ifMatch(current); err != nil {
 			return err
 		}
-		status := http.StatusOK
-		if current.Version == 0 || current.Deleted {
-			status = http.StatusCreated
-		}
+		status := replaced(current)
 		w.Expect = current.Version
-		out, err := c.commit(c.r.Context(), []store.Write{w})
+		out, err := c.commitOne(status, w)
 		if err != nil {
 			return err
 		}
-		c.describe(out[0])
-		c.w.Header().Set("Location", c.full("Binary", id)+"/_history/"+strconv.Itoa(out[0].Version))
-		c.w.WriteHeader(status)
-		return nil
+		return c.written(status, out)
 	})
+}
+
+// uploadedBefore answers content that comes under an idempotency key that was
+// used: it is read for its hash, and not kept.
+func (c *call) uploadedBefore() (bool, error) {
+	if c.key == "" {
+		return false, nil
+	}
+	if _, err := c.Records.Outcome(c.r.Context(), c.author(nil)); !errors.Is(err, store.ErrKeyUsed) { // of no content yet
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return false, err
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit)); err != nil {
+		return false, c.cutOff(err)
+	}
+	sum.Sum(c.sent[:0])
+	done, err := c.repeated(c.again)
+	if !done && err == nil {
+		err = store.ErrKeyUsed // of what was forgotten meanwhile
+	}
+	return done, err
 }
 
 // giveBinary answers with the content of a Binary, or with the resource to who

@@ -49,6 +49,8 @@ func faultsOf(err error) faults {
 		return faults{{http.StatusConflict, "duplicate", "", "an identifier belongs to another resource"}}
 	case errors.Is(err, store.ErrConflict):
 		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile: try again"}}
+	case errors.Is(err, store.ErrKeyUsed):
+		return faults{{http.StatusConflict, "business-rule", "", "the Idempotency-Key was used with another request: a key is for one request and its repeats"}}
 	case errors.Is(err, store.ErrCostly):
 		return faults{{http.StatusBadRequest, "too-costly", "", "the search has more values than one statement of the database carries"}}
 	case errors.Is(err, store.ErrCursor):

@@ -110,7 +110,13 @@ func (c *call) patch() error {
 	if err != nil {
 		return err
 	}
-	return c.change(c.id, changes)
+	return c.compete(c.again, func() error {
+		current, err := c.Records.Read(c.r.Context(), c.typ, c.id)
+		if err != nil {
+			return err
+		}
+		return c.changeOver(current, changes)
+	})
 }
 
 // conditionalPatch changes the one resource that the criteria find.
@@ -122,43 +128,37 @@ func (c *call) conditionalPatch() error {
 	if c.r.URL.RawQuery == "" {
 		return &fault{http.StatusBadRequest, "required", "", "a patch needs an id in the path, or search criteria"}
 	}
-	found, err := c.matching(c.typ, c.r.URL.RawQuery)
+	return c.compete(c.again, func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 0:
+			return store.ErrNotFound
+		}
+		return c.changeOver(found[0], changes)
+	})
+}
+
+// changeOver applies a patch to the version that was read. When another writer
+// comes between, it is applied to what that one has written.
+func (c *call) changeOver(current store.Resource, changes change) error {
+	if err := c.ifMatch(current); err != nil {
+		return err
+	}
+	n, err := c.patched(current, changes)
 	if err != nil {
 		return err
 	}
-	switch len(found) {
-	case 0:
-		return store.ErrNotFound
-	case 1:
-		return c.change(found[0].ID, changes)
+	w := write(c.typ, current.ID, n, current.Version)
+	keep(&w, n, current)
+	out, err := c.commitOne(http.StatusOK, w)
+	if err != nil {
+		return err
 	}
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
-}
-
-// change applies a patch to the current version. When another writer came
-// between, it is applied to what that one has written, unless the client named
-// the version it has seen.
-func (c *call) change(id string, changes change) error {
-	return c.compete(func() error {
-		current, err := c.Records.Read(c.r.Context(), c.typ, id)
-		if err != nil {
-			return err
-		}
-		if err := c.ifMatch(current); err != nil {
-			return err
-		}
-		n, err := c.patched(current, changes)
-		if err != nil {
-			return err
-		}
-		w := write(c.typ, id, n, current.Version)
-		keep(&w, current)
-		out, err := c.commit(c.r.Context(), []store.Write{w})
-		if err != nil {
-			return err
-		}
-		return c.written(http.StatusOK, out[0])
-	})
+	return c.written(http.StatusOK, out)
 }
 
 // patched is a resource as the patch makes it, checked like one that was sent.

@@ -3,7 +3,6 @@
 package rest
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -92,6 +91,9 @@ type call struct {
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
+	// key is the idempotency key, or empty, and sent the hash of the body.
+	key  string
+	sent [32]byte
 	// started is true once something of a Bundle has gone out: what fails then
 	// can be told by cutting the connection only.
 	started bool
@@ -107,7 +109,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.cors(w, r) {
 		return
 	}
-	c := &call{server: s, w: w, r: r}
+	c := &call{server: s, w: w, r: r, key: r.Header.Get("Idempotency-Key")}
 	c.unacceptable = c.negotiate()
 	c.serve()
 }
@@ -305,6 +307,7 @@ func (c *call) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 	}
+	c.sent = sha256.Sum256(data)
 	return data, nil
 }
 
@@ -370,15 +373,6 @@ func shared(identifier *fhir.Node) bool {
 		}
 	}
 	return false
-}
-
-// commit writes; conflicts are told apart by what the caller expected.
-func (c *call) commit(ctx context.Context, writes []store.Write) ([]store.Resource, error) {
-	out, err := c.Records.Write(ctx, writes, store.Author{Actor: "local", Key: c.r.Header.Get("Idempotency-Key")})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func newID(now time.Time) string { return message.NewID(now) }
