@@ -174,7 +174,7 @@ func add(t target, o *etree.Element) error {
 // content is what an operation holds, to be put elsewhere: names keep their
 // namespaces.
 func content(o *etree.Element) []etree.Token {
-	named(o, o)
+	named(o)
 	var out []etree.Token
 	for _, child := range o.Copy().Child {
 		if c, ok := child.(*etree.CharData); ok && c.IsWhitespace() {
@@ -185,15 +185,15 @@ func content(o *etree.Element) []etree.Token {
 	return out
 }
 
-// named writes down at each element which namespace its name is of, where that
-// is said by the patch around it.
-func named(o, e *etree.Element) {
-	for _, child := range e.ChildElements() {
+// named writes down at each element of an operation which namespace its name is
+// of, where that is said by the patch around it.
+func named(o *etree.Element) {
+	for _, child := range o.ChildElements() {
 		key := "xmlns"
 		if child.Space != "" {
 			key = "xmlns:" + child.Space
 		}
-		if e == o && child.SelectAttr(key) == nil {
+		if child.SelectAttr(key) == nil {
 			if uri := scope(o, child.Space); uri != "" {
 				child.CreateAttr(key, uri)
 			}

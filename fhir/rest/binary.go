@@ -224,8 +224,7 @@ func (c *call) copy(w io.Writer, in io.Reader) error {
 		n, err := in.Read(part)
 		if n > 0 {
 			if _, lost := w.Write(part[:n]); lost != nil {
-				c.Log.Debug("answer was not sent", "error", lost.Error())
-				return nil
+				return errLeft
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -260,16 +259,18 @@ func (c *call) wholeBinary(res store.Resource) error {
 		return nil
 	}
 	if _, err := c.w.Write(append(bytes.TrimSuffix(head, []byte(end)), before...)); err != nil {
-		return nil //nolint:nilerr // the client has gone
+		return errLeft
 	}
 	encoder := base64.NewEncoder(base64.StdEncoding, c.w)
 	if err := c.copy(encoder, c.Records.Data(c.r.Context(), res.Parts)); err != nil {
 		return err
 	}
 	if err := encoder.Close(); err != nil {
-		return nil //nolint:nilerr // the client has gone
+		return errLeft
 	}
-	_, _ = io.WriteString(c.w, after+end) // the client may have gone
+	if _, err := io.WriteString(c.w, after+end); err != nil {
+		return errLeft
+	}
 	return nil
 }
 

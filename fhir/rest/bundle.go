@@ -171,28 +171,25 @@ func (c *call) items(entries []*fhir.Node) ([]*item, error) {
 	return out, nil
 }
 
-// placed puts a place in front of faults.
-func placed(err error, at string) error {
-	list := faultsOf(err)
-	out := make(faults, 0, len(list))
-	for _, f := range list {
-		g := *f
-		if _, below, ok := strings.Cut(f.at, "."); ok {
-			g.at = at + "." + below
-		} else {
-			g.at = at
-		}
-		out = append(out, &g)
-	}
-	return out
-}
-
 // prepare finds ids, resolves references and makes the writes.
 func (c *call) prepare(items []*item) ([]store.Write, error) {
 	places := map[string]string{}
+	size := 0
 	for _, it := range items {
 		if err := c.settle(it); err != nil {
 			return nil, err
+		}
+		switch {
+		case it.found:
+			size += len(it.current.Content)
+		case it.change != nil:
+			size += len(it.resource.AppendJSON(nil))
+		}
+		if size > c.AnswerLimit {
+			return nil, placed(costly("the resources that are patched or found have more than "+strconv.Itoa(c.AnswerLimit)+" bytes together"), it.at)
+		}
+		if !it.found {
+			it.current.Content = nil // it is in memory for nothing
 		}
 		if it.full != "" && it.id != "" {
 			places[it.full] = it.typ + "/" + it.id
@@ -267,6 +264,9 @@ func (c *call) settle(it *item) error {
 func (c *call) settled(it *item) error {
 	if it.match != "" && !names(it.match, it.current) {
 		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifMatch", "does not name the current version"}
+	}
+	if none := it.reads[0]; none != "" && names(none, it.current) {
+		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifNoneMatch", "names the current version"}
 	}
 	if it.change == nil {
 		return nil
@@ -380,7 +380,9 @@ func (c *call) answerTransaction(items []*item, list []result, out []store.Resou
 			case slices.Contains(prefer, "return=OperationOutcome"):
 				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
 			default:
-				e.Set("resource", raw(stamped(res)))
+				text := stamped(res)
+				c.spent += len(text)
+				e.Set("resource", raw(text))
 			}
 		}
 		e.Set("response", response)
@@ -396,6 +398,9 @@ func (c *call) answerTransaction(items []*item, list []result, out []store.Resou
 func (c *call) batch(entries []*fhir.Node) error {
 	out := &fhir.Node{Kind: fhir.Array}
 	for i, entry := range entries {
+		if err := c.r.Context().Err(); err != nil {
+			return err // nobody reads the answer
+		}
 		request := entry.Get("request")
 		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", match: text(request, "ifMatch"), none: text(request, "ifNoneExist"), reads: [2]string{text(request, "ifNoneMatch"), text(request, "ifModifiedSince")}}
 		target := strings.TrimPrefix(text(request, "url"), "/")
@@ -416,6 +421,11 @@ func (c *call) batch(entries []*fhir.Node) error {
 	return nil
 }
 
+// tooMuch refuses an entry whose answer has no room in the Bundle.
+func tooMuch() error {
+	return costly("the answers to the entries of the Bundle are too large together: this one was not done, send it in another Bundle")
+}
+
 // inner serves one request of a Bundle through the handler itself, so that it
 // passes the same checks as one that comes alone.
 func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node, key string) {
@@ -426,7 +436,18 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node,
 	media, body, readable := payload(method, resource)
 	response := fhir.NewObject()
 	e.Set("response", response)
-	r, err := http.NewRequestWithContext(context.WithoutCancel(c.r.Context()), method, target.String(), bytes.NewReader(body))
+	ctx := c.r.Context()
+	if !reads(method) {
+		ctx = context.WithoutCancel(ctx)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if c.spent >= c.AnswerLimit {
+		refused := faultsOf(tooMuch())
+		refused[0].at = it.at
+		response.Set("status", fhir.Text("400 Bad Request"))
+		response.Set("outcome", outcome(refused))
+		return
+	}
 	if err != nil || it.typ == "" || !readable {
 		response.Set("status", fhir.Text("400 Bad Request"))
 		response.Set("outcome", outcome(faults{{http.StatusBadRequest, "invalid", it.at + ".request", "is no request of this API"}}))
@@ -445,7 +466,8 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node,
 		}
 	}
 	w := httptest.NewRecorder()
-	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true, key: key}).serve()
+	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true, room: c.AnswerLimit - c.spent, key: key}).serve()
+	c.spent += w.Body.Len()
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

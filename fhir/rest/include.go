@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/search"
@@ -22,7 +23,7 @@ func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
 	for i := range matches {
 		seen[place{matches[i].Type, matches[i].ID}] = true
 	}
-	left := mostIncluded
+	left, more := mostIncluded, false
 	from := matches
 	for step := range 4 {
 		mode, v := "match", q.view
@@ -46,10 +47,14 @@ func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
 			from[i] = store.Resource{} // it is on its way
 		}
 		if step == 3 || len(q.includes) == 0 {
-			return nil
+			break
 		}
 		fresh := func(p place) bool {
-			if seen[p] || left == 0 {
+			if seen[p] {
+				return false
+			}
+			if left == 0 {
+				more = true
 				return false
 			}
 			seen[p] = true
@@ -57,17 +62,25 @@ func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
 			return true
 		}
 		var err error
-		if from, err = c.along(q, step, forward, backward, fresh); err != nil || len(from) == 0 {
+		var cut bool
+		if from, cut, err = c.along(q, step, forward, backward, fresh); err != nil {
 			return err
 		}
+		if more = more || cut; len(from) == 0 {
+			break
+		}
 	}
-	return nil
+	if !more {
+		return nil
+	}
+	return s.entry(remark("throttled", "more than "+strconv.Itoa(mostIncluded)+" resources would be included: the others are left out"))
 }
 
-// along are the resources of the next step that were not sent yet, the ones
-// pointed to without their contents.
-func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(place) bool) ([]store.Resource, error) {
-	var out []store.Resource
+// along are the resources of the next step that were not sent yet; those beyond
+// what is held in memory come without their contents, which are read again when
+// their turn comes. cut: a search for them found more than are brought along.
+func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(place) bool) (out []store.Resource, cut bool, err error) {
+	room := inMemory
 	for _, p := range forward {
 		if !fresh(p) {
 			continue
@@ -77,28 +90,31 @@ func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if len(out) >= defaultPage {
-			res.Content = nil // read again when its turn comes
+		if room <= 0 {
+			res.Content = nil
 		}
+		room -= len(res.Content)
 		out = append(out, res)
 	}
 	for _, i := range q.includes {
 		if !i.reverse || step > 0 && !i.iterate {
 			continue
 		}
-		page, err := c.pointing(i, backward)
+		page, err := c.pointing(i, backward, max(room, 1))
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		cut = cut || page.Next != ""
 		for _, res := range page.Resources {
 			if fresh(place{res.Type, res.ID}) {
+				room -= len(res.Content)
 				out = append(out, res)
 			}
 		}
 	}
-	return out, nil
+	return out, cut, nil
 }
 
 // pointed appends what a resource points to by the includes.
@@ -126,7 +142,7 @@ func (c *call) pointed(q *parsed, step int, res *store.Resource, out []place) ([
 }
 
 // pointing searches for resources of the include's type that point to these.
-func (c *call) pointing(i include, to []place) (store.Page, error) {
+func (c *call) pointing(i include, to []place, room int) (store.Page, error) {
 	clause := store.Clause{Param: i.param.Row, Shape: store.ShapeRef}
 	for _, p := range to {
 		clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
@@ -134,5 +150,5 @@ func (c *call) pointing(i include, to []place) (store.Page, error) {
 	if len(clause.Any) == 0 {
 		return store.Page{}, nil
 	}
-	return c.find(store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: inMemory})
+	return c.find(store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: room})
 }

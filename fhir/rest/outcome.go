@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/store"
@@ -32,8 +33,40 @@ type faults []*fault
 // Error gives the first.
 func (f faults) Error() string { return f[0].Error() }
 
+// A placedError is an error with the place in a Bundle that it is of.
+type placedError struct {
+	list  faults
+	at    string
+	cause error
+}
+
+// Error gives the place and the cause.
+func (p *placedError) Error() string { return p.at + ": " + p.cause.Error() }
+
+// Unwrap gives the cause.
+func (p *placedError) Unwrap() error { return p.cause }
+
+// placed puts a place in front of an error, and of the faults that it is.
+func placed(err error, at string) error {
+	list := faultsOf(err)
+	out := make(faults, 0, len(list))
+	for _, f := range list {
+		g := *f
+		if _, below, ok := strings.Cut(f.at, "."); ok {
+			g.at = at + "." + below
+		} else {
+			g.at = at
+		}
+		out = append(out, &g)
+	}
+	return &placedError{out, at, err}
+}
+
 // faultsOf turns an error into what is answered.
 func faultsOf(err error) faults {
+	if p, ok := errors.AsType[*placedError](err); ok {
+		return p.list
+	}
 	if list, ok := errors.AsType[faults](err); ok {
 		return list
 	}
@@ -114,6 +147,10 @@ func (c *call) send(status int, body []byte) {
 			c.fail(err)
 			return
 		}
+	}
+	if c.bundled && status < 400 && reads(c.r.Method) && len(out) > c.room {
+		c.fail(tooMuch())
+		return
 	}
 	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))

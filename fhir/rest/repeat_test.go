@@ -12,7 +12,6 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-
 // versionsIn is how many versions there are of all resources.
 func versionsIn(t *testing.T, a *api) int {
 	t.Helper()

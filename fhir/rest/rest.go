@@ -35,6 +35,9 @@ type Options struct {
 	Limit int64
 	// BinaryLimit is the largest content of a Binary in bytes; 0 means 1 GB.
 	BinaryLimit int64
+	// AnswerLimit is how many bytes the answers to the entries of a batch or
+	// transaction may have together; 0 means 64 MB.
+	AnswerLimit int
 	// SearchTime is how long a search or a page of a history may take in the
 	// store; 0 means 20 s.
 	SearchTime time.Duration
@@ -56,6 +59,9 @@ func New(o Options) http.Handler {
 	}
 	if o.BinaryLimit == 0 {
 		o.BinaryLimit = 1 << 30
+	}
+	if o.AnswerLimit == 0 {
+		o.AnswerLimit = 64 << 20
 	}
 	if o.SearchTime == 0 {
 		o.SearchTime = 20 * time.Second
@@ -91,6 +97,9 @@ type call struct {
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
+	// room is how many bytes the answer of such an entry may have, and spent
+	// what those of the entries of this Bundle have.
+	room, spent int
 	// key is the idempotency key, or empty, and sent the hash of the body.
 	key  string
 	sent [32]byte
@@ -98,6 +107,9 @@ type call struct {
 	// can be told by cutting the connection only.
 	started bool
 }
+
+// errLeft: the client has left while it was answered.
+var errLeft = errors.New("the client has left")
 
 var (
 	goodID  = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
@@ -143,7 +155,11 @@ func (c *call) serve() {
 	}
 	switch {
 	case err != nil && c.started:
-		c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		if errors.Is(err, errLeft) || r.Context().Err() != nil {
+			c.Log.Debug("a FHIR answer was given up: the client has left", "type", c.typ)
+		} else {
+			c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		}
 		panic(http.ErrAbortHandler) // how net/http is told to: the client must not take it for whole
 	case err != nil:
 		c.fail(err)

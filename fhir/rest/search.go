@@ -14,11 +14,7 @@ import (
 func (c *call) search() error {
 	values := c.r.URL.Query()
 	if c.r.Method == http.MethodPost {
-		c.r.Body = http.MaxBytesReader(c.w, c.r.Body, 1<<20)
-		if err := c.r.ParseForm(); err != nil {
-			return bad("the body is no form")
-		}
-		values = c.r.Form
+		values = c.r.Form // read by form
 	}
 	q, err := parseQuery(c.typ, values, c.strict(), 0)
 	if err != nil {
@@ -74,7 +70,12 @@ func (c *call) searchset(q *parsed) error {
 
 // lacking is the entry that says that the search may miss something.
 func lacking(left int64) *fhir.Node {
-	list := outcome(faults{{http.StatusOK, "incomplete", "", "the search index is made anew: " + strconv.FormatInt(left, 10) + " resources may be missing where a parameter is new or has changed"}})
+	return remark("incomplete", "the search index is made anew: "+strconv.FormatInt(left, 10)+" resources may be missing where a parameter is new or has changed")
+}
+
+// remark is the entry of a warning about what was found.
+func remark(code, text string) *fhir.Node {
+	list := outcome(faults{{http.StatusOK, code, "", text}})
 	list.Get("issue").Items[0].Set("severity", fhir.Text("warning"))
 	e, how := fhir.NewObject(), fhir.NewObject()
 	e.Set("resource", list)

@@ -55,11 +55,15 @@ func (s *stream) entry(e *fhir.Node) error {
 		s.out = e.AppendJSON(s.out)
 	}
 	s.entries++
-	if err != nil || len(s.out) < holdBack || s.c.bundled {
+	switch {
+	case err != nil:
 		return err
+	case s.c.bundled && len(s.out) > s.c.room:
+		return tooMuch()
+	case s.c.bundled || len(s.out) < holdBack:
+		return nil
 	}
-	s.send()
-	return nil
+	return s.send()
 }
 
 func (s *stream) between(first, others string) string {
@@ -111,12 +115,11 @@ func (s *stream) close() error {
 	if !s.c.started {
 		s.c.w.Header().Set("Content-Length", strconv.Itoa(len(s.out)))
 	}
-	s.send()
-	return nil
+	return s.send()
 }
 
 // send lets what there is go out.
-func (s *stream) send() {
+func (s *stream) send() error {
 	if !s.c.started {
 		s.c.started = true
 		s.c.w.Header().Set("Content-Type", s.c.format.media+"; charset=utf-8")
@@ -124,8 +127,9 @@ func (s *stream) send() {
 	}
 	if s.c.r.Method != http.MethodHead {
 		if _, err := s.c.w.Write(s.out); err != nil {
-			s.c.Log.Debug("answer was not sent", "error", err.Error())
+			return errLeft
 		}
 	}
 	s.out = s.out[:0]
+	return nil
 }
