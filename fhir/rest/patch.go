@@ -23,7 +23,7 @@ const (
 // patchMedias are the types of patches that are taken (http.html#patch).
 var patchMedias = []string{mediaPatch, mediaXMLPatch, "application/fhir+json", "application/fhir+xml"}
 
-// patchTime bounds the work of the paths of one patch.
+// patchTime bounds the time of one patch.
 const patchTime = 5 * time.Second
 
 // A change makes a new state of a resource from the one it has.
@@ -57,9 +57,11 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 		if err != nil {
 			return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
 		}
-		return func(current *fhir.Node) (*fhir.Node, error) { return patch.Apply(current, n) }, nil
+		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) { return patch.Apply(ctx, current, n) }), nil
 	case mediaXMLPatch:
-		return func(current *fhir.Node) (*fhir.Node, error) { return patch.ApplyXML(current, data) }, nil
+		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
+			return patch.ApplyXML(ctx, current, data)
+		}), nil
 	}
 	if _, _, ok := mediaOf(media); !ok || !fourth(params) {
 		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a patch must be one of " + strings.Join(patchMedias, ", ")}
@@ -71,11 +73,22 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 	if err := check(n, "Parameters"); err != nil {
 		return nil, err
 	}
+	return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
+		return patch.ApplyFHIRPath(ctx, current, n)
+	}), nil
+}
+
+// bounded gives a change its time.
+func (c *call) bounded(apply func(context.Context, *fhir.Node) (*fhir.Node, error)) change {
 	return func(current *fhir.Node) (*fhir.Node, error) {
 		ctx, cancel := context.WithTimeout(c.r.Context(), patchTime)
 		defer cancel()
-		return patch.ApplyFHIRPath(ctx, current, n)
-	}, nil
+		n, err := apply(ctx, current)
+		if errors.Is(err, context.DeadlineExceeded) && c.r.Context().Err() == nil {
+			err = costly("the patch takes longer than " + patchTime.String())
+		}
+		return n, err
+	}
 }
 
 // payload is what an entry sends: its resource, or for a patch what a Binary
