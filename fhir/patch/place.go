@@ -93,7 +93,7 @@ func (s *seeker) node(n *fhir.Node, at spot, way []link) {
 		delete(s.left, n)
 		s.ways[n] = append([]link(nil), way...)
 	}
-	if len(s.left) == 0 || n.Kind != fhir.Object || !s.work.take(1+len(n.Members)) {
+	if len(s.left) == 0 || n.Kind != fhir.Object || !s.work.take(4*(1+len(n.Members))) {
 		return
 	}
 	for i := range n.Members {
@@ -154,7 +154,7 @@ func (w *work) listOf(object *fhir.Node, name string) *list {
 			}
 		}
 	}
-	w.take(2 * (1 + len(l.items))) // to read and to store
+	w.take(8 * (1 + len(l.items))) // to read and to store
 	return l
 }
 

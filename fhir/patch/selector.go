@@ -231,7 +231,7 @@ func (w *work) kept(c *condition, list []target) []target {
 	}
 	var out []target
 	for _, t := range list {
-		if !w.take(1) {
+		if !w.take(8) {
 			return nil
 		}
 		if t.token != nil {

@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// mostSteps bounds the work of one patch; a step is a node that is looked at.
+// mostSteps bounds the work of one patch; a step is what takes about 20 ns, such as
+// to look at a node.
 const mostSteps = 50_000_000
 
 var errCostly = errors.New("needs more steps than one patch may take")
