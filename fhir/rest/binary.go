@@ -217,10 +217,13 @@ func (c *call) content(res store.Resource, n *fhir.Node, media string) error {
 	return c.copy(c.w, in)
 }
 
-// copy sends what the store has; a client that goes away is no fault of ours.
+// copy sends what the store has.
 func (c *call) copy(w io.Writer, in io.Reader) error {
 	part := make([]byte, 64<<10)
 	for {
+		if c.r.Context().Err() != nil {
+			return errLeft
+		}
 		n, err := in.Read(part)
 		if n > 0 {
 			if _, lost := w.Write(part[:n]); lost != nil {

@@ -156,7 +156,7 @@ func (c *call) serve() {
 	switch {
 	case err != nil && c.started:
 		if errors.Is(err, errLeft) || r.Context().Err() != nil {
-			c.Log.Debug("a FHIR answer was given up: the client has left", "type", c.typ)
+			c.Log.Debug("a FHIR answer was given up", "type", c.typ)
 		} else {
 			c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
 		}

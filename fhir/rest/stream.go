@@ -120,6 +120,9 @@ func (s *stream) close() error {
 
 // send lets what there is go out.
 func (s *stream) send() error {
+	if s.c.r.Context().Err() != nil {
+		return errLeft
+	}
 	if !s.c.started {
 		s.c.started = true
 		s.c.w.Header().Set("Content-Type", s.c.format.media+"; charset=utf-8")
