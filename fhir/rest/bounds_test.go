@@ -239,7 +239,8 @@ func TestClientLeaves(t *testing.T) {
 // serveAborted serves, and takes the panic that net/http is told by.
 func serveAborted(h http.Handler, w http.ResponseWriter, r *http.Request) {
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
+		p := recover()
+		if err, ok := p.(error); p != nil && (!ok || !errors.Is(err, http.ErrAbortHandler)) {
 			panic(p)
 		}
 	}()
