@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -288,6 +289,6 @@ func stamped(res *store.Resource) []byte {
 	if err != nil {
 		return out // it came from the store and was parsed before
 	}
-	n.Set("meta", subsetted(n.Get("meta")))
+	n.Set("meta", query.Subsetted(n.Get("meta")))
 	return n.AppendJSON(nil)
 }

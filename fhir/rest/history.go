@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
@@ -65,7 +66,7 @@ func (c *call) history() error {
 
 // historyQuery reads the parameters of a history.
 func (c *call) historyQuery(values url.Values) (q store.HistoryQuery, used url.Values, err error) {
-	q = store.HistoryQuery{Type: c.typ, ID: c.id, Limit: pageSize(values, largestPage), Bytes: inMemory}
+	q = store.HistoryQuery{Type: c.typ, ID: c.id, Limit: query.PageSize(values), Bytes: inMemory}
 	used = url.Values{}
 	for name, list := range values {
 		value := strings.ReplaceAll(list[0], " ", "+") // a + that was not escaped

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -376,7 +377,7 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
 	}
-	q, err := parseQuery(typ, values, true, 0)
+	q, err := query.Parse(typ, values, true)
 	if err != nil {
 		return nil, err
 	}

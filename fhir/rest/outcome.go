@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -26,6 +27,8 @@ func (f *fault) Error() string {
 	}
 	return f.text
 }
+
+func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", "", text} }
 
 // faults are several at once.
 type faults []*fault
@@ -72,6 +75,9 @@ func faultsOf(err error) faults {
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		return faults{f}
+	}
+	if e, ok := errors.AsType[*query.Error](err); ok {
+		return faults{{http.StatusBadRequest, e.Code, "", e.Text}}
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -16,13 +17,13 @@ func (c *call) search() error {
 	if c.r.Method == http.MethodPost {
 		values = c.r.Form // read by form
 	}
-	q, err := parseQuery(c.typ, values, c.strict(), 0)
+	q, err := query.Parse(c.typ, values, c.strict())
 	if err != nil {
 		return err
 	}
-	here(strings.TrimRight(c.full("", ""), "/"), q.Where)
+	query.Here(strings.TrimRight(c.full("", ""), "/"), q.Where)
 	if c.within != "" {
-		if err := q.inside(c.within, values["_type"]); err != nil {
+		if err := q.Inside(c.within, values["_type"]); err != nil {
 			return err
 		}
 	}
@@ -30,7 +31,7 @@ func (c *call) search() error {
 }
 
 // searchset runs a search and sends its Bundle while it is read.
-func (c *call) searchset(q *parsed) error {
+func (c *call) searchset(q *query.Search) error {
 	q.Bytes = inMemory
 	page, err := c.find(q.Query)
 	if err != nil {
@@ -43,10 +44,10 @@ func (c *call) searchset(q *parsed) error {
 	if page.Total >= 0 {
 		b.Set("total", fhir.Decimal(strconv.Itoa(page.Total)))
 	}
-	links := &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{c.link("self", q.used)}}
+	links := &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{c.link("self", q.Used)}}
 	if page.Next != "" {
 		next := url.Values{}
-		for name, list := range q.used {
+		for name, list := range q.Used {
 			next[name] = list
 		}
 		next.Set("_page", page.Next)
@@ -90,8 +91,8 @@ func (c *call) link(relation string, values url.Values) *fhir.Node {
 
 func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
 	address := strings.TrimSuffix(c.full(place, ""), "/")
-	if query := values.Encode(); query != "" {
-		address += "?" + query
+	if text := values.Encode(); text != "" {
+		address += "?" + text
 	}
 	n := fhir.NewObject()
 	n.Set("relation", fhir.Text(relation))
@@ -99,8 +100,8 @@ func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
 	return n
 }
 
-func (c *call) entry(res *store.Resource, mode string, v view) *fhir.Node {
-	text := v.of(res.Type, stamped(res))
+func (c *call) entry(res *store.Resource, mode string, v query.View) *fhir.Node {
+	text := v.Of(res.Type, stamped(res))
 	e := fhir.NewObject()
 	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
 	e.Set("resource", raw(text))
