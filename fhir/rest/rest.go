@@ -2,6 +2,8 @@
 // A 2xx answer to a write means that its transaction is committed and synced.
 package rest
 
+//go:generate go run ./reference ../../docs/fhir-reference.md
+
 import (
 	"crypto/sha256"
 	"errors"
@@ -11,11 +13,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/plexus-health/plexus/access"
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/rest/capability"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
@@ -72,7 +76,21 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &server{Options: o, statement: o.statements()}
+	return &server{Options: o, statement: sync.OnceValue(o.capabilities)}
+}
+
+// capabilities is the CapabilityStatement. It is made when it is first asked for:
+// what is served does not change while a server runs.
+func (o *Options) capabilities() []byte {
+	return capability.Statement(capability.Options{
+		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: medias, PatchFormats: patchMedias,
+	}).AppendJSON(nil)
+}
+
+// metadata answers with the CapabilityStatement.
+func (c *call) metadata() error {
+	c.send(http.StatusOK, c.statement())
+	return nil
 }
 
 type server struct {

@@ -12,14 +12,6 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// operations lists those of every resource type.
-func operations() *fhir.Node {
-	o := fhir.NewObject()
-	o.Set("name", fhir.Text("validate"))
-	o.Set("definition", fhir.Text("http://hl7.org/fhir/OperationDefinition/Resource-validate"))
-	return &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{o}}
-}
-
 // validation routes $validate, which stands below a type or an instance
 // (resource-operation-validate.html).
 func (c *call) validation(parts []string, method string) (string, func() error, error) {
