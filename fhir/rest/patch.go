@@ -23,9 +23,6 @@ const (
 // patchMedias are the types of patches that are taken (http.html#patch).
 var patchMedias = []string{mediaPatch, mediaXMLPatch, "application/fhir+json", "application/fhir+xml"}
 
-// patchTime bounds the time of one patch.
-const patchTime = 5 * time.Second
-
 // A change makes a new state of a resource from the one it has.
 type change func(current *fhir.Node) (*fhir.Node, error)
 
@@ -78,14 +75,16 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 	}), nil
 }
 
-// bounded gives a change its time.
+// bounded gives a change its time: those of a request have PatchTime together.
 func (c *call) bounded(apply func(context.Context, *fhir.Node) (*fhir.Node, error)) change {
 	return func(current *fhir.Node) (*fhir.Node, error) {
-		ctx, cancel := context.WithTimeout(c.r.Context(), patchTime)
+		begun := time.Now()
+		defer func() { c.patching += time.Since(begun) }()
+		ctx, cancel := context.WithTimeout(c.r.Context(), c.PatchTime-c.patching)
 		defer cancel()
 		n, err := apply(ctx, current)
 		if errors.Is(err, context.DeadlineExceeded) && c.r.Context().Err() == nil {
-			err = costly("the patch takes longer than " + patchTime.String())
+			err = costly("the patches of the request take longer than " + c.PatchTime.String())
 		}
 		return n, err
 	}

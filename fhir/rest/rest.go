@@ -42,6 +42,9 @@ type Options struct {
 	// AnswerLimit is how many bytes the answers to the entries of a batch or
 	// transaction may have together; 0 means 64 MB.
 	AnswerLimit int
+	// PatchTime is how long the patches of a request may take together; 0 means
+	// 5 s.
+	PatchTime time.Duration
 	// SearchTime is how long a search or a page of a history may take in the
 	// store; 0 means 20 s.
 	SearchTime time.Duration
@@ -66,6 +69,9 @@ func New(o Options) http.Handler {
 	}
 	if o.AnswerLimit == 0 {
 		o.AnswerLimit = 64 << 20
+	}
+	if o.PatchTime == 0 {
+		o.PatchTime = 5 * time.Second
 	}
 	if o.SearchTime == 0 {
 		o.SearchTime = 20 * time.Second
@@ -118,6 +124,8 @@ type call struct {
 	// room is how many bytes the answer of such an entry may have, and spent
 	// what those of the entries of this Bundle have.
 	room, spent int
+	// patching is how long the patches of the request took so far.
+	patching time.Duration
 	// key is the idempotency key, or empty, and sent the hash of the body.
 	key  string
 	sent [32]byte
