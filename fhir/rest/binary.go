@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
@@ -172,7 +173,7 @@ func (c *call) giveBinary(res store.Resource) error {
 		base, _, err := mime.ParseMediaType(media)
 		q := 0.0
 		if err == nil {
-			q, _ = quality(accept, base)
+			q, _ = format.Quality(accept, base)
 		}
 		asResource = q == 0 || slices.ContainsFunc(strings.Split(accept, ","), func(one string) bool {
 			base, _, err := mime.ParseMediaType(one)
@@ -243,20 +244,20 @@ func (c *call) copy(w io.Writer, in io.Reader) error {
 // wholeBinary sends the resource with its bytes in base64, a part at a time: in
 // each format data is the last element.
 func (c *call) wholeBinary(res store.Resource) error {
-	head, err := c.encode(fhir.Stamped(res.Content, res.Version, res.Updated))
+	head, err := c.format.Encode(fhir.Stamped(res.Content, res.Version, res.Updated))
 	if err != nil {
 		return err
 	}
 	end, before, after := "}", `,"data":"`, `"`
 	switch {
-	case c.format.xml && c.format.pretty:
+	case c.format.XML && c.format.Pretty:
 		end, before, after = "\n</Binary>\n", "\n  <data value=\"", `"/>`
-	case c.format.xml:
+	case c.format.XML:
 		end, before, after = "</Binary>", `<data value="`, `"/>`
-	case c.format.pretty:
+	case c.format.Pretty:
 		end, before = "\n}\n", ",\n  \"data\": \""
 	}
-	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
+	c.w.Header().Set("Content-Type", c.format.Media+"; charset=utf-8")
 	c.started = true
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method == http.MethodHead {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -466,7 +467,7 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node,
 		}
 	}
 	w := httptest.NewRecorder()
-	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true, room: c.AnswerLimit - c.spent, key: key}).serve()
+	(&call{server: c.server, w: w, r: r, format: format.Default(), bundled: true, room: c.AnswerLimit - c.spent, key: key}).serve()
 	c.spent += w.Body.Len()
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {

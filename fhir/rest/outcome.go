@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
@@ -80,6 +81,8 @@ func faultsOf(err error) faults {
 		return faults{{http.StatusBadRequest, e.Code, "", e.Text}}
 	}
 	switch {
+	case errors.Is(err, format.ErrNotAcceptable), errors.Is(err, format.ErrNoXML):
+		return faults{{http.StatusNotAcceptable, "not-supported", "", err.Error()}}
 	case errors.Is(err, store.ErrNotFound):
 		return faults{{http.StatusNotFound, "not-found", "", "there is no such resource"}}
 	case errors.Is(err, store.ErrDeleted):
@@ -146,9 +149,9 @@ func (c *call) fail(err error) {
 // has no form in it is refused to who reads; who has written must not be told of
 // a failure, and gets JSON.
 func (c *call) send(status int, body []byte) {
-	out, err := c.encode(body)
+	out, err := c.format.Encode(body)
 	if err != nil {
-		out, c.format = body, format{media: medias[0]}
+		out, c.format = body, format.Default()
 		if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 			c.fail(err)
 			return
@@ -158,7 +161,7 @@ func (c *call) send(status int, body []byte) {
 		c.fail(tooMuch())
 		return
 	}
-	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
+	c.w.Header().Set("Content-Type", c.format.Media+"; charset=utf-8")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/patch"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -60,7 +61,7 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 			return patch.ApplyXML(ctx, current, data)
 		}), nil
 	}
-	if _, _, ok := mediaOf(media); !ok || !fourth(params) {
+	if _, _, ok := format.MediaOf(media); !ok || !format.Fourth(params) {
 		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a patch must be one of " + strings.Join(patchMedias, ", ")}
 	}
 	n, err := c.parse(data, media)
@@ -100,7 +101,7 @@ func payload(method string, resource *fhir.Node) (media string, body []byte, ok 
 	if resource != nil {
 		body = resource.AppendJSON(nil)
 	}
-	return medias[0], body, true
+	return format.Default().Media, body, true
 }
 
 // entryChange reads the patch of an entry.

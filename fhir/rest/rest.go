@@ -20,6 +20,7 @@ import (
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/rest/capability"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
@@ -89,7 +90,7 @@ func New(o Options) http.Handler {
 // what is served does not change while a server runs.
 func (o *Options) capabilities() []byte {
 	return capability.Statement(capability.Options{
-		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: medias, PatchFormats: patchMedias,
+		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: format.Medias(), PatchFormats: patchMedias,
 	}).AppendJSON(nil)
 }
 
@@ -114,7 +115,7 @@ type call struct {
 	version int
 	// within is the compartment searched in: "Patient/7/", or empty.
 	within string
-	format format
+	format format.Format
 	// unacceptable is what is wrong with the format asked for.
 	unacceptable error
 	// allow are the methods of the path, once another one was refused.
@@ -318,8 +319,8 @@ func (c *call) options() error {
 
 // body reads and parses what was sent.
 func (c *call) body() (*fhir.Node, error) {
-	media, params, ok := mediaOf(c.r.Header.Get("Content-Type"))
-	if !ok || !fourth(params) {
+	media, params, ok := format.MediaOf(c.r.Header.Get("Content-Type"))
+	if !ok || !format.Fourth(params) {
 		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json or application/fhir+xml, of FHIR 4.0"}
 	}
 	if err := unicode(params); err != nil {
@@ -372,49 +373,10 @@ func text(n *fhir.Node, name string) string {
 // write makes the store's write of a resource.
 func write(typ, id string, n *fhir.Node, expect int) store.Write {
 	whole := fhir.Unstamped(n, typ, id)
-	w := store.Write{Type: typ, ID: id, Expect: expect, Index: search.Index(typ, whole), Keys: identities(typ, whole)}
+	w := store.Write{Type: typ, ID: id, Expect: expect, Index: search.Index(typ, whole), Keys: search.Identities(typ, whole)}
 	w.Content = whole.AppendJSON(make([]byte, 0, 1024))
 	w.Hash = sha256.Sum256(w.Content)
 	return w
-}
-
-// identities are the business identifiers that name a resource: those of
-// patients, encounters, practitioners, organizations and orders that carry a
-// system. They are the same that messages are matched by.
-func identities(typ string, n *fhir.Node) []string {
-	switch typ {
-	case "Patient", "Encounter", "Practitioner", "Organization", "ServiceRequest", "Specimen":
-	default:
-		return nil
-	}
-	list := n.Get("identifier")
-	if list == nil {
-		return nil
-	}
-	var keys []string
-	for _, i := range list.Items {
-		system, value := text(i, "system"), text(i, "value")
-		if system != "" && value != "" && text(i, "use") != "old" && (typ != "ServiceRequest" || !shared(i)) {
-			keys = append(keys, fhir.IdentityKey(typ, system, value))
-		}
-	}
-	return keys
-}
-
-// shared reports whether several orders may carry an identifier: the number of
-// a group, or a filler's, who may give one to all tests of a specimen.
-func shared(identifier *fhir.Node) bool {
-	codings := identifier.Get("type").Get("coding")
-	if codings == nil {
-		return false
-	}
-	for _, c := range codings.Items {
-		switch text(c, "code") {
-		case "FILL", "PGN", "FGN", "ACSN":
-			return true
-		}
-	}
-	return false
 }
 
 func newID(now time.Time) string { return message.NewID(now) }

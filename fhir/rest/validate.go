@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate"
 	"github.com/plexus-health/plexus/store"
 )
@@ -177,7 +178,7 @@ func (c *call) taken(n *fhir.Node, own string) ([]validate.Fault, error) {
 	}
 	var found []validate.Fault
 	for i, one := range list.Items {
-		key := identities(c.typ, identified(one))
+		key := search.Identities(c.typ, identified(one))
 		if len(key) == 0 || i >= 100 {
 			continue
 		}
@@ -188,7 +189,7 @@ func (c *call) taken(n *fhir.Node, own string) ([]validate.Fault, error) {
 		}
 		for _, other := range others {
 			has, err := fhir.Parse(other.Content)
-			if err == nil && other.ID != own && slices.Contains(identities(c.typ, has), key[0]) {
+			if err == nil && other.ID != own && slices.Contains(search.Identities(c.typ, has), key[0]) {
 				found = append(found, validate.Fault{Where: c.typ + ".identifier", Code: "duplicate", Text: "an identifier belongs to another resource"})
 				break
 			}
