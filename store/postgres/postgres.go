@@ -388,6 +388,9 @@ func (s *Store) Unindexed() int64 { return s.index.Left() }
 func (s *Store) sweep(ctx context.Context) {
 	err := s.inTx(ctx, func(tx *tx, _ *relational.Ledger) error {
 		_, err := relational.SweepChunks(ctx, tx, s.options.Now().Add(-time.Hour))
+		if err == nil {
+			_, err = relational.SweepKeys(ctx, tx, s.options.Now())
+		}
 		return err
 	})
 	if err == nil {

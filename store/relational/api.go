@@ -101,3 +101,11 @@ func (r *Reader) Outcome(ctx context.Context, by store.Author) (outcome string, 
 	})
 	return outcome, err
 }
+
+// KeysKept is how long the repeat of a request is known by its key.
+const KeysKept = 7 * 24 * time.Hour
+
+// SweepKeys deletes a few of the keys that are older.
+func SweepKeys(ctx context.Context, tx Tx, now time.Time) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM ingest_key WHERE (client, k) IN (SELECT client, k FROM ingest_key WHERE at < ? ORDER BY at LIMIT 500)`, Micros(now.Add(-KeysKept)))
+}
