@@ -14,14 +14,6 @@ import (
 	"github.com/plexus-health/plexus/message"
 )
 
-// named are the types whose identifiers name them wherever they come from. Of
-// others an identifier may be that of a sample, an order or a group, and names
-// the resource only where its sender gives it no id.
-var named = map[string]bool{
-	"Patient": true, "Person": true, "RelatedPerson": true, "Practitioner": true, "PractitionerRole": true, "Organization": true,
-	"Location": true, "HealthcareService": true, "Device": true, "Encounter": true, "EpisodeOfCare": true, "Coverage": true, "Account": true,
-}
-
 // A drafting makes drafts of a document.
 type drafting struct {
 	scope  string
@@ -135,7 +127,7 @@ func (w *drafting) keys(r *fhir.Node) []string {
 	var keys []string
 	if id != "" {
 		keys = append(keys, w.idKey(typ, id))
-		if !named[typ] {
+		if !fhir.NamedByIdentifier(typ) {
 			return keys
 		}
 	}
