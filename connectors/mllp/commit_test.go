@@ -45,6 +45,7 @@ func TestReleaseTwoSource(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent, want string
 		fails      int // so many times the handler takes nothing
+		again      int // it says of so many that nothing was written
 		silent     bool
 		release    int
 		events     map[string]int
@@ -57,6 +58,8 @@ func TestReleaseTwoSource(t *testing.T) {
 		"a block without an answer to speak of": {sent: nakBlock + framed(m1), want: "stored AA:1", events: map[string]int{"answer-not-stored": 0}},
 		"what is damaged is to be sent again":   {sent: "\x0b" + m1[:30] + "\x1c" + m1[30:] + "\x1c\r" + framed(m1), want: "not-stored stored AA:1"},
 		"what could not be stored, too":         {sent: framed(m1) + framed(m1), fails: 1, want: "not-stored stored AA:1", events: map[string]int{"unanswered": 1}},
+		"what is to come again was not stored":  {sent: framed(m1) + framed(m1), again: 1, want: "not-stored stored AA:1"},
+		"release 1 says it in words":            {sent: framed(m1) + framed(m1), again: 1, release: 1, want: "AE:1 AA:1"},
 		"no answer is wanted":                   {sent: framed(m1) + framed(m2), silent: true, want: "stored stored"},
 		"release 1 knows no blocks":             {sent: framed(m1) + ackBlock, release: 1, want: "AA:1 AE:"},
 	} {
@@ -70,6 +73,11 @@ func TestReleaseTwoSource(t *testing.T) {
 			s.handle = func(ctx context.Context, m *message.Message) (message.Reply, error) {
 				if int(calls.Add(1)) <= c.fails {
 					return message.Reply{}, down
+				}
+				if int(calls.Load()) <= c.again {
+					reply := ack(m, message.Erroneous)
+					reply.Answer.Again = true
+					return reply, nil
 				}
 				reply, err := s.note(ctx, m)
 				if len(m.Raw) == 1 {
