@@ -377,15 +377,7 @@ func segmentsOf(n message.Node) []int {
 	case Segment:
 		return []int{n.index}
 	case *Group:
-		var all []int
-		for _, s := range n.segments {
-			all = append(all, int(s))
-		}
-		for _, inner := range n.groups {
-			all = append(all, segmentsOf(inner)...)
-		}
-		slices.Sort(all)
-		return all
+		return n.all()
 	}
 	return nil
 }
