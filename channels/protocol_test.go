@@ -181,3 +181,26 @@ func TestABatchOfWhichOneIsNotWrittenIsNotAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingIsSaidToBePostedThatIsOnlyStored: the entries of a master file are
+// answered one by one when what becomes of them is known.
+func TestNothingIsSaidToBePostedThatIsOnlyStored(t *testing.T) {
+	for ack, want := range map[string]int{"stored": 0, "processed": 1, "delivered": 1} {
+		t.Run(ack, func(t *testing.T) {
+			h := newHall(t)
+			h.start("  - { name: adt, ack: " + ack + ", source: { hand: {} }, parse: { hl7v2: { functional: true } }, routes: [ { to: { drop: { reason: test } } } ] }\n")
+			mfn := "MSH|^~\\&|A|B|C|D|20260105||MFN^M04|1|P|2.5.1\rMFI|CDM^Charges^HL70175||UPD|||AL\rMFE|MAD|K1|2026|4711|CE\r"
+			reply := h.give(mfn)
+			if n := strings.Count(string(reply.Raw), "\rMFA|MAD|K1||S|4711|CE\r"); n != want || answersOf(reply.Raw) != "AA:1" || !strings.Contains(string(reply.Raw), "|MFK^M04^MFK_M01|") {
+				t.Errorf("answered %q", reply.Raw)
+			}
+			both := h.give(strings.Replace(mfn, "|1|P|2.5.1", "|2|P|2.5.1|||AL|AL", 1))
+			if both.Later == nil || strings.Contains(string(both.Raw), "MFA") {
+				t.Fatalf("answered %q", both.Raw)
+			}
+			if later := string(both.Later(t.Context())); !strings.Contains(later, "\rMFA|MAD|K1||S|4711|CE\r") {
+				t.Errorf("answered %q", later)
+			}
+		})
+	}
+}

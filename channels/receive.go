@@ -59,6 +59,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	answer := entry.Answer
 	switch {
 	case entry.State == message.Refused || c.config.Ack == routes.AckStored:
+		answer.Stored = answer.Code == message.Accepted
 	case c.config.Reply != nil:
 		reply, err := c.replied(ctx, m, head, &entry)
 		c.line.options.Metrics.intake(c.config.Name, time.Since(began))

@@ -76,32 +76,44 @@ func after(event string) string {
 // maxEntries bounds the entries of a master file that are answered one by one.
 const maxEntries = 1000
 
-// masterFiles writes MFI as it came and an MFA for each entry (8.4.1).
+// masterFiles writes MFI as it came and an MFA for each entry (8.5.3), as far as
+// MFI-6 wants to hear of it (table 0179). An MFA says whether the entry was posted:
+// of a message that is only stored there is nothing to say yet.
 func (a *ack) masterFiles() {
+	level := ""
 	if at := a.scan.find("MFI", a.scan.msh); at >= 0 {
-		a.copied(a.scan.line(at))
+		line := a.scan.line(at)
+		level = strings.Clone(line.Segment(0).Field(6).Text())
+		a.copied(line)
 	}
 	word := "S"
 	if a.answer.Code != message.Accepted {
 		word = "U"
+	}
+	if a.answer.Stored || level == "NE" || level == "ER" && word == "S" || level == "SU" && word == "U" {
+		return
 	}
 	at := a.scan.msh
 	for range maxEntries {
 		if at = a.scan.find("MFE", at+1); at < 0 {
 			return
 		}
-		entry := a.scan.line(at).Segment(0)
-		a.out = append(a.out, "MFA"...)
-		a.field(entry.Field(1).Raw())
-		a.field(entry.Field(2).Raw())
-		a.field(nil)
-		a.field([]byte(word))
-		a.field(entry.Field(4).Raw())
-		if a.version == 0 || a.version >= 24 {
-			a.field(entry.Field(5).Raw())
-		}
-		a.out = append(a.out, '\r')
+		a.entry(a.scan.line(at).Segment(0), word)
 	}
+}
+
+// entry writes the MFA of an MFE.
+func (a *ack) entry(mfe Segment, word string) {
+	a.out = append(a.out, "MFA"...)
+	a.field(mfe.Field(1).Raw())
+	a.field(mfe.Field(2).Raw())
+	a.field(nil)
+	a.field([]byte(word))
+	a.field(mfe.Field(4).Raw())
+	if a.version == 0 || a.version >= 24 {
+		a.field(mfe.Field(5).Raw())
+	}
+	a.out = append(a.out, '\r')
 }
 
 // query writes QAK and the query as it came (5.4.1).
