@@ -48,10 +48,29 @@ func (e *Editor) Set(text, value string) error {
 	for i := range edits {
 		edits[i].means, edits[i].checked = escaped, true
 	}
+	before := e.m
 	if err := e.apply(edits); err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
+	if !e.guessed(text, value) {
+		e.m = before
+		return fmt.Errorf("%s: %w", text, errCharacter)
+	}
 	return nil
+}
+
+// guessed reports whether text that was written is read again as it was, where
+// the message declares no set and bytes are taken for what they look like.
+func (e *Editor) guessed(text, value string) bool {
+	if e.m.plain || e.m.delims.Escape == 0 || firstHigh(value) < 0 || e.m.charset != nil && e.m.charset.encoding != nil {
+		return true
+	}
+	p, err := compiled(text)
+	if err != nil {
+		return false
+	}
+	want := strings.ReplaceAll(value, "\r", "\n")
+	return !slices.ContainsFunc(p.Texts(e.m), func(got string) bool { return got != want })
 }
 
 // SetRaw is Set of what is encoded already: delimiters mean themselves.

@@ -104,6 +104,17 @@ func TestSetInOtherCharacterSets(t *testing.T) {
 	}
 }
 
+// TestTextThatIsTakenForAnother: where no set is declared, Windows-1252 that looks
+// like UTF-8 is not written.
+func TestTextThatIsTakenForAnother(t *testing.T) {
+	raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5.1\rPID|1||7||M\xfcller\r"
+	for text, want := range map[string]string{"Jürgen": "PID|1||7||J\xfcrgen", "Ãœ": "! PID-5: the text has a character that the character set of the message does not have"} {
+		if got := changed(t, raw+"ZZZ|\xfc\r", func(e *Editor) error { return e.Set("PID-5", text) }); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	for path, want := range map[string]string{
 		"PID-5.1":                  "PID|1||7^^^H^MR~8^^^X^PI||^Bee",
