@@ -64,6 +64,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 			// As the first was: it is stored, whatever has become of it since.
 			answer = message.Answer{Code: message.Accepted}
 		}
+		answer.Stored = answer.Code == message.Accepted
 	case c.config.Reply != nil:
 		reply, err := c.replied(ctx, m, head, &entry)
 		c.line.options.Metrics.intake(c.config.Name, time.Since(began))
