@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,59 @@ func TestConnectionsAreLimited(t *testing.T) {
 			first.Close()
 			s.until("room for another", func() bool { return s.raw(address, post(1)+"x") == "200 " })
 		})
+	}
+}
+
+// TestASilentConnectionMakesRoom: one that waits between two requests for long
+// is closed for a newcomer when all are taken; one whose request is served is
+// not.
+func TestASilentConnectionMakesRoom(t *testing.T) {
+	s := newSite(t)
+	s.env.Connections = 1
+	var ahead atomic.Int64
+	s.env.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	served, goOn := make(chan struct{}), make(chan struct{})
+	s.answer = func(m *message.Message) (message.Reply, error) {
+		if string(m.Raw) == "slow" {
+			close(served)
+			<-goOn
+		}
+		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
+	}
+	address := s.run()
+	first := webtest.Dial(t, address, nil)
+	if response, _, err := first.Post([]byte("x")); err != nil || response.StatusCode != nethttp.StatusOK {
+		t.Fatalf("the first: %v", err)
+	}
+	s.until("room for a newcomer", func() bool {
+		ahead.Add(int64(time.Hour)) // it may be noticed as waiting only now
+		return s.raw(address, post(1)+"x") == "200 "
+	})
+	if s.event("connection-displaced") != 1 {
+		t.Errorf("%d connections made room, want 1", s.event("connection-displaced"))
+	}
+	var slow *webtest.Sender
+	answered := make(chan error, 1)
+	s.until("a connection whose request is served", func() bool {
+		slow = webtest.Dial(t, address, nil)
+		go func() {
+			_, _, err := slow.Post([]byte("slow"))
+			answered <- err
+		}()
+		select {
+		case <-served:
+			return true
+		case <-answered: // the one before had not left yet
+			return false
+		}
+	})
+	ahead.Add(int64(time.Hour))
+	if got := s.raw(address, post(1)+"x"); got != "closed" {
+		t.Errorf("a newcomer while the only connection is served: %q, want closed", got)
+	}
+	close(goOn)
+	if err := <-answered; err != nil {
+		t.Errorf("the request that was served: %v", err)
 	}
 }
 

@@ -99,14 +99,20 @@ type run struct {
 func (s *Server) Run(ctx context.Context, serve func(*Exchange)) error {
 	s.Env = s.Env.WithDefaults()
 	r := &run{Server: s, serve: serve}
-	d := &door{run: r, ready: make(chan net.Conn), links: map[*link]struct{}{}, each: map[netip.Addr]int{}}
+	d := &door{
+		run: r, ready: make(chan net.Conn), links: map[*link]struct{}{},
+		room: &network.Room{Seats: s.Env.Connections, Each: s.Options.PeerConnections, Env: s.Env},
+	}
 	if err := d.open(ctx); err != nil {
 		return err
 	}
 	r.server = &http.Server{
 		Handler: r, ReadHeaderTimeout: s.Options.Request, IdleTimeout: s.Options.Idle, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(&faults{s.Env.Log, s.Env.Count}, "", 0), Protocols: new(http.Protocols),
-		DisableGeneralOptionsHandler: true,
+		DisableGeneralOptionsHandler: true, ConnState: noticed,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, seatKey{}, linkOf(conn).seat)
+		},
 	}
 	r.server.Protocols.SetHTTP1(true)
 	s.Env.Log.Info("listening", "address", d.listener.Addr().String(), "tls", d.tls != nil)
@@ -177,7 +183,36 @@ func (r *run) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		x.Answer(http.StatusUnauthorized, "text/plain; charset=utf-8", []byte("a credential is needed\n"))
 		return
 	}
+	if seat, _ := request.Context().Value(seatKey{}).(*network.Seat); !seat.Hold() {
+		panic(http.ErrAbortHandler) // the connection was closed in favour of another
+	}
 	r.serve(x)
+}
+
+type seatKey struct{}
+
+// linkOf is the link below a connection that net/http serves.
+func linkOf(conn net.Conn) *link {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	l, ok := conn.(*link)
+	if !ok {
+		return &link{} // not one of ours; a nil seat is nobody's
+	}
+	return l
+}
+
+// noticed tells the room what a connection does: one that waits between two
+// requests, or has not sent a whole header, makes room for others; one whose
+// request is served does not.
+func noticed(conn net.Conn, state http.ConnState) {
+	switch seat := linkOf(conn).seat; state {
+	case http.StateActive:
+		seat.Begin()
+	case http.StateIdle:
+		seat.Rest()
+	}
 }
 
 // faults logs what net/http says of connections, its first line only.
@@ -204,9 +239,9 @@ type door struct {
 	ready    chan net.Conn
 	conns    sync.WaitGroup // of links and of accept
 
+	room  *network.Room
 	mu    sync.Mutex
 	links map[*link]struct{}
-	each  map[netip.Addr]int
 }
 
 var _ net.Listener = (*door)(nil)
@@ -265,24 +300,17 @@ func (d *door) accept() {
 	}
 }
 
-// admit starts a connection if there is room.
+// admit starts a connection if there is room, or room can be made.
 func (d *door) admit(conn net.Conn) {
-	l := &link{Conn: conn, door: d, peer: network.AddressOf(conn.RemoteAddr())}
-	d.mu.Lock()
-	all, own := len(d.links), d.each[l.peer]
-	full := all >= d.Env.Connections || (d.Options.PeerConnections > 0 && own >= d.Options.PeerConnections)
-	if !full {
-		d.links[l] = struct{}{}
-		d.each[l.peer]++
-		d.conns.Add(1)
-	}
-	d.mu.Unlock()
-	if full {
-		d.Env.Count("connection-refused", 1)
-		d.Env.Log.Warn("all connections are taken, connection closed", "peer", conn.RemoteAddr().String())
-		_ = conn.Close() // nothing was read from it
+	seat := d.room.Enter(conn)
+	if seat == nil {
 		return
 	}
+	l := &link{Conn: conn, door: d, seat: seat}
+	d.mu.Lock()
+	d.links[l] = struct{}{}
+	d.mu.Unlock()
+	d.conns.Add(1)
 	d.conns.Go(func() { d.greet(l) })
 }
 
@@ -315,7 +343,7 @@ func (d *door) greet(l *link) {
 type link struct {
 	net.Conn
 	door *door
-	peer netip.Addr
+	seat *network.Seat
 	once sync.Once
 }
 
@@ -349,10 +377,8 @@ func (l *link) Close() error {
 		d := l.door
 		d.mu.Lock()
 		delete(d.links, l)
-		if d.each[l.peer]--; d.each[l.peer] == 0 {
-			delete(d.each, l.peer)
-		}
 		d.mu.Unlock()
+		l.seat.Leave()
 		d.conns.Done()
 	})
 	return err
