@@ -77,7 +77,7 @@ func (s *splitter) cut() error {
 
 func (s *splitter) tooLong(raw []byte) error {
 	return message.PartialOf(raw, &message.Failure{
-		Kind: message.Malformed, Offset: 1, Code: 102, Err: fmt.Errorf("a resource is larger than %d bytes", s.limit),
+		Kind: message.Malformed, Offset: int(s.limit) + 1, Code: 102, Err: fmt.Errorf("a resource is larger than %d bytes", s.limit),
 	})
 }
 

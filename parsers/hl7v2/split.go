@@ -92,7 +92,7 @@ func (s *splitter) part(raw []byte) error {
 
 // tooLong is the error of a message above the limit.
 func (s *splitter) tooLong(raw []byte) error {
-	return message.PartialOf(raw, malformed("", 0, 102, "the message is longer than %d bytes", s.limit))
+	return message.PartialOf(raw, malformed("", int(s.limit), 102, "the message is longer than %d bytes", s.limit))
 }
 
 // envelopeBegins reports whether a line begins a message or is of the envelope.
