@@ -158,8 +158,8 @@ func (a *app) send(ctx context.Context, s *sending, args []string) error {
 // are a load of their own, which does not wait long.
 func runs(ctx context.Context, all mllp.Load, letters []letter) (elapsed time.Duration, err error) {
 	silent := func(i int) bool { return letters[i%len(letters)].silent }
-	for from, to := 0, 0; from < all.Count && err == nil; from = to {
-		for to = from + 1; to < all.Count && silent(to) == silent(from); {
+	for from, to := 0, 1; from < all.Count && err == nil; from = to {
+		for to < all.Count && silent(to) == silent(from) {
 			to++
 		}
 		one, base := all, from
