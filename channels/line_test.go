@@ -339,18 +339,23 @@ func (h *hall) hand(m *message.Message) message.Reply {
 // handTo hands a message to the source of a name.
 func (h *hall) handTo(source string, m *message.Message) message.Reply {
 	h.t.Helper()
-	var handle connectors.Handler
+	reply, err := h.handler(source)(context.Background(), m)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reply
+}
+
+// handler is what the source of a name hands its messages to.
+func (h *hall) handler(source string) (handle connectors.Handler) {
+	h.t.Helper()
 	h.eventually("the source receives", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		handle = h.handlers[source]
 		return handle != nil
 	})
-	reply, err := handle(context.Background(), m)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return reply
+	return handle
 }
 
 // giveAll hands over messages M1 … Mn of the patients in turn.

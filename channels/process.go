@@ -415,11 +415,11 @@ func (c *channel) send(ctx context.Context, r *routes.Route, env expression.Env,
 		v.note("dropped by route", r.DropReason, r.Name)
 	case "ehr":
 		for _, m := range out {
-			drafter, ok := m.Doc.(transforms.Drafter)
-			if !ok {
-				return &message.Failure{Kind: message.Malformed, Err: errors.New("ehr takes FHIR resources; map the message to FHIR first")}
+			drafts, err := c.drafts(m)
+			if err != nil {
+				return err
 			}
-			v.drafts = append(v.drafts, drafter.Drafts()...)
+			v.drafts = append(v.drafts, drafts...)
 		}
 		v.note("routed", fmt.Sprintf("%d resources", len(v.drafts)), r.Name)
 	case "channel":
@@ -428,6 +428,18 @@ func (c *channel) send(ctx context.Context, r *routes.Route, env expression.Env,
 		return c.queue(ctx, r, env, work, out, v)
 	}
 	return nil
+}
+
+// drafts are the FHIR resources that a message is, or was mapped to. Ids of
+// those that came as FHIR are the sender's, within the channel.
+func (c *channel) drafts(m *message.Message) ([]fhir.Draft, error) {
+	switch doc := m.Doc.(type) {
+	case transforms.Drafter:
+		return doc.Drafts(), nil
+	case transforms.ScopedDrafter:
+		return doc.DraftsOf(c.id)
+	}
+	return nil, &message.Failure{Kind: message.Malformed, Err: errors.New("ehr takes FHIR resources; map the message to FHIR first")}
 }
 
 // effects prepares what T2 writes into the core store.

@@ -3,6 +3,7 @@ package channels
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/plexus-health/plexus/message"
@@ -33,6 +34,9 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 	return c.receiveOne(ctx, m)
 }
 
+// errAgain is why a batch is not answered: its sender is to send it again.
+var errAgain = fmt.Errorf("%w: a message of the batch was not written", store.ErrUnavailable)
+
 // receiveBatch takes charge of the messages of a batch, in their order. When one
 // cannot be recorded nothing is answered: the sender sends the batch again, and
 // of what was recorded copies come.
@@ -47,6 +51,9 @@ func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *
 		one, err := c.receiveOne(ctx, part)
 		if err != nil {
 			return nil, false, err
+		}
+		if one.Answer.Again {
+			return nil, false, errAgain // later ones of the same key may not go before it
 		}
 		if one.Answer.Code != message.Accepted {
 			reply.Answer.Code = message.Erroneous

@@ -2,8 +2,11 @@ package channels
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
@@ -126,6 +129,77 @@ func TestSendersOfPeers(t *testing.T) {
 			}
 			if c.want != message.Accepted && !strings.Contains(string(reply.Raw), "ERR||MSH^1^4^1|207^") {
 				t.Errorf("answered %q", reply.Raw)
+			}
+		})
+	}
+}
+
+// A refusingStore writes nothing of the messages with one control id.
+type refusingStore struct {
+	store.Store
+	control string
+	fault   error
+	asked   []string
+}
+
+func (s *refusingStore) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
+	s.asked = append(s.asked, in.Message.Header.Control)
+	if in.Message.Header.Control == s.control {
+		return store.Entry{}, s.fault
+	}
+	return s.Store.Record(ctx, in)
+}
+
+// TestABatchOfWhichOneIsNotWrittenIsNotAnswered: what comes behind a message that
+// was not written is not taken before it, and no answer counts it among those
+// that were, neither one by one nor as errors only.
+func TestABatchOfWhichOneIsNotWrittenIsNotAnswered(t *testing.T) {
+	for name, parse := range map[string]string{"each": "hl7v2", "errors": "{ hl7v2: { batch: errors } }"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t)
+			refusing := &refusingStore{control: "2", fault: fmt.Errorf("%w: for the test", store.ErrUnavailable)}
+			h.wrap = func(s store.Store) store.Store {
+				refusing.Store = s
+				return refusing
+			}
+			h.start(strings.Replace(takesAll, "hl7v2", parse, 1))
+			batch := "BHS|^~\\&|A|B|C|D|20260105||b|x|B8\r" + order("1", "7") + order("2", "7") + order("3", "7") + "BTS|3\r"
+			reply, err := h.handler("in")(t.Context(), &message.Message{Raw: []byte(batch), Received: time.Now()})
+			if !errors.Is(err, store.ErrUnavailable) || len(reply.Raw) > 0 || reply.Answer.Code != "" {
+				t.Errorf("answered %s %q, %v", reply.Answer.Code, reply.Raw, err)
+			}
+			if got := strings.Join(refusing.asked, " "); got != "1 2" {
+				t.Errorf("the messages %s were handed to the store, want 1 2", got)
+			}
+			refusing.control = "" // the whole batch comes again
+			if got := answersOf(h.give(batch).Raw); got != "AA:1 AA:2 AA:3" && name == "each" || got != "" && name == "errors" {
+				t.Errorf("the batch that came again was answered %q", got)
+			}
+			if n := len(h.messages(message.Done)) + len(h.messages(message.Stored)); n != 3 {
+				t.Errorf("%d messages are stored, want 3", n)
+			}
+		})
+	}
+}
+
+// TestNothingIsSaidToBePostedThatIsOnlyStored: the entries of a master file are
+// answered one by one when what becomes of them is known.
+func TestNothingIsSaidToBePostedThatIsOnlyStored(t *testing.T) {
+	for ack, want := range map[string]int{"stored": 0, "processed": 1, "delivered": 1} {
+		t.Run(ack, func(t *testing.T) {
+			h := newHall(t)
+			h.start("  - { name: adt, ack: " + ack + ", source: { hand: {} }, parse: { hl7v2: { functional: true } }, routes: [ { to: { drop: { reason: test } } } ] }\n")
+			mfn := "MSH|^~\\&|A|B|C|D|20260105||MFN^M04|1|P|2.5.1\rMFI|CDM^Charges^HL70175||UPD|||AL\rMFE|MAD|K1|2026|4711|CE\r"
+			reply := h.give(mfn)
+			if n := strings.Count(string(reply.Raw), "\rMFA|MAD|K1||S|4711|CE\r"); n != want || answersOf(reply.Raw) != "AA:1" || !strings.Contains(string(reply.Raw), "|MFK^M04^MFK_M01|") {
+				t.Errorf("answered %q", reply.Raw)
+			}
+			both := h.give(strings.Replace(mfn, "|1|P|2.5.1", "|2|P|2.5.1|||AL|AL", 1))
+			if both.Later == nil || strings.Contains(string(both.Raw), "MFA") {
+				t.Fatalf("answered %q", both.Raw)
+			}
+			if later := string(both.Later(t.Context())); !strings.Contains(later, "\rMFA|MAD|K1||S|4711|CE\r") {
+				t.Errorf("answered %q", later)
 			}
 		})
 	}

@@ -58,7 +58,13 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	c.recorded(&entry)
 	answer := entry.Answer
 	switch {
-	case entry.State == message.Refused || c.config.Ack == routes.AckStored:
+	case entry.State == message.Refused:
+	case c.config.Ack == routes.AckStored:
+		if entry.Copy {
+			// As the first was: it is stored, whatever has become of it since.
+			answer = message.Answer{Code: message.Accepted}
+		}
+		answer.Stored = answer.Code == message.Accepted
 	case c.config.Reply != nil:
 		reply, err := c.replied(ctx, m, head, &entry)
 		c.line.options.Metrics.intake(c.config.Name, time.Since(began))

@@ -128,3 +128,20 @@ func TestWhatCannotBeCheckedIsHeld(t *testing.T) {
 	h.request("first", "p1", "2345-7", "2026-03-01", "active")
 	h.drained("orders/out", 2)
 }
+
+// TestAFHIRMessageGoesIntoTheStore as it is, by `to: ehr` without a map; what is
+// no resource to store parks.
+func TestAFHIRMessageGoesIntoTheStore(t *testing.T) {
+	h := newHall(t)
+	h.start("  - { name: in, source: { hand: {} }, parse: fhir, ack: processed, routes: [ { to: { ehr: {} } } ] }\n")
+	if reply := h.give(`{"resourceType":"Patient","id":"p","name":[{"family":"Test"}]}`); reply.Answer.Code != message.Accepted {
+		t.Fatalf("answered %+v", reply.Answer)
+	}
+	page, err := h.store.Search(t.Context(), store.Query{Type: "Patient", Limit: 5})
+	if err != nil || len(page.Resources) != 1 || !strings.Contains(string(page.Resources[0].Content), `"family":"Test"`) {
+		t.Fatalf("the store holds %v, %v", page.Resources, err)
+	}
+	if reply := h.give(`{"resourceType":"Bundle","type":"searchset"}`); reply.Answer.Code == message.Accepted {
+		t.Error("an answer to a search was taken as stored")
+	}
+}

@@ -26,6 +26,9 @@ type Draft struct {
 	// Existing is true when the message only tells of a resource that is there
 	// already: where the store holds none, none is made.
 	Existing bool
+	// Referred is true when the message only refers to the resource: it is not
+	// written. With Existing it has to be there.
+	Referred bool
 	// Tree is the resource without id.
 	Tree *Node
 	// Deletes are the elements the message asks to clear (HL7 v2 "").

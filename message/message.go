@@ -173,6 +173,9 @@ type Answer struct {
 	// Again: nothing was recorded for a fault of ours that may pass; a source
 	// that keeps messages itself hands this one over again.
 	Again bool `json:"-"`
+	// Stored: the message is kept and no more is claimed, neither that it was
+	// processed nor that anything in it took effect.
+	Stored bool `json:"-"`
 	// Expected is the number that the next message of the sender is to have, where
 	// both agreed to count (MSA-4); empty otherwise.
 	Expected string `json:"-"`

@@ -32,10 +32,14 @@ type Records interface {
 	// for any type.
 	More(ctx context.Context, typ string, than int) (bool, error)
 	// Write is a transaction of the API: all of them or none, synced when it
-	// returns. ErrConflict when an expectation did not hold. With key not
-	// empty the outcome is kept under it and given again for a repeat with
-	// the same writes (ingest_key).
+	// returns. ErrConflict when an expectation did not hold. With by.Key not
+	// empty the outcome is kept under it in the same transaction, also when
+	// there is nothing to write; ErrRepeated or ErrKeyUsed when there is one
+	// already.
 	Write(ctx context.Context, w []Write, by Author) ([]Resource, error)
+	// Outcome is what a write has kept under by.Key. ErrNotFound when the key
+	// was not used yet, ErrKeyUsed when it was for a request of another hash.
+	Outcome(ctx context.Context, by Author) (string, error)
 	// Part writes part n, from 0, of the bytes of a resource, at most MaxChunk
 	// of them, before Write refers to it (Write.Parts). Parts that no version
 	// refers to are deleted after an hour.
@@ -56,6 +60,12 @@ type Author struct {
 	Actor string
 	// Key is the idempotency key, or empty.
 	Key string
+	// Hash is the SHA-256 of the request that came under Key.
+	Hash [32]byte
+	// Outcome makes what is kept under Key from what was written, inside the
+	// transaction and again when that is tried again. Nil: nothing is kept but
+	// that the key was used.
+	Outcome func(written []Resource) string
 }
 
 // An Identity is a business identifier of a resource type in canonical form.

@@ -35,6 +35,12 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDeleted: the resource was deleted.
 	ErrDeleted = errors.New("deleted")
+	// ErrKeyUsed: the idempotency key came with another request before; nothing
+	// was written.
+	ErrKeyUsed = errors.New("the idempotency key was used with another request")
+	// ErrRepeated: the request was done before under its idempotency key, and
+	// Records.Outcome tells what came of it; nothing was written.
+	ErrRepeated = errors.New("the request was done before under its idempotency key")
 	// ErrUnavailable is wrapped by every error that may pass by itself: the
 	// database is away, the disk is full. Nothing was written, or nobody could
 	// be asked whether it was: to do the same again is safe.

@@ -34,6 +34,13 @@ type Drafter interface {
 	Drafts() []fhir.Draft
 }
 
+// A ScopedDrafter is a Document of FHIR resources whose ids are its sender's:
+// scope tells them from those of other senders. A *message.Failure of kind
+// Malformed is a fault of the message.
+type ScopedDrafter interface {
+	DraftsOf(scope string) ([]fhir.Draft, error)
+}
+
 // A Stamper is a Document that was made here and leaves under an identity of
 // ours: the control id and time of its header (MSH-10 and MSH-7) are set when
 // its delivery is made, before it is encoded. What passes through as it was

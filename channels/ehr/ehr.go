@@ -93,7 +93,7 @@ func (m *Matcher) Prepare(ctx context.Context, drafts []fhir.Draft, from Origin)
 		index = search.Index
 	}
 	for _, o := range set {
-		if o.into != nil || o.gone {
+		if o.into != nil || o.gone || o.draft.Referred {
 			continue
 		}
 		place := o.draft.Type + "/" + o.id
@@ -277,6 +277,11 @@ func resolve(n *fhir.Node, places map[string]string) {
 func (m *Matcher) settle(ctx context.Context, o *one, from Origin, plan *Plan) error {
 	switch {
 	case o.gone:
+		return nil
+	case o.draft.Referred:
+		if o.draft.Existing && !o.found && o.into == nil {
+			return &message.Failure{Kind: message.Malformed, Where: o.draft.Name, Code: 204, Err: errors.New("the message refers to a " + o.draft.Type + " by an identifier that nobody has here")}
+		}
 		return nil
 	case o.draft.Existing && (!o.found || o.current.Deleted):
 		o.skip = "it tells of a resource that is not here"

@@ -16,7 +16,7 @@ import (
 
 // TestKillBatches kills the engine at every durable step of sending files of many
 // deliveries: each message that was acknowledged stands in one file, in the order
-// of its patient, and a file that was sent twice was the same.
+// of its patient, and a file that was sent twice stands there once.
 func TestKillBatches(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: no processes are killed")

@@ -18,14 +18,20 @@ func TestKillBatchFile(t *testing.T) {
 	}
 	const n = 12
 	batch, lines := "FHS|^~\\&|LAB|LAB\rBHS|^~\\&|LAB|LAB\r", ""
+	var messages, resources []string
 	for i := range n {
-		batch += oru(fmt.Sprintf("B%02d", i), fmt.Sprintf("K%d", i%3), fmt.Sprint(i), 1)
-		lines += fmt.Sprintf(`{"resourceType":"Patient","id":"p%02d","active":true}`+"\n", i)
+		messages = append(messages, oru(fmt.Sprintf("B%02d", i), fmt.Sprintf("K%d", i%3), fmt.Sprint(i), 1))
+		resources = append(resources, fmt.Sprintf(`{"resourceType":"Patient","id":"p%02d","active":true}`, i))
+		batch += messages[i]
+		lines += resources[i] + "\n"
 	}
 	batch += fmt.Sprintf("BTS|%d\rFTS|1\r", n)
 	seed := seedOf(t)
 	stores(t, func(t *testing.T, database string) {
-		for _, file := range []struct{ name, format, content string }{{"night.hl7", "hl7v2", batch}, {"night.ndjson", "fhir", lines}} {
+		for _, file := range []struct {
+			name, format, content string
+			want                  []string
+		}{{"night.hl7", "hl7v2", batch, messages}, {"night.ndjson", "fhir", lines, resources}} {
 			for i, point := range []string{"after_read:5", "after_commit_before_ack:7"} {
 				if sliced(seed, i, 2) {
 					continue
@@ -62,17 +68,33 @@ channels:
 						_, err := os.Stat(filepath.Join(in, "done", file.name))
 						return err == nil
 					})
-					rows := s.settled()
-					seen := map[string]int{}
-					for _, r := range rows {
-						seen[r.Control+" "+strings.TrimSpace(r.State)]++
-					}
-					if len(rows) != n {
-						t.Errorf("%d messages in the journal, want %d: %v", len(rows), n, seen)
-					}
+					compareJournal(t, s, file.want)
 					second.stop()
 				})
 			}
 		}
 	})
+}
+
+// compareJournal holds the journal against the messages of a file: each stands
+// there once, with its bytes, and was processed.
+func compareJournal(t *testing.T, s *site, want []string) {
+	t.Helper()
+	seen := map[string]int{}
+	for _, r := range s.settled() {
+		_, raw := s.get("/api/messages/"+r.ID+"/raw", nil)
+		seen[strings.TrimSpace(string(raw))]++
+		if r.State != "done" {
+			t.Errorf("message %s %q is %s", r.ID, r.Control, r.State)
+		}
+	}
+	for i, raw := range want {
+		if raw = strings.TrimSpace(raw); seen[raw] != 1 {
+			t.Errorf("message %d of the file stands in the journal %d times", i, seen[raw])
+		}
+		delete(seen, raw)
+	}
+	if len(seen) > 0 {
+		t.Errorf("%d messages in the journal are none of the file", len(seen))
+	}
 }

@@ -14,7 +14,7 @@ const module = "github.com/plexus-health/plexus/"
 // level is the height of a package in the drawing of README: imports go down.
 //
 //	5                       cmd/engine                      imports all; nothing imports it
-//	4      channels     console     fhir/rest
+//	4      channels     console     fhir/rest  fhir/rest/*
 //	3      routes  |  connectors/*  parsers/*  transforms/*  queue/*  store/*  channels/*
 //	2      connectors  parsers  transforms  queue  store  expression  maps  tables  worklist  audit
 //	1      message  fhir (not rest)  access                 nothing of ours
@@ -31,7 +31,7 @@ func level(name string) int {
 		}
 		return 3
 	case "fhir":
-		if member == "rest" {
+		if member == "rest" || strings.HasPrefix(member, "rest/") {
 			return 4
 		}
 		return 1

@@ -16,6 +16,7 @@ import (
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
+	"github.com/plexus-health/plexus/parsers/raw"
 )
 
 const (
@@ -148,8 +149,8 @@ func (i *inspector) open() error {
 	found := i.get == ""
 	for _, k := range parserKinds() {
 		names = append(names, k.Name)
-		if i.format != "" && k.Name != i.format {
-			continue
+		if i.format != "" && k.Name != i.format || i.format == "" && k.Name == raw.Format {
+			continue // anything is raw: it has to be asked for
 		}
 		parser, err := k.Options().Open()
 		if err != nil {

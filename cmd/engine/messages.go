@@ -119,7 +119,7 @@ func (j *journal) describe(m console.Message) {
 	if m.Reason != "" {
 		fmt.Fprintf(w, "reason\t%s\n", m.Reason)
 	}
-	fmt.Fprintf(w, "type\t%s\ncontrol\t%s\nsender\t%s\npeer\t%s\nreceived\t%s\nsize\t%d bytes\nrun\t%d\nanswered\t%s\nroutes\t%s\n",
+	fmt.Fprintf(w, "type\t%s\ncontrol\t%s\nsender\t%s\npeer\t%s\nreceived\t%s\nsize\t%d bytes\nrun\t%d\noutcome\t%s\nroutes\t%s\n",
 		m.Type, printable(m.Control), printable(m.Sender), m.Peer, m.Received.Local().Format(time.RFC3339Nano), m.Size, m.Run, orNothing(string(m.Answer.Code)), m.RoutesVersion)
 	if !m.Pruned.IsZero() {
 		fmt.Fprintf(w, "content\tno longer kept since %s\n", m.Pruned.Local().Format(time.RFC3339))

@@ -14,6 +14,7 @@ import (
 	"github.com/plexus-health/plexus/parsers/fhir"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 	"github.com/plexus-health/plexus/parsers/hl7v2/validate"
+	"github.com/plexus-health/plexus/parsers/raw"
 	"github.com/plexus-health/plexus/routes"
 	"github.com/plexus-health/plexus/tables"
 	"github.com/plexus-health/plexus/transforms"
@@ -25,6 +26,7 @@ func parserKinds() []parsers.Kind {
 	return []parsers.Kind{
 		hl7v2.Kind(validate.Validation()),
 		fhir.Kind(systemURI),
+		raw.Kind(),
 	}
 }
 

@@ -19,21 +19,20 @@ func TestKillReply(t *testing.T) {
 	}
 	seed := seedOf(t)
 	stores(t, func(t *testing.T, database string) {
-		i := 0
-		for point, want := range map[string]struct {
-			code, state string
-			arrivals    int
-			within      time.Duration
+		for i, want := range []struct {
+			point, code, state string
+			arrivals           int
+			within             time.Duration
 		}{
-			"after_finish:1":             {"AE", "parked", 0, 3 * time.Second},
-			"after_claim:1":              {"AE", "parked", 0, 3 * time.Second},
-			"after_send_before_answer:1": {"AE", "parked", 1, 3 * time.Second},
-			"after_commit_before_ack:1":  {"AA", "delivered", 1, time.Minute},
+			{"after_finish:1", "AE", "parked", 0, 3 * time.Second},
+			{"after_claim:1", "AE", "parked", 0, 3 * time.Second},
+			{"after_send_before_answer:1", "AE", "parked", 1, 3 * time.Second},
+			{"after_commit_before_ack:1", "AA", "delivered", 1, time.Minute},
 		} {
-			if i++; sliced(seed, i, 2) {
+			if sliced(seed, i, 2) {
 				continue
 			}
-			t.Run(point, func(t *testing.T) {
+			t.Run(want.point, func(t *testing.T) {
 				if database != "" {
 					database = pgtest.Start(t)
 				}
@@ -56,7 +55,7 @@ channels:
     reply: { from: lab, within: %s }
     routes: [ { name: lab, to: { mllp: { address: "%s" } } } ]
 `, s.results, fmt.Sprintf("%ds", int(want.within.Seconds())), p.Address()))
-				first := s.mustReady("PLEXUS_KILL_AT=" + point)
+				first := s.mustReady("PLEXUS_KILL_AT=" + want.point)
 				raw := oru("KR", "M1", "1", 1)
 				if c, err := dial(s.results); err == nil {
 					if code, err := c.exchange(raw); err == nil {
@@ -65,7 +64,7 @@ channels:
 					c.close()
 				}
 				if !first.killed() {
-					t.Fatalf("the engine was not killed at %s\n%s", point, first.log)
+					t.Fatalf("the engine was not killed at %s\n%s", want.point, first.log)
 				}
 				if want.code == "AE" {
 					<-time.After(want.within) // nobody waits for the answer any more

@@ -53,7 +53,10 @@ func (c *connection) commitOfPeer(f frame) bool {
 	}
 	c.run.env.Count("answer-not-stored", 1)
 	if c.resends == resendsMost {
-		c.log.Warn("the peer could not store an answer, it is not sent again")
+		if _, again := c.told["answer-not-stored"]; !again {
+			c.told["answer-not-stored"] = struct{}{}
+			c.log.Warn("the peer could not store an answer, it is not sent again; only the first of a connection is logged")
+		}
 		return true
 	}
 	c.resends++
@@ -98,19 +101,23 @@ func (c *Client) committed(raw []byte, wait func([]byte) bool) ([]byte, error) {
 	return c.rest(reply, wait)
 }
 
-// rest commits an answer, and those that wait asks for behind it.
+// rest commits an answer, and those that wait asks for behind it. The answer that
+// ends the send counts, whether or not the receiver hears that it was stored.
 func (c *Client) rest(reply []byte, wait func([]byte) bool) ([]byte, error) {
 	for {
 		if isCommit(frame{raw: reply}) {
 			return reply, &message.Failure{Kind: message.Unreadable, Err: errors.New("a commit block came where an answer was due")}
 		}
-		if _, err := c.conn.Write(commitBlock(stored)); err != nil {
-			return reply, &message.Failure{Kind: message.Unknown, Err: err}
-		}
+		_, err := c.conn.Write(commitBlock(stored))
 		if wait == nil || !wait(reply) {
+			if err != nil {
+				_ = c.Close() // the next message needs another connection
+			}
 			return reply, nil
 		}
-		var err error
+		if err != nil {
+			return reply, &message.Failure{Kind: message.Unknown, Err: err}
+		}
 		if reply, err = c.answer(); err != nil {
 			return reply, err
 		}

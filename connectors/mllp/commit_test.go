@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,6 +46,7 @@ func TestReleaseTwoSource(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent, want string
 		fails      int // so many times the handler takes nothing
+		again      int // it says of so many that nothing was written
 		silent     bool
 		release    int
 		events     map[string]int
@@ -57,6 +59,8 @@ func TestReleaseTwoSource(t *testing.T) {
 		"a block without an answer to speak of": {sent: nakBlock + framed(m1), want: "stored AA:1", events: map[string]int{"answer-not-stored": 0}},
 		"what is damaged is to be sent again":   {sent: "\x0b" + m1[:30] + "\x1c" + m1[30:] + "\x1c\r" + framed(m1), want: "not-stored stored AA:1"},
 		"what could not be stored, too":         {sent: framed(m1) + framed(m1), fails: 1, want: "not-stored stored AA:1", events: map[string]int{"unanswered": 1}},
+		"what is to come again was not stored":  {sent: framed(m1) + framed(m1), again: 1, want: "not-stored stored AA:1"},
+		"release 1 says it in words":            {sent: framed(m1) + framed(m1), again: 1, release: 1, want: "AE:1 AA:1"},
 		"no answer is wanted":                   {sent: framed(m1) + framed(m2), silent: true, want: "stored stored"},
 		"release 1 knows no blocks":             {sent: framed(m1) + ackBlock, release: 1, want: "AA:1 AE:"},
 	} {
@@ -70,6 +74,11 @@ func TestReleaseTwoSource(t *testing.T) {
 			s.handle = func(ctx context.Context, m *message.Message) (message.Reply, error) {
 				if int(calls.Add(1)) <= c.fails {
 					return message.Reply{}, down
+				}
+				if int(calls.Load()) <= c.again {
+					reply := ack(m, message.Erroneous)
+					reply.Answer.Again = true
+					return reply, nil
 				}
 				reply, err := s.note(ctx, m)
 				if len(m.Raw) == 1 {
@@ -204,6 +213,81 @@ func TestReleaseTwoBothSides(t *testing.T) {
 	}
 	if n := r.event("commit-missing") + s.event("answer-not-stored"); n != 0 {
 		t.Errorf("%d times the two did not agree", n)
+	}
+}
+
+// A halfConn answers the first message that is written; what is written behind it
+// is lost.
+type halfConn struct {
+	net.Conn
+	answers io.Reader
+	written int
+}
+
+func (c *halfConn) Read(p []byte) (int, error) { return c.answers.Read(p) }
+func (c *halfConn) Close() error               { return nil }
+
+func (c *halfConn) SetDeadline(time.Time) error     { return nil }
+func (c *halfConn) SetReadDeadline(time.Time) error { return nil }
+
+func (c *halfConn) Write(p []byte) (int, error) {
+	if c.written++; c.written > 1 {
+		return 0, errors.New("connection reset")
+	}
+	return len(p), nil
+}
+
+// TestAnAnswerCountsThoughItsCommitIsLost: an answer that was read is the outcome
+// of the send, and the connection is used no more.
+func TestAnAnswerCountsThoughItsCommitIsLost(t *testing.T) {
+	msa := func(code string) string { return framed(ackHead + "MSA|" + code + "|1\r") }
+	for name, c := range map[string]struct {
+		answers string
+		wait    func([]byte) bool
+		code    string
+		kind    message.Kind
+	}{
+		"AA":                {ackBlock + msa("AA"), nil, "AA", ""},
+		"AE":                {ackBlock + msa("AE"), nil, "AE", ""},
+		"without a block":   {msa("AA"), nil, "AA", ""},
+		"CA is not the end": {ackBlock + msa("CA"), func(raw []byte) bool { return ReadAck(raw).Code == "CA" }, "CA", message.Unknown},
+	} {
+		client := newClient(&halfConn{answers: strings.NewReader(c.answers)}, 0)
+		client.release2 = true
+		reply, err := client.exchange(t.Context(), []byte(m1), c.wait)
+		if got := ReadAck(reply).Code; got != c.code || (err == nil) != (c.kind == "") || err != nil && message.KindOf(err) != c.kind {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if !client.dead.Load() {
+			t.Errorf("%s: the connection is used again", name)
+		}
+	}
+}
+
+// TestAnswersThatAreNotStoredAreLoggedOnce: a peer that refuses answers for ever
+// is counted each time and fills no log.
+func TestAnswersThatAreNotStoredAreLoggedOnce(t *testing.T) {
+	s := newSite(t)
+	s.options.Release = 2
+	s.run()
+	conn := s.dial()
+	if _, err := io.WriteString(conn, framed(m1)+strings.Repeat(nakBlock, 500)+framed(m2)+strings.Repeat(nakBlock, 500)); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, conn); got != "stored AA:1 AA:1 AA:1 stored AA:2 AA:2 AA:2" {
+		t.Errorf("said %q", got)
+	}
+	s.mu.Lock()
+	log := s.log.String()
+	s.mu.Unlock()
+	if n := s.event("answer-not-stored"); n != 1000 {
+		t.Errorf("%d were counted", n)
+	}
+	if n := strings.Count(log, "could not store"); n != 1 {
+		t.Errorf("%d lines were logged", n)
 	}
 }
 

@@ -177,6 +177,9 @@ func (d *Destination) agree(client *Client) {
 // put makes a connection idle. The oldest ones make room: of a receiver that
 // connects again and again only the newest connections can be alive.
 func (d *Destination) put(client *Client) {
+	if client.dead.Load() {
+		return // it ended behind its answer
+	}
 	c := &idleClient{Client: client}
 	d.mu.Lock()
 	if d.closed {

@@ -334,9 +334,10 @@ func (c *connection) handle(f frame) (message.Reply, error) {
 }
 
 // answer writes what the peer is told of a frame that was handed over. In release
-// 2 one that is damaged is not what the peer sent: he is to send it again.
+// 2 one that is damaged is not what the peer sent, and one that is to come again
+// was not written: the commit block alone says so, and the peer sends it again.
 func (c *connection) answer(f frame, reply message.Reply) bool {
-	if c.run.options.Release == 2 && f.damage != nil {
+	if c.run.options.Release == 2 && (f.damage != nil || reply.Answer.Again) {
 		return c.commit(notStored)
 	}
 	return c.commit(stored) && c.write(reply.Raw) && c.later(reply)

@@ -3,6 +3,7 @@
 package narrative
 
 import (
+	"html"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -261,9 +262,7 @@ func (c *checker) element(name string) {
 func (c *checker) attributes(element string) (space string, closed bool) {
 	for {
 		from := c.at
-		for c.at < len(c.text) && blank(c.text[c.at]) {
-			c.at++
-		}
+		c.blanks()
 		rest := c.text[c.at:]
 		switch {
 		case strings.HasPrefix(rest, "/>"):
@@ -290,18 +289,15 @@ func (c *checker) attributes(element string) (space string, closed bool) {
 	}
 }
 
-// value reads what an attribute is set to.
+// value reads what an attribute is set to, with its entities decoded.
 func (c *checker) value() (string, bool) {
-	for c.at < len(c.text) && (blank(c.text[c.at]) || c.text[c.at] == '=') {
-		if c.text[c.at] == '=' {
-			c.at++
-			for c.at < len(c.text) && blank(c.text[c.at]) {
-				c.at++
-			}
-			break
-		}
-		c.at++
+	c.blanks()
+	if c.at >= len(c.text) || c.text[c.at] != '=' {
+		c.broken("an attribute of the XHTML is set to nothing")
+		return "", false
 	}
+	c.at++
+	c.blanks()
 	if c.at >= len(c.text) || (c.text[c.at] != '"' && c.text[c.at] != '\'') {
 		c.broken("an attribute of the XHTML has no value in quotation marks")
 		return "", false
@@ -311,13 +307,33 @@ func (c *checker) value() (string, bool) {
 		c.broken("an attribute of the XHTML does not end")
 		return "", false
 	}
-	value := c.text[c.at+1 : c.at+1+end]
+	c.at++
+	value := c.text[c.at : c.at+end]
 	if strings.IndexByte(value, '<') >= 0 {
 		c.broken("a less-than sign stands in an attribute of the XHTML")
 		return "", false
 	}
-	c.at += end + 2
-	return value, true
+	for rest := value; ; {
+		next := strings.IndexByte(rest, '&')
+		if next < 0 {
+			c.at += len(rest) + 1
+			return html.UnescapeString(value), true
+		}
+		c.at += next
+		n := c.entity(rest[next:])
+		if c.over {
+			return "", false
+		}
+		c.at += n
+		rest = rest[next+n:]
+	}
+}
+
+// blanks passes over white space.
+func (c *checker) blanks() {
+	for c.at < len(c.text) && blank(c.text[c.at]) {
+		c.at++
+	}
 }
 
 func (c *checker) attribute(element, name, value string) {
@@ -329,8 +345,22 @@ func (c *checker) attribute(element, name, value string) {
 	if name != "href" && name != "src" {
 		return
 	}
-	scheme := strings.ToLower(strings.TrimSpace(value[:min(len(value), 20)]))
-	if strings.HasPrefix(scheme, "javascript:") || strings.HasPrefix(scheme, "vbscript:") || (element == "a" && strings.HasPrefix(scheme, "data:")) {
+	if s := scheme(value); s == "javascript" || s == "vbscript" || (element == "a" && s == "data") {
 		c.fault("txt-1", "the XHTML has a link that runs a program")
 	}
+}
+
+// scheme is that of an address in small letters. Browsers read it without the
+// white space and control characters in it.
+func scheme(address string) string {
+	before, _, ok := strings.Cut(address, ":")
+	if !ok {
+		return ""
+	}
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, before))
 }

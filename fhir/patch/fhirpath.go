@@ -13,7 +13,8 @@ import (
 )
 
 // ApplyFHIRPath returns the resource with all operations of a FHIRPath Patch done
-// to it (fhirpatch.html of R4), or an *Error. The patch is a Parameters resource.
+// to it (fhirpatch.html of R4), or an *Error, or that of ctx. The patch is a
+// Parameters resource.
 // Neither of the two trees is changed.
 func ApplyFHIRPath(ctx context.Context, resource, parameters *fhir.Node) (*fhir.Node, error) {
 	if parameters == nil || text(parameters.Get("resourceType")) != "Parameters" {
@@ -26,22 +27,22 @@ func ApplyFHIRPath(ctx context.Context, resource, parameters *fhir.Node) (*fhir.
 	if len(operations) > mostOperations {
 		return nil, &Error{Operation: -1, Text: "has more than 1000 operations"}
 	}
-	p := &pathPatch{ctx: ctx, root: resource.Clone()}
+	p := &pathPatch{ctx: ctx, root: resource.Clone(), work: workOf(ctx), steps: mostPathSteps}
 	for i, o := range operations {
 		op, err := pathOperationOf(o.Clone())
 		if err != nil {
 			return nil, &Error{Operation: i, Text: err.Error()}
 		}
-		if err := p.do(op); err != nil {
-			_, syntax := errors.AsType[*fhirpath.Error](err)
-			if syntax {
-				err = errPath
-			}
-			return nil, &Error{Operation: i, Failed: !syntax, Text: err.Error()}
+		err = p.do(op)
+		if errors.Is(err, errPath) {
+			return nil, &Error{Operation: i, Text: err.Error()}
+		}
+		if err != nil || p.work.err != nil {
+			return nil, p.work.because(i, err)
 		}
 	}
-	if !shallow(p.root, maxDepth) {
-		return nil, &Error{Operation: max(len(operations)-1, 0), Failed: true, Text: errDeep.Error()}
+	if last := max(len(operations)-1, 0); !p.work.shallow(p.root, maxDepth) {
+		return nil, p.work.because(last, errDeep)
 	}
 	return p.root, nil
 }
@@ -145,6 +146,7 @@ func (o *pathOperation) complete() error {
 // Errors of operations.
 var (
 	errPath    = errors.New("has a path that is no FHIRPath")
+	errEval    = errors.New("has a path that cannot be evaluated on the resource")
 	errNone    = errors.New("has a path that finds nothing")
 	errSeveral = errors.New("has a path that finds several elements")
 	errMade    = errors.New("has a path that finds no element of the resource")
@@ -157,20 +159,23 @@ var (
 
 // A pathPatch is the resource on its way.
 type pathPatch struct {
-	ctx  context.Context //nolint:containedctx // lives as long as one call
-	root *fhir.Node
+	ctx   context.Context //nolint:containedctx // lives as long as one call
+	root  *fhir.Node
+	work  *work
+	steps int // that the paths may still take
 }
+
+// mostPathSteps bounds the evaluation of all paths of a patch.
+const mostPathSteps = 2_000_000
 
 func (p *pathPatch) do(o pathOperation) error {
 	if o.typ == "insert" || o.typ == "move" {
 		return p.inList(o)
 	}
-	found, err := p.find(o.path)
+	found, err := p.find(o.path, 1)
 	switch {
 	case err != nil:
 		return err
-	case len(found) > 1:
-		return errSeveral
 	case len(found) == 0 && o.typ == "delete":
 		return nil // it is not an error that it is gone
 	case len(found) == 0:
@@ -180,42 +185,59 @@ func (p *pathPatch) do(o pathOperation) error {
 	case len(found[0]) == 0:
 		return errors.New("would replace or delete the resource itself")
 	case o.typ == "delete":
-		remove(found[0])
+		p.work.remove(found[0])
 		return nil
 	}
 	return p.replace(found[0], o)
 }
 
 // find evaluates a path; each element is given by the links that lead to it, the
-// resource itself by none.
-func (p *pathPatch) find(path string) ([][]link, error) {
+// resource itself by none. More than most are several.
+func (p *pathPatch) find(path string, most int) ([][]link, error) {
 	e, err := fhirpath.Compile(path)
 	if err != nil {
-		return nil, err
+		return nil, errPath
 	}
-	values, err := e.Eval(p.ctx, p.root, fhirpath.Options{MaxSteps: 100_000})
+	if p.steps <= 0 {
+		return nil, errCostly
+	}
+	values, err := e.Eval(p.ctx, p.root, fhirpath.Options{MaxSteps: 100_000, Budget: &p.steps})
+	if _, ours := errors.AsType[*fhirpath.Error](err); ours {
+		if p.steps <= 0 {
+			return nil, errCostly
+		}
+		return nil, errEval
+	}
 	if err != nil {
 		return nil, err
 	}
-	var out [][]link
+	if len(values) > most {
+		return nil, errSeveral
+	}
+	nodes := make([]*fhir.Node, 0, len(values))
 	for _, v := range values {
 		node := v.Node()
 		if node == nil {
 			node = v.Beside()
 		}
-		if node == p.root {
-			out = append(out, []link{})
-			continue
-		}
-		way := []link(nil)
-		if node != nil && v.Kind() == fhirpath.Element {
-			way = locate(p.root, node, p.spot(), nil)
-		}
-		if way == nil {
+		if node == nil || node != p.root && v.Kind() != fhirpath.Element {
 			return nil, errMade
 		}
-		last := &way[len(way)-1]
-		last.name = strings.TrimPrefix(last.name, "_") // found by what stands beside it
+		nodes = append(nodes, node)
+	}
+	ways := p.work.locate(p.root, p.spot(), nodes)
+	out := make([][]link, 0, len(nodes))
+	for _, node := range nodes {
+		way, found := ways[node]
+		switch {
+		case p.work.err != nil:
+			return nil, p.work.err
+		case !found:
+			return nil, errMade
+		case len(way) > 0:
+			last := &way[len(way)-1]
+			last.name = strings.TrimPrefix(last.name, "_") // found by what stands beside it
+		}
 		out = append(out, way)
 	}
 	return out, nil
@@ -233,7 +255,7 @@ func (p *pathPatch) owner(way []link) (*fhir.Node, spot) {
 	held := value{last.object.Get(last.name), last.object.Get("_" + last.name), ""}
 	var items *list
 	if last.index >= 0 {
-		items = listOf(last.object, last.name)
+		items = p.work.listOf(last.object, last.name)
 		held = items.items[last.index]
 	}
 	if held.node != nil && held.node.Kind == fhir.Object {
@@ -258,12 +280,12 @@ func (p *pathPatch) add(way []link, o pathOperation) error {
 	if e == nil {
 		return errUnknown
 	}
-	v, member, err := valueFor(at, o.name, o.value)
+	v, member, err := p.work.valueFor(at, o.name, o.value)
 	if err != nil {
 		return err
 	}
 	if e.Repeats() {
-		l := listOf(object, member)
+		l := p.work.listOf(object, member)
 		l.items = append(l.items, v)
 		l.store()
 		return nil
@@ -287,12 +309,12 @@ func (p *pathPatch) replace(way []link, o pathOperation) error {
 			name = stem
 		}
 	}
-	v, member, err := valueFor(last.at, name, o.value)
+	v, member, err := p.work.valueFor(last.at, name, o.value)
 	if err != nil {
 		return err
 	}
 	if last.index >= 0 {
-		l := listOf(last.object, member)
+		l := p.work.listOf(last.object, member)
 		l.items[last.index] = v
 		l.store()
 		return nil
@@ -309,11 +331,11 @@ func (p *pathPatch) replace(way []link, o pathOperation) error {
 }
 
 // remove takes an element away, and what is empty without it.
-func remove(way []link) {
+func (w *work) remove(way []link) {
 	for i := len(way) - 1; i >= 0; i-- {
 		l := way[i]
 		if l.index >= 0 {
-			items := listOf(l.object, strings.TrimPrefix(l.name, "_"))
+			items := w.listOf(l.object, strings.TrimPrefix(l.name, "_"))
 			if beside := strings.HasPrefix(l.name, "_"); beside && items.items[l.index].node != nil {
 				items.items[l.index].beside = nil
 			} else {
@@ -336,7 +358,7 @@ var lastStep = regexp.MustCompile(`^(.*)\.([A-Za-z][A-Za-z0-9]*)$`)
 
 // inList inserts into a list or moves within it.
 func (p *pathPatch) inList(o pathOperation) error {
-	found, err := p.find(o.path)
+	found, err := p.find(o.path, maxItems)
 	if err != nil {
 		return err
 	}
@@ -352,8 +374,11 @@ func (p *pathPatch) inList(o pathOperation) error {
 		return errNoList
 	}
 	last := first[len(first)-1]
-	l := listOf(last.object, last.name)
+	l := p.work.listOf(last.object, last.name)
 	for _, way := range found {
+		if len(way) == 0 {
+			return errNoList // the resource itself
+		}
 		if one := way[len(way)-1]; one.object != last.object || one.name != last.name {
 			return errNoList
 		}
@@ -362,7 +387,7 @@ func (p *pathPatch) inList(o pathOperation) error {
 		return errNoList
 	}
 	if o.typ == "insert" {
-		v, _, err := valueFor(last.at, last.name, o.value)
+		v, _, err := p.work.valueFor(last.at, last.name, o.value)
 		if err != nil {
 			return err
 		}
@@ -384,7 +409,7 @@ func (p *pathPatch) inList(o pathOperation) error {
 
 // valueFor is the value of a part for the element called name, and the member it
 // goes to. A value of no type of its own is given by parts for its elements.
-func valueFor(at spot, name string, part *fhir.Node) (v value, member string, err error) {
+func (w *work) valueFor(at spot, name string, part *fhir.Node) (v value, member string, err error) {
 	e := at.named(name)
 	if e == nil {
 		return v, "", errUnknown
@@ -406,12 +431,15 @@ func valueFor(at spot, name string, part *fhir.Node) (v value, member string, er
 	object := fhir.NewObject()
 	_, below := at.child(member, nil)
 	for _, one := range parts.Items {
-		inner, innerName, err := valueFor(below, text(one.Get("name")), one)
+		if !w.take(1 + len(object.Members)) {
+			return v, "", w.err
+		}
+		inner, innerName, err := w.valueFor(below, text(one.Get("name")), one)
 		if err != nil {
 			return v, "", err
 		}
 		if below.named(text(one.Get("name"))).Repeats() {
-			l := listOf(object, innerName)
+			l := w.listOf(object, innerName)
 			l.items = append(l.items, inner)
 			l.store()
 			continue

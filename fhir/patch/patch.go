@@ -4,6 +4,7 @@
 package patch
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -45,16 +46,16 @@ type operation struct {
 }
 
 // Apply returns the document with all operations of the patch done to it, or an
-// *Error. Neither of the two trees is changed.
-func Apply(document, patch *fhir.Node) (*fhir.Node, error) {
+// *Error, or that of ctx. Neither of the two trees is changed.
+func Apply(ctx context.Context, document, patch *fhir.Node) (*fhir.Node, error) {
 	operations, err := read(patch)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{root: document.Clone(), left: maxSize}
+	s := &state{root: document.Clone(), left: maxSize, work: workOf(ctx)}
 	for i, o := range operations {
-		if err := s.do(o); err != nil {
-			return nil, &Error{Operation: i, Failed: true, Text: err.Error()}
+		if err := s.do(o); err != nil || s.work.err != nil {
+			return nil, s.work.because(i, err)
 		}
 	}
 	return s.root, nil
@@ -144,9 +145,13 @@ var (
 type state struct {
 	root *fhir.Node
 	left int // bytes that may still be added
+	work *work
 }
 
 func (s *state) do(o operation) error {
+	if !s.work.take(1) {
+		return s.work.err
+	}
 	switch o.name {
 	case "add":
 		return s.add(o.path, o.value)
@@ -168,7 +173,7 @@ func (s *state) do(o operation) error {
 	if v == nil {
 		return errNowhere
 	}
-	if !same(v, o.value) {
+	if !s.work.same(v, o.value) {
 		return errTest
 	}
 	return nil
@@ -221,28 +226,37 @@ func (s *state) split(path []string) (*fhir.Node, string) {
 
 // fits holds a value that is to stand at path against the bounds.
 func (s *state) fits(path []string, v *fhir.Node) error {
-	if len(path) > maxDepth || !shallow(v, maxDepth-len(path)) {
-		return errDeep
+	if err := s.nests(path, v); err != nil {
+		return err
 	}
-	s.left -= size(v)
-	if s.left < 0 {
+	bytes := size(v)
+	if s.left -= bytes; s.left < 0 {
 		return errLarge
+	}
+	s.work.take(bytes / 16)
+	return nil
+}
+
+// nests holds a value that is to stand at path against the depth of a document.
+func (s *state) nests(path []string, v *fhir.Node) error {
+	if len(path) > maxDepth || !s.work.shallow(v, maxDepth-len(path)) {
+		return errDeep
 	}
 	return nil
 }
 
 // shallow reports whether a value nests no more levels than left.
-func shallow(n *fhir.Node, left int) bool {
-	if left < 0 {
+func (w *work) shallow(n *fhir.Node, left int) bool {
+	if left < 0 || !w.take(1) {
 		return false
 	}
 	for i := range n.Members {
-		if !shallow(n.Members[i].Value, left-1) {
+		if !w.shallow(n.Members[i].Value, left-1) {
 			return false
 		}
 	}
 	for _, item := range n.Items {
-		if !shallow(item, left-1) {
+		if !w.shallow(item, left-1) {
 			return false
 		}
 	}
@@ -297,6 +311,7 @@ func (s *state) put(path []string, v *fhir.Node) error {
 	if len(around.Items) >= maxItems {
 		return errLarge
 	}
+	s.work.take(len(around.Items) / 64)
 	around.Items = append(around.Items, nil)
 	copy(around.Items[i+1:], around.Items[i:])
 	around.Items[i] = v
@@ -362,7 +377,7 @@ func (s *state) move(from, path []string) error {
 			return errInside
 		}
 	}
-	if err := s.fits(path, v); err != nil {
+	if err := s.nests(path, v); err != nil { // nothing is added
 		return err
 	}
 	if _, err := s.remove(from); err != nil {

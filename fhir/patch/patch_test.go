@@ -45,7 +45,7 @@ func TestApply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc, changes := parse(t, c.doc), parse(t, c.patch)
-			got, err := Apply(doc, changes)
+			got, err := Apply(t.Context(), doc, changes)
 			if err != nil || string(got.AppendJSON(nil)) != c.want {
 				t.Errorf("got %s %v, want %s", got.AppendJSON(nil), err, c.want)
 			}
@@ -94,7 +94,7 @@ func TestRefusals(t *testing.T) {
 		"too many operations":          {`[` + strings.Repeat(`{"op":"test","path":"/n","value":1.5},`, 1000) + `{"op":"remove","path":"/n"}]`, "the patch has more than 1000 operations", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Apply(parse(t, `{"l":[1,2],"t":"x","n":1.5,"o":{}}`), parse(t, c.patch))
+			_, err := Apply(t.Context(), parse(t, `{"l":[1,2],"t":"x","n":1.5,"o":{}}`), parse(t, c.patch))
 			e, ok := errors.AsType[*Error](err)
 			if !ok || e.Failed != c.failed || e.Error() != c.want {
 				t.Errorf("got %v, want %s", err, c.want)
@@ -136,7 +136,7 @@ func TestCorpus(t *testing.T) {
 	cases := parse(t, string(data))
 	for _, c := range cases.Items {
 		name := c.Get("comment").Text
-		got, err := Apply(c.Get("doc"), c.Get("patch"))
+		got, err := Apply(t.Context(), c.Get("doc"), c.Get("patch"))
 		want := c.Get("expected")
 		switch {
 		case c.Get("error") != nil && err == nil:
@@ -163,7 +163,7 @@ func FuzzApply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := Apply(doc, changes)
+		got, err := Apply(t.Context(), doc, changes)
 		if err != nil {
 			return
 		}

@@ -69,18 +69,41 @@ type link struct {
 	at     spot // of the object
 }
 
-// locate finds a node of a tree by what it is, with all links on the way to it.
-func locate(root, target *fhir.Node, at spot, way []link) []link {
-	for i := range root.Members {
-		m := &root.Members[i]
-		l := link{object: root, name: m.Name, index: -1, at: at}
+// locate finds nodes of a tree by what they are, each with all links on the way
+// to it; the root has none. It goes over the tree once.
+func (w *work) locate(root *fhir.Node, at spot, nodes []*fhir.Node) map[*fhir.Node][]link {
+	s := &seeker{work: w, left: map[*fhir.Node]bool{}, ways: make(map[*fhir.Node][]link, len(nodes))}
+	for _, n := range nodes {
+		s.left[n] = true
+	}
+	s.node(root, at, nil)
+	return s.ways
+}
+
+// A seeker looks for what is left.
+type seeker struct {
+	work *work
+	left map[*fhir.Node]bool
+	ways map[*fhir.Node][]link
+}
+
+// node notes the way to a node that is looked for, and goes on below it.
+func (s *seeker) node(n *fhir.Node, at spot, way []link) {
+	if s.left[n] {
+		delete(s.left, n)
+		s.ways[n] = append([]link(nil), way...)
+	}
+	if len(s.left) == 0 || n.Kind != fhir.Object || !s.work.take(4*(1+len(n.Members))) {
+		return
+	}
+	for i := range n.Members {
+		m := &n.Members[i]
+		l := link{object: n, name: m.Name, index: -1, at: at}
 		_, below := at.child(m.Name, m.Value)
 		if strings.HasPrefix(m.Name, "_") {
 			below = spotOf("Element")
 		}
-		if found := inMember(m.Value, target, below, append(way, l)); found != nil {
-			return found
-		}
+		s.node(m.Value, below, append(way, l))
 		if m.Value.Kind != fhir.Array {
 			continue
 		}
@@ -89,22 +112,12 @@ func locate(root, target *fhir.Node, at spot, way []link) []link {
 			if typ := item.Get("resourceType"); typ != nil {
 				below = spotOf(typ.Text)
 			}
-			if found := inMember(item, target, below, append(way, l)); found != nil {
-				return found
+			if len(s.left) == 0 || !s.work.take(1) {
+				return
 			}
+			s.node(item, below, append(way, l))
 		}
 	}
-	return nil
-}
-
-func inMember(n, target *fhir.Node, at spot, way []link) []link {
-	if n == target {
-		return append([]link(nil), way...)
-	}
-	if n.Kind != fhir.Object {
-		return nil
-	}
-	return locate(n, target, at, way)
 }
 
 // A value is an element's JSON, what the member with the underscore says of it,
@@ -121,7 +134,8 @@ type list struct {
 	items  []value
 }
 
-func listOf(object *fhir.Node, name string) *list {
+// listOf reads one.
+func (w *work) listOf(object *fhir.Node, name string) *list {
 	l := &list{object: object, name: name}
 	for beside, n := range []*fhir.Node{object.Get(name), object.Get("_" + name)} {
 		if n == nil || n.Kind != fhir.Array {
@@ -140,6 +154,7 @@ func listOf(object *fhir.Node, name string) *list {
 			}
 		}
 	}
+	w.take(8 * (1 + len(l.items))) // to read and to store
 	return l
 }
 

@@ -9,7 +9,10 @@ import (
 
 // same reports whether two values are equal as a test asks: numbers by what
 // they are, not by how they are written (RFC 6902, 4.6).
-func same(a, b *fhir.Node) bool {
+func (w *work) same(a, b *fhir.Node) bool {
+	if !w.take(1 + len(a.Members)*len(a.Members)/16) { // names are looked for one by one
+		return false
+	}
 	if a.Kind != b.Kind || len(a.Members) != len(b.Members) || len(a.Items) != len(b.Items) {
 		return false
 	}
@@ -20,13 +23,13 @@ func same(a, b *fhir.Node) bool {
 		return false
 	}
 	for i := range a.Items {
-		if !same(a.Items[i], b.Items[i]) {
+		if !w.same(a.Items[i], b.Items[i]) {
 			return false
 		}
 	}
 	for i := range a.Members {
 		other := b.Get(a.Members[i].Name)
-		if other == nil || !same(a.Members[i].Value, other) {
+		if other == nil || !w.same(a.Members[i].Value, other) {
 			return false
 		}
 	}

@@ -29,7 +29,7 @@ type condition struct {
 }
 
 // selectorOf reads the sel of an operation.
-func selectorOf(o *etree.Element) (*selector, error) {
+func (w *work) selectorOf(o *etree.Element) (*selector, error) {
 	switch o.Tag {
 	case "add", "replace", "remove":
 	default:
@@ -42,7 +42,7 @@ func selectorOf(o *etree.Element) (*selector, error) {
 	if len(text) > 4096 {
 		return nil, errSelect
 	}
-	p := &selectorParser{text: strings.TrimPrefix(text, "/"), o: o}
+	p := &selectorParser{text: strings.TrimPrefix(text, "/"), o: o, work: w}
 	s, err := p.path(0)
 	if err == nil && p.text != "" {
 		err = errSelect
@@ -53,6 +53,7 @@ func selectorOf(o *etree.Element) (*selector, error) {
 type selectorParser struct {
 	text string
 	o    *etree.Element
+	work *work
 }
 
 // take takes a prefix of what is left.
@@ -119,7 +120,7 @@ func (p *selectorParser) step(deep int) (s xstep, err error) {
 				s.name = "*"
 			}
 		}
-		s.space = scope(p.o, prefix)
+		s.space = p.work.scope(p.o, prefix)
 		if prefix != "" && s.space == "" {
 			return s, errSelect // a prefix that is not declared
 		}
@@ -169,49 +170,35 @@ func (p *selectorParser) condition(deep int) (c condition, err error) {
 	return c, nil
 }
 
-// find returns what a selector finds from the document on.
-func (s *selector) find(doc *etree.Document) []target { return s.from(&doc.Element) }
-
-func (s *selector) from(e *etree.Element) []target {
-	at := []*etree.Element{e}
+// find returns what a selector finds from an element on.
+func (w *work) find(s *selector, e *etree.Element) []target {
+	at := []target{{element: e}}
 	for i := range s.steps {
-		var next []*etree.Element
-		var out []target
-		for _, e := range at {
-			found := s.steps[i].of(e)
-			if s.steps[i].kind != "element" {
-				out = append(out, found...)
-				continue
-			}
-			for _, t := range found {
-				next = append(next, t.element)
-			}
-		}
-		if s.steps[i].kind != "element" {
-			return out
+		var next []target
+		for _, t := range at {
+			next = append(next, w.step(&s.steps[i], t.element)...)
 		}
 		at = next
 	}
-	out := make([]target, 0, len(at))
-	for _, e := range at {
-		out = append(out, target{element: e})
-	}
-	return out
+	return at
 }
 
-// of is what one step finds below an element.
-func (s *xstep) of(e *etree.Element) []target {
+// step is what one step finds below an element.
+func (w *work) step(s *xstep, e *etree.Element) []target {
 	var out []target
 	if s.kind == "attribute" {
-		if e.SelectAttr(s.name) != nil {
+		if w.take(1+len(e.Attr)) && e.SelectAttr(s.name) != nil {
 			out = append(out, target{element: e, attribute: s.name})
 		}
 		return out
 	}
 	for _, child := range e.Child {
+		if !w.take(1) {
+			return nil
+		}
 		switch c := child.(type) {
 		case *etree.Element:
-			if s.kind == "element" && (s.name == "*" || c.Tag == s.name) && (s.name == "*" && s.space == "" || c.NamespaceURI() == s.space) {
+			if s.kind == "element" && (s.name == "*" || c.Tag == s.name) && (s.name == "*" && s.space == "" || w.namespace(c) == s.space) {
 				out = append(out, target{element: c})
 			}
 		default:
@@ -221,13 +208,21 @@ func (s *xstep) of(e *etree.Element) []target {
 		}
 	}
 	for i := range s.conditions {
-		out = s.conditions[i].kept(out)
+		out = w.kept(&s.conditions[i], out)
 	}
 	return out
 }
 
+// namespace is that of an element.
+func (w *work) namespace(e *etree.Element) string {
+	for around := e; around != nil; around = around.Parent() {
+		w.take(1 + len(around.Attr))
+	}
+	return e.NamespaceURI()
+}
+
 // kept are the nodes that meet a condition.
-func (c *condition) kept(list []target) []target {
+func (w *work) kept(c *condition, list []target) []target {
 	if c.position > 0 {
 		if c.position > len(list) {
 			return nil
@@ -236,11 +231,14 @@ func (c *condition) kept(list []target) []target {
 	}
 	var out []target
 	for _, t := range list {
+		if !w.take(8) {
+			return nil
+		}
 		if t.token != nil {
 			continue
 		}
-		for _, inner := range c.path.from(t.element) {
-			if c.value == nil || inner.value() == *c.value {
+		for _, inner := range w.find(c.path, t.element) {
+			if c.value == nil || w.value(inner) == *c.value {
 				out = append(out, t)
 				break
 			}
@@ -250,7 +248,8 @@ func (c *condition) kept(list []target) []target {
 }
 
 // value is the text of a node.
-func (t target) value() string {
+func (w *work) value(t target) string {
+	w.take(1 + len(t.element.Child))
 	switch {
 	case t.attribute != "":
 		return t.element.SelectAttrValue(t.attribute, "")

@@ -2,9 +2,11 @@ package patch
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/beevik/etree"
@@ -14,13 +16,14 @@ import (
 )
 
 // ApplyXML returns the resource with all operations of an XML Patch (RFC 5261)
-// done to its form in XML, or an *Error. The resource is not changed.
-func ApplyXML(resource *fhir.Node, patch []byte) (*fhir.Node, error) {
+// done to its form in XML, or an *Error, or that of ctx. The resource is not
+// changed.
+func ApplyXML(ctx context.Context, resource *fhir.Node, patch []byte) (*fhir.Node, error) {
 	before, err := fhirxml.Append(nil, resource)
 	if err != nil {
 		return nil, &Error{Operation: -1, Failed: true, Text: "is for XML, and the resource has no form in it"}
 	}
-	after, err := applyXML(before, patch)
+	after, err := applyXML(ctx, before, patch)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +35,7 @@ func ApplyXML(resource *fhir.Node, patch []byte) (*fhir.Node, error) {
 }
 
 // applyXML applies a patch to any document.
-func applyXML(document, patch []byte) ([]byte, error) {
+func applyXML(ctx context.Context, document, patch []byte) ([]byte, error) {
 	changes, err := readXML(patch)
 	if err != nil {
 		return nil, &Error{Operation: -1, Text: err.Error()}
@@ -48,13 +51,17 @@ func applyXML(document, patch []byte) ([]byte, error) {
 	case len(operations) > mostOperations:
 		return nil, &Error{Operation: -1, Text: "has more than 1000 operations"}
 	}
+	w := workOf(ctx)
 	for i, o := range operations {
-		s, err := selectorOf(o)
-		if err != nil {
+		s, err := w.selectorOf(o)
+		if err != nil && w.err == nil {
 			return nil, &Error{Operation: i, Text: err.Error()}
 		}
-		if err := s.do(doc, o); err != nil {
-			return nil, &Error{Operation: i, Failed: true, Text: err.Error()}
+		if err == nil {
+			err = w.do(s, doc, o)
+		}
+		if err != nil || w.err != nil {
+			return nil, w.because(i, err)
 		}
 	}
 	out, err := doc.WriteToBytes()
@@ -114,22 +121,22 @@ var (
 )
 
 // do does one operation.
-func (s *selector) do(doc *etree.Document, o *etree.Element) error {
-	found := s.find(doc)
-	if len(found) != 1 {
+func (w *work) do(s *selector, doc *etree.Document, o *etree.Element) error {
+	found := w.find(s, &doc.Element)
+	if len(found) != 1 || w.err != nil {
 		return errOneNode
 	}
 	t := found[0]
 	switch o.Tag {
 	case "add":
-		return add(t, o)
+		return w.add(t, o)
 	case "replace":
-		return replace(t, o)
+		return w.replace(t, o)
 	}
-	return t.remove(o.SelectAttrValue("ws", ""))
+	return w.removeNode(t, o.SelectAttrValue("ws", ""))
 }
 
-func add(t target, o *etree.Element) error {
+func (w *work) add(t target, o *etree.Element) error {
 	kind, pos := o.SelectAttrValue("type", ""), o.SelectAttrValue("pos", "")
 	if kind != "" {
 		name, attribute := strings.CutPrefix(kind, "@")
@@ -165,36 +172,52 @@ func add(t target, o *etree.Element) error {
 	case pos != "" || t.token != nil:
 		return errors.New("has a pos that is not prepend, before or after")
 	}
-	for i, child := range content(o) {
-		parent.InsertChildAt(at+i, child)
-	}
+	w.insert(parent, at, w.content(o))
 	return nil
 }
 
-// content is what an operation holds, to be put elsewhere: names keep their
-// namespaces.
-func content(o *etree.Element) []etree.Token {
-	named(o, o)
-	var out []etree.Token
-	for _, child := range o.Copy().Child {
-		if c, ok := child.(*etree.CharData); ok && c.IsWhitespace() {
-			continue
+// insert puts nodes among the children of an element.
+func (w *work) insert(parent *etree.Element, at int, nodes []etree.Token) {
+	after := w.taken(parent, at)
+	for _, list := range [][]etree.Token{nodes, after} {
+		for _, n := range list {
+			parent.AddChild(n)
 		}
-		out = append(out, child)
+	}
+}
+
+// taken takes the children of an element from an index on away, the last first:
+// none of the others has to move up.
+func (w *work) taken(e *etree.Element, from int) []etree.Token {
+	out := make([]etree.Token, len(e.Child)-from)
+	w.take(2 * len(out))
+	for i := len(out) - 1; i >= 0; i-- {
+		out[i] = e.RemoveChildAt(from + i)
 	}
 	return out
 }
 
-// named writes down at each element which namespace its name is of, where that
-// is said by the patch around it.
-func named(o, e *etree.Element) {
-	for _, child := range e.ChildElements() {
+// content is what an operation holds, to be put elsewhere: names keep their
+// namespaces.
+func (w *work) content(o *etree.Element) []etree.Token {
+	w.named(o)
+	out := w.taken(o.Copy(), 0)
+	return slices.DeleteFunc(out, func(child etree.Token) bool {
+		c, ok := child.(*etree.CharData)
+		return ok && c.IsWhitespace()
+	})
+}
+
+// named writes down at each element of an operation which namespace its name is
+// of, where that is said by the patch around it.
+func (w *work) named(o *etree.Element) {
+	for _, child := range o.ChildElements() {
 		key := "xmlns"
 		if child.Space != "" {
 			key = "xmlns:" + child.Space
 		}
-		if e == o && child.SelectAttr(key) == nil {
-			if uri := scope(o, child.Space); uri != "" {
+		if child.SelectAttr(key) == nil {
+			if uri := w.scope(o, child.Space); uri != "" {
 				child.CreateAttr(key, uri)
 			}
 		}
@@ -203,8 +226,8 @@ func named(o, e *etree.Element) {
 
 // scope is the namespace of a prefix where an operation stands; that of FHIR is
 // called f where nobody says otherwise.
-func scope(o *etree.Element, prefix string) string {
-	for e := o; e != nil; e = e.Parent() {
+func (w *work) scope(o *etree.Element, prefix string) string {
+	for e := o; e != nil && w.take(1+len(e.Attr)); e = e.Parent() {
 		for _, a := range e.Attr {
 			if prefix == "" && a.Space == "" && a.Key == "xmlns" || prefix != "" && a.Space == "xmlns" && a.Key == prefix {
 				return a.Value
@@ -217,8 +240,8 @@ func scope(o *etree.Element, prefix string) string {
 	return ""
 }
 
-func replace(t target, o *etree.Element) error {
-	children := content(o)
+func (w *work) replace(t target, o *etree.Element) error {
+	children := w.content(o)
 	switch {
 	case t.attribute != "":
 		if len(o.ChildElements()) > 0 {
@@ -229,7 +252,7 @@ func replace(t target, o *etree.Element) error {
 	case len(children) > 1 || len(children) == 0 && t.token == nil:
 		return errOneChild
 	case len(children) == 0:
-		return t.remove("")
+		return w.removeNode(t, "")
 	}
 	parent, at := t.element.Parent(), t.element.Index()
 	if t.token != nil {
@@ -238,8 +261,9 @@ func replace(t target, o *etree.Element) error {
 	if kindOf(parent.Child[at]) != kindOf(children[0]) {
 		return errOneChild
 	}
-	parent.RemoveChildAt(at)
-	parent.InsertChildAt(at, children[0])
+	after := w.taken(parent, at)
+	after[0] = children[0]
+	w.insert(parent, at, after)
 	return nil
 }
 
@@ -256,7 +280,7 @@ func kindOf(t etree.Token) string {
 }
 
 // remove takes the node away, and white space beside it when ws says so.
-func (t target) remove(ws string) error {
+func (w *work) removeNode(t target, ws string) error {
 	if t.attribute != "" {
 		t.element.RemoveAttr(t.attribute)
 		return nil
@@ -268,6 +292,7 @@ func (t target) remove(ws string) error {
 	if parent == nil || parent.Tag == "" {
 		return errors.New("removes the root")
 	}
+	w.take(len(parent.Child) - at)
 	parent.RemoveChildAt(at)
 	blank := func(i int) bool {
 		if i < 0 || i >= len(parent.Child) {

@@ -58,7 +58,7 @@ func TestOfficialXMLPatches(t *testing.T) {
 	cases := suite.Root().SelectElements("case")
 	for _, c := range cases {
 		t.Run(c.SelectAttrValue("name", ""), func(t *testing.T) {
-			got, err := applyXML(alone(c.SelectElement("target").ChildElements()[0]), alone(c.SelectElement("patch")))
+			got, err := applyXML(t.Context(), alone(c.SelectElement("target").ChildElements()[0]), alone(c.SelectElement("patch")))
 			if fault := c.SelectElement("error"); fault != nil {
 				if err == nil {
 					t.Errorf("it was applied: %s", got)
@@ -104,7 +104,7 @@ func TestXMLPatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource := parse(t, doc)
-			got, err := ApplyXML(resource, []byte(`<diff xmlns="http://hl7.org/fhir" xmlns:f="http://hl7.org/fhir">`+c.operations+`</diff>`))
+			got, err := ApplyXML(t.Context(), resource, []byte(`<diff xmlns="http://hl7.org/fhir" xmlns:f="http://hl7.org/fhir">`+c.operations+`</diff>`))
 			if err != nil {
 				if c.fault == "" || err.Error() != c.fault && name != "what is no resource any more" || strings.Contains(err.Error(), "CANARY77") {
 					t.Errorf("%v, want %s", err, c.fault)
@@ -119,7 +119,7 @@ func TestXMLPatch(t *testing.T) {
 	for name, text := range map[string]string{
 		"no XML": `<diff>`, "an entity": `<!DOCTYPE x [<!ENTITY e "x">]><diff/>`, "deep": strings.Repeat("<a>", 300) + strings.Repeat("</a>", 300), "empty": "",
 	} {
-		if _, err := ApplyXML(parse(t, doc), []byte(text)); err == nil {
+		if _, err := ApplyXML(t.Context(), parse(t, doc), []byte(text)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
@@ -130,7 +130,7 @@ func FuzzPatches(f *testing.F) {
 	f.Add(`{"resourceType":"Parameters","parameter":[`+pathOp("add", "path", path("Patient"), "name", path("contact"), "value", `"part":[{"name":"gender","valueCode":"x"}]`)+`]}`, `<diff><add sel="*" pos="prepend"><x/></add></diff>`)
 	f.Fuzz(func(t *testing.T, parameters, diff string) {
 		const doc = `{"resourceType":"Patient","id":"p","name":[{"family":"A","given":["x","y"],"_given":[null,{"id":"g"}]}],"gender":"male"}`
-		if _, err := ApplyXML(parse(t, doc), []byte(diff)); err != nil && err.Error() == "" {
+		if _, err := ApplyXML(t.Context(), parse(t, doc), []byte(diff)); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
 		if p, err := parseAny(parameters); err == nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/format"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -36,13 +38,15 @@ func (c *call) uploaded(id string) (w store.Write, err error) {
 		reference.Set("reference", fhir.Text(around))
 		n.Set("securityContext", reference)
 	}
-	in := http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit)
+	sum := sha256.New()
+	in := io.TeeReader(http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit), sum)
 	part := make([]byte, store.MaxChunk)
 	first, err := fill(in, part)
 	if err != nil {
 		return w, c.cutOff(err)
 	}
 	if first < len(part) {
+		sum.Sum(c.sent[:0])
 		n.Set("data", fhir.Text(base64.StdEncoding.EncodeToString(part[:first])))
 		if first == 0 {
 			n.Delete("data")
@@ -65,8 +69,9 @@ func (c *call) uploaded(id string) (w store.Write, err error) {
 			return w, c.cutOff(err)
 		}
 	}
+	sum.Sum(c.sent[:0])
 	w = write("Binary", id, n, 0)
-	keep(&w, store.Resource{Parts: name, Size: size})
+	keep(&w, n, store.Resource{Parts: name, Size: size})
 	return w, nil
 }
 
@@ -86,9 +91,10 @@ func (c *call) cutOff(err error) error {
 	return &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 }
 
-// keep gives a write the bytes of another version, unless it has its own.
-func keep(w *store.Write, from store.Resource) {
-	if from.Parts == "" || bytes.Contains(w.Content, []byte(`"data":`)) {
+// keep gives the write of a resource the bytes of another version, unless it has
+// its own.
+func keep(w *store.Write, n *fhir.Node, from store.Resource) {
+	if from.Parts == "" || n.Get("data") != nil || n.Get("_data") != nil {
 		return
 	}
 	w.Parts, w.Size = from.Parts, from.Size
@@ -100,6 +106,10 @@ func (c *call) upload() error {
 	if c.r.Header.Get("If-None-Exist") != "" {
 		return &fault{http.StatusBadRequest, "not-supported", "", "If-None-Exist is not supported with the content of a Binary: send the resource"}
 	}
+	done, err := c.uploadedBefore()
+	if done || err != nil {
+		return err
+	}
 	id := c.id
 	if id == "" {
 		id = newID(c.Now())
@@ -108,28 +118,46 @@ func (c *call) upload() error {
 	if err != nil {
 		return err
 	}
-	return c.compete(func() error {
-		current, err := c.Records.Read(c.r.Context(), "Binary", id)
-		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
+	return c.compete(c.again, func() error {
+		current, err := c.current(id)
+		if err != nil {
 			return err
 		}
 		if err := c.ifMatch(current); err != nil {
 			return err
 		}
-		status := http.StatusOK
-		if current.Version == 0 || current.Deleted {
-			status = http.StatusCreated
-		}
+		status := replaced(current)
 		w.Expect = current.Version
-		out, err := c.commit(c.r.Context(), []store.Write{w})
+		out, err := c.commitOne(status, w)
 		if err != nil {
 			return err
 		}
-		c.describe(out[0])
-		c.w.Header().Set("Location", c.full("Binary", id)+"/_history/"+strconv.Itoa(out[0].Version))
-		c.w.WriteHeader(status)
-		return nil
+		return c.written(status, out)
 	})
+}
+
+// uploadedBefore answers content that comes under an idempotency key that was
+// used: it is read for its hash, and not kept.
+func (c *call) uploadedBefore() (bool, error) {
+	if c.key == "" {
+		return false, nil
+	}
+	if _, err := c.Records.Outcome(c.r.Context(), c.author(nil)); !errors.Is(err, store.ErrKeyUsed) { // of no content yet
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		return false, err
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, http.MaxBytesReader(c.w, c.r.Body, c.BinaryLimit)); err != nil {
+		return false, c.cutOff(err)
+	}
+	sum.Sum(c.sent[:0])
+	done, err := c.repeated(c.again)
+	if !done && err == nil {
+		err = store.ErrKeyUsed // of what was forgotten meanwhile
+	}
+	return done, err
 }
 
 // giveBinary answers with the content of a Binary, or with the resource to who
@@ -145,7 +173,7 @@ func (c *call) giveBinary(res store.Resource) error {
 		base, _, err := mime.ParseMediaType(media)
 		q := 0.0
 		if err == nil {
-			q, _ = quality(accept, base)
+			q, _ = format.Quality(accept, base)
 		}
 		asResource = q == 0 || slices.ContainsFunc(strings.Split(accept, ","), func(one string) bool {
 			base, _, err := mime.ParseMediaType(one)
@@ -191,15 +219,17 @@ func (c *call) content(res store.Resource, n *fhir.Node, media string) error {
 	return c.copy(c.w, in)
 }
 
-// copy sends what the store has; a client that goes away is no fault of ours.
+// copy sends what the store has.
 func (c *call) copy(w io.Writer, in io.Reader) error {
 	part := make([]byte, 64<<10)
 	for {
+		if c.r.Context().Err() != nil {
+			return errLeft
+		}
 		n, err := in.Read(part)
 		if n > 0 {
 			if _, lost := w.Write(part[:n]); lost != nil {
-				c.Log.Debug("answer was not sent", "error", lost.Error())
-				return nil
+				return errLeft
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -214,36 +244,38 @@ func (c *call) copy(w io.Writer, in io.Reader) error {
 // wholeBinary sends the resource with its bytes in base64, a part at a time: in
 // each format data is the last element.
 func (c *call) wholeBinary(res store.Resource) error {
-	head, err := c.encode(fhir.Stamped(res.Content, res.Version, res.Updated))
+	head, err := c.format.Encode(fhir.Stamped(res.Content, res.Version, res.Updated))
 	if err != nil {
 		return err
 	}
 	end, before, after := "}", `,"data":"`, `"`
 	switch {
-	case c.format.xml && c.format.pretty:
+	case c.format.XML && c.format.Pretty:
 		end, before, after = "\n</Binary>\n", "\n  <data value=\"", `"/>`
-	case c.format.xml:
+	case c.format.XML:
 		end, before, after = "</Binary>", `<data value="`, `"/>`
-	case c.format.pretty:
+	case c.format.Pretty:
 		end, before = "\n}\n", ",\n  \"data\": \""
 	}
-	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
+	c.w.Header().Set("Content-Type", c.format.Media+"; charset=utf-8")
 	c.started = true
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
 	if _, err := c.w.Write(append(bytes.TrimSuffix(head, []byte(end)), before...)); err != nil {
-		return nil //nolint:nilerr // the client has gone
+		return errLeft
 	}
 	encoder := base64.NewEncoder(base64.StdEncoding, c.w)
 	if err := c.copy(encoder, c.Records.Data(c.r.Context(), res.Parts)); err != nil {
 		return err
 	}
 	if err := encoder.Close(); err != nil {
-		return nil //nolint:nilerr // the client has gone
+		return errLeft
 	}
-	_, _ = io.WriteString(c.w, after+end) // the client may have gone
+	if _, err := io.WriteString(c.w, after+end); err != nil {
+		return errLeft
+	}
 	return nil
 }
 
@@ -258,6 +290,6 @@ func stamped(res *store.Resource) []byte {
 	if err != nil {
 		return out // it came from the store and was parsed before
 	}
-	n.Set("meta", subsetted(n.Get("meta")))
+	n.Set("meta", query.Subsetted(n.Get("meta")))
 	return n.AppendJSON(nil)
 }

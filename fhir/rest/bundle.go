@@ -17,6 +17,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -77,7 +78,8 @@ type item struct {
 // transaction does all entries or none, in one commit. When another writer came
 // between, it is prepared again.
 func (c *call) transaction(entries []*fhir.Node) error {
-	return c.compete(func() error {
+	again := func(list []result) error { return c.transactionAgain(entries, list) }
+	return c.compete(again, func() error {
 		items, err := c.items(entries)
 		if err != nil {
 			return err
@@ -87,13 +89,42 @@ func (c *call) transaction(entries []*fhir.Node) error {
 			return err
 		}
 		var out []store.Resource
-		if len(writes) > 0 {
-			if out, err = c.commit(c.r.Context(), writes); err != nil {
+		if len(writes) > 0 || c.key != "" {
+			out, err = c.commit(c.r.Context(), writes, func(out []store.Resource) []result { return resultsIn(items, out) })
+			if err != nil {
 				return err
 			}
 		}
-		return c.answerTransaction(items, out)
+		return c.answerTransaction(items, resultsIn(items, out), out)
 	})
+}
+
+// resultsIn are what came of the entries of a transaction, by what was written.
+func resultsIn(items []*item, out []store.Resource) []result {
+	written := versions(out)
+	list := make([]result, 0, len(items))
+	for _, it := range items {
+		r := result{http.StatusOK, it.typ, it.id, it.current.Version}
+		res, wrote := written[place{it.typ, it.id}]
+		switch {
+		case reads(it.method):
+			r = result{typ: it.typ}
+		case it.method == http.MethodDelete:
+			r.status, r.version = http.StatusNoContent, 0
+		case wrote:
+			r.status, r.version = replaced(it.current), res.Version
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+func versions(list []store.Resource) map[place]*store.Resource {
+	out := make(map[place]*store.Resource, len(list))
+	for i := range list {
+		out[place{list[i].Type, list[i].ID}] = &list[i]
+	}
+	return out
 }
 
 // items reads the entries.
@@ -141,28 +172,25 @@ func (c *call) items(entries []*fhir.Node) ([]*item, error) {
 	return out, nil
 }
 
-// placed puts a place in front of faults.
-func placed(err error, at string) error {
-	list := faultsOf(err)
-	out := make(faults, 0, len(list))
-	for _, f := range list {
-		g := *f
-		if _, below, ok := strings.Cut(f.at, "."); ok {
-			g.at = at + "." + below
-		} else {
-			g.at = at
-		}
-		out = append(out, &g)
-	}
-	return out
-}
-
 // prepare finds ids, resolves references and makes the writes.
 func (c *call) prepare(items []*item) ([]store.Write, error) {
 	places := map[string]string{}
+	size := 0
 	for _, it := range items {
 		if err := c.settle(it); err != nil {
 			return nil, err
+		}
+		switch {
+		case it.found:
+			size += len(it.current.Content)
+		case it.change != nil:
+			size += len(it.resource.AppendJSON(nil))
+		}
+		if size > c.AnswerLimit {
+			return nil, placed(costly("the resources that are patched or found have more than "+strconv.Itoa(c.AnswerLimit)+" bytes together"), it.at)
+		}
+		if !it.found {
+			it.current.Content = nil // it is in memory for nothing
 		}
 		if it.full != "" && it.id != "" {
 			places[it.full] = it.typ + "/" + it.id
@@ -189,7 +217,7 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 			}
 			w := write(it.typ, it.id, it.resource, it.current.Version)
 			if it.change != nil {
-				keep(&w, it.current)
+				keep(&w, it.resource, it.current)
 			}
 			writes = append(writes, w)
 		}
@@ -237,6 +265,9 @@ func (c *call) settle(it *item) error {
 func (c *call) settled(it *item) error {
 	if it.match != "" && !names(it.match, it.current) {
 		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifMatch", "does not name the current version"}
+	}
+	if none := it.reads[0]; none != "" && names(none, it.current) {
+		return &fault{http.StatusPreconditionFailed, "conflict", it.at + ".request.ifNoneMatch", "names the current version"}
 	}
 	if it.change == nil {
 		return nil
@@ -321,43 +352,38 @@ func (c *call) resolve(n *fhir.Node, places map[string]string, at string) error 
 	return nil
 }
 
-func (c *call) answerTransaction(items []*item, out []store.Resource) error {
-	written := map[string]store.Resource{}
-	for _, res := range out {
-		written[res.Type+"/"+res.ID] = res
-	}
+// answerTransaction says what came of each entry: its resource is among those
+// written, or the current one.
+func (c *call) answerTransaction(items []*item, list []result, out []store.Resource) error {
+	written := versions(out)
 	entries := &fhir.Node{Kind: fhir.Array}
-	for _, it := range items {
+	for i, it := range items {
 		e := fhir.NewObject()
-		if it.method == http.MethodGet || it.method == http.MethodHead {
-			c.inner(e, it.method, it, nil)
+		if reads(it.method) {
+			c.inner(e, it.method, it, nil, "")
 			entries.Items = append(entries.Items, e)
 			continue
 		}
-		res, wrote := written[it.typ+"/"+it.id]
+		res, wrote := written[place{it.typ, it.id}]
 		if !wrote {
-			res = it.current
+			res = &it.current
 		}
-		status := "200 OK"
-		switch {
-		case it.method == http.MethodDelete:
-			status = "204 No Content"
-		case wrote && (it.current.Version == 0 || it.current.Deleted):
-			status = "201 Created"
-		}
+		status := list[i].status
 		response := fhir.NewObject()
-		response.Set("status", fhir.Text(status))
+		response.Set("status", fhir.Text(strconv.Itoa(status)+" "+http.StatusText(status)))
 		if it.method != http.MethodDelete {
 			e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
 			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
-			response.Set("etag", fhir.Text(etag(res)))
+			response.Set("etag", fhir.Text(etag(*res)))
 			response.Set("lastModified", fhir.Text(instant(res.Updated)))
 			switch prefer := c.prefers(); {
 			case slices.Contains(prefer, "return=minimal"):
 			case slices.Contains(prefer, "return=OperationOutcome"):
 				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
 			default:
-				e.Set("resource", raw(stamped(&res)))
+				text := stamped(res)
+				c.spent += len(text)
+				e.Set("resource", raw(text))
 			}
 		}
 		e.Set("response", response)
@@ -373,6 +399,9 @@ func (c *call) answerTransaction(items []*item, out []store.Resource) error {
 func (c *call) batch(entries []*fhir.Node) error {
 	out := &fhir.Node{Kind: fhir.Array}
 	for i, entry := range entries {
+		if err := c.r.Context().Err(); err != nil {
+			return err // nobody reads the answer
+		}
 		request := entry.Get("request")
 		it := &item{at: "Bundle.entry[" + strconv.Itoa(i) + "]", match: text(request, "ifMatch"), none: text(request, "ifNoneExist"), reads: [2]string{text(request, "ifNoneMatch"), text(request, "ifModifiedSince")}}
 		target := strings.TrimPrefix(text(request, "url"), "/")
@@ -380,7 +409,11 @@ func (c *call) batch(entries []*fhir.Node) error {
 		it.typ, it.id, _ = strings.Cut(path, "/")
 		it.criteria = criteria
 		e := fhir.NewObject()
-		c.inner(e, text(request, "method"), it, entry.Get("resource"))
+		key := ""
+		if c.key != "" {
+			key = c.key + "\n" + strconv.Itoa(i) // no header has a line break
+		}
+		c.inner(e, text(request, "method"), it, entry.Get("resource"), key)
 		out.Items = append(out.Items, e)
 	}
 	b := newBundle("batch-response")
@@ -389,9 +422,14 @@ func (c *call) batch(entries []*fhir.Node) error {
 	return nil
 }
 
+// tooMuch refuses an entry whose answer has no room in the Bundle.
+func tooMuch() error {
+	return costly("the answers to the entries of the Bundle are too large together: this one was not done, send it in another Bundle")
+}
+
 // inner serves one request of a Bundle through the handler itself, so that it
 // passes the same checks as one that comes alone.
-func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node) {
+func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node, key string) {
 	target := url.URL{Path: c.Base + "/" + it.typ, RawQuery: it.criteria}
 	if it.id != "" {
 		target.Path += "/" + it.id
@@ -399,7 +437,18 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 	media, body, readable := payload(method, resource)
 	response := fhir.NewObject()
 	e.Set("response", response)
-	r, err := http.NewRequestWithContext(context.WithoutCancel(c.r.Context()), method, target.String(), bytes.NewReader(body))
+	ctx := c.r.Context()
+	if !reads(method) {
+		ctx = context.WithoutCancel(ctx)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if c.spent >= c.AnswerLimit {
+		refused := faultsOf(tooMuch())
+		refused[0].at = it.at
+		response.Set("status", fhir.Text("400 Bad Request"))
+		response.Set("outcome", outcome(refused))
+		return
+	}
 	if err != nil || it.typ == "" || !readable {
 		response.Set("status", fhir.Text("400 Bad Request"))
 		response.Set("outcome", outcome(faults{{http.StatusBadRequest, "invalid", it.at + ".request", "is no request of this API"}}))
@@ -418,7 +467,8 @@ func (c *call) inner(e *fhir.Node, method string, it *item, resource *fhir.Node)
 		}
 	}
 	w := httptest.NewRecorder()
-	(&call{server: c.server, w: w, r: r, format: format{media: medias[0]}, bundled: true}).serve()
+	(&call{server: c.server, w: w, r: r, format: format.Default(), bundled: true, room: c.AnswerLimit - c.spent, key: key}).serve()
+	c.spent += w.Body.Len()
 	response.Set("status", fhir.Text(strconv.Itoa(w.Code)+" "+http.StatusText(w.Code)))
 	for _, h := range [][2]string{{"location", "Location"}, {"etag", "ETag"}} {
 		if v := w.Header().Get(h[1]); v != "" {

@@ -2,10 +2,8 @@ package rest
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/plexus-health/plexus/fhir/definitions"
-	"github.com/plexus-health/plexus/store"
 )
 
 // inCompartment takes the path Compartment/id/Type or Compartment/id/*, and
@@ -17,49 +15,4 @@ func (c *call) inCompartment(typ string) bool {
 	}
 	c.within, c.typ, c.id = c.typ+"/"+c.id+"/", typ, ""
 	return true
-}
-
-// inside keeps what is in a compartment ("Patient/7/"): what points to its owner
-// by one of the parameters that R4 names, and the owner itself.
-func (p *parsed) inside(within string, only []string) error {
-	owner, id, _ := strings.Cut(strings.TrimSuffix(within, "/"), "/")
-	types := []string{p.Type}
-	if p.Type == "*" {
-		types = append(definitions.Compartments(owner), owner)
-	}
-	if chosen := strings.Split(strings.Join(only, ","), ","); p.Type == "*" && chosen[0] != "" {
-		for _, typ := range chosen {
-			if _, known := definitions.Resource(typ); !known {
-				return bad("_type names no resource type")
-			}
-		}
-		types = slices.DeleteFunc(types, func(typ string) bool { return !slices.Contains(chosen, typ) })
-	}
-	pointing := store.Clause{Shape: store.ShapeRef, Any: []store.Match{{Type: owner, ID: id}}}
-	whole := store.Clause{} // one of the lists of clauses
-	for _, typ := range types {
-		for _, code := range definitions.Compartment(owner, typ) {
-			param, ok := definitions.FindParam(typ, code)
-			switch {
-			case !ok: // {def}: the owner, below
-			case pointing.Param == 0:
-				pointing.Param = param.Row
-			case pointing.Param != param.Row && !slices.Contains(pointing.Also, param.Row):
-				pointing.Also = append(pointing.Also, param.Row)
-			}
-		}
-		if typ == owner {
-			whole.Or = [][]store.Clause{{{Shape: store.ShapeID, Any: []store.Match{{Value: &id, Type: owner}}}}}
-		}
-	}
-	switch {
-	case len(whole.Or) == 0 && pointing.Param != 0:
-		whole = pointing // looked up in its index
-	case pointing.Param != 0:
-		whole.Or = append(whole.Or, []store.Clause{pointing})
-	case len(whole.Or) == 0:
-		whole = store.Clause{Shape: store.ShapeID} // of none of the types
-	}
-	p.Where = append(p.Where, whole)
-	return nil
 }

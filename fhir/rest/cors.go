@@ -9,7 +9,7 @@ import (
 // What browser applications of other origins may send and see (CORS).
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-	corsSent    = "Accept, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Requested-With"
+	corsSent    = "Accept, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Requested-With, X-Security-Context"
 	corsSeen    = "Allow, Accept-Patch, Content-Location, ETag, Last-Modified, Location, Retry-After"
 )
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"unicode/utf8"
 
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -23,7 +23,7 @@ func timed[T any](c *call, work func(context.Context) (T, error)) (T, error) {
 // find searches, unless it would have to walk through a type that is large.
 func (c *call) find(q store.Query) (store.Page, error) {
 	return timed(c, func(ctx context.Context) (store.Page, error) {
-		if unselective(&q) {
+		if query.Unselective(&q) {
 			large, err := c.Records.More(ctx, q.Type, c.Walked)
 			if err != nil {
 				return store.Page{}, err
@@ -36,35 +36,4 @@ func (c *call) find(q store.Query) (store.Page, error) {
 	})
 }
 
-// unselective reports whether a query asks for parts of strings that nearly every
-// resource has, and for nothing that selects.
-func unselective(q *store.Query) bool {
-	for i := range q.Where {
-		if !weak(&q.Where[i]) {
-			return false
-		}
-	}
-	return len(q.Where) > 0
-}
-
-func weak(c *store.Clause) bool {
-	for _, list := range c.Or {
-		if unselective(&store.Query{Where: list}) {
-			return true
-		}
-	}
-	for i := range c.Chain {
-		if unselective(&c.Chain[i]) {
-			return true
-		}
-	}
-	if c.Has != nil {
-		return unselective(c.Has)
-	}
-	for i := range c.Any {
-		if m := &c.Any[i]; m.Contains && utf8.RuneCountInString(m.Text) < 3 {
-			return true
-		}
-	}
-	return false
-}
+func costly(text string) error { return &fault{http.StatusBadRequest, "too-costly", "", text} }

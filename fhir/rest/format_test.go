@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -163,7 +164,7 @@ func TestNegotiation(t *testing.T) {
 				if want == "" {
 					status, want = http.StatusNotAcceptable, json
 				}
-				if w.Code != status || got != want || isXML(want) != strings.HasPrefix(w.Body.String(), "<?xml") {
+				if w.Code != status || got != want || format.IsXML(want) != strings.HasPrefix(w.Body.String(), "<?xml") {
 					t.Errorf("%d %s, want %d %s", w.Code, got, status, want)
 				}
 			})

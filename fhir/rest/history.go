@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
-	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -23,10 +23,11 @@ const inMemory = 4 << 20
 // (http.html#history).
 func (c *call) history() error {
 	values := c.r.URL.Query()
-	q, used, err := c.historyQuery(values)
+	q, used, err := query.History(c.typ, c.id, values, c.strict())
 	if err != nil {
 		return err
 	}
+	q.Bytes = inMemory
 	page, err := timed(c, func(ctx context.Context) (store.HistoryPage, error) { return c.Records.History(ctx, q) })
 	if err != nil {
 		return err
@@ -61,40 +62,6 @@ func (c *call) history() error {
 		page.Versions[i] = store.Resource{} // it is on its way
 	}
 	return s.close()
-}
-
-// historyQuery reads the parameters of a history.
-func (c *call) historyQuery(values url.Values) (q store.HistoryQuery, used url.Values, err error) {
-	q = store.HistoryQuery{Type: c.typ, ID: c.id, Limit: pageSize(values, largestPage), Bytes: inMemory}
-	used = url.Values{}
-	for name, list := range values {
-		value := strings.ReplaceAll(list[0], " ", "+") // a + that was not escaped
-		known := true
-		switch name {
-		case "_since":
-			q.Since, _, known = search.Interval(value)
-		case "_at":
-			q.At = new([2]int64)
-			q.At[0], q.At[1], known = search.Interval(value)
-		case "_page":
-			q.Before, err = strconv.ParseInt(value, 10, 64)
-			known = err == nil && q.Before > 0
-		case "_count", "_format", "_pretty":
-		default:
-			if c.strict() {
-				return q, nil, bad("a parameter is not known for a history; known: _since, _at, _count")
-			}
-			continue
-		}
-		if !known && name == "_page" {
-			return q, nil, bad("the page is not one of this server")
-		}
-		if !known {
-			return q, nil, bad(name + " is no date or time")
-		}
-		used[name] = list
-	}
-	return q, used, nil
 }
 
 // strict reports whether parameters that are not known are to be refused.

@@ -2,8 +2,10 @@ package rest
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
@@ -17,17 +19,17 @@ type place struct{ typ, id string }
 // included sends the matches of a search and then the resources that they point
 // to, or that point to them: one step, or up to three with :iterate. Of all of
 // them only the places are kept.
-func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
+func (c *call) included(q *query.Search, matches []store.Resource, s *stream) error {
 	seen := map[place]bool{}
 	for i := range matches {
 		seen[place{matches[i].Type, matches[i].ID}] = true
 	}
-	left := mostIncluded
+	left, more := mostIncluded, false
 	from := matches
 	for step := range 4 {
-		mode, v := "match", q.view
+		mode, v := "match", q.View
 		if step > 0 {
-			mode, v = "include", view{}
+			mode, v = "include", query.View{}
 		}
 		var forward []place
 		var backward []place
@@ -45,11 +47,15 @@ func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
 			}
 			from[i] = store.Resource{} // it is on its way
 		}
-		if step == 3 || len(q.includes) == 0 {
-			return nil
+		if step == 3 || len(q.Includes) == 0 {
+			break
 		}
 		fresh := func(p place) bool {
-			if seen[p] || left == 0 {
+			if seen[p] {
+				return false
+			}
+			if left == 0 {
+				more = true
 				return false
 			}
 			seen[p] = true
@@ -57,17 +63,25 @@ func (c *call) included(q *parsed, matches []store.Resource, s *stream) error {
 			return true
 		}
 		var err error
-		if from, err = c.along(q, step, forward, backward, fresh); err != nil || len(from) == 0 {
+		var cut bool
+		if from, cut, err = c.along(q, step, forward, backward, fresh); err != nil {
 			return err
 		}
+		if more = more || cut; len(from) == 0 {
+			break
+		}
 	}
-	return nil
+	if !more {
+		return nil
+	}
+	return s.entry(remark("throttled", "more than "+strconv.Itoa(mostIncluded)+" resources would be included: the others are left out"))
 }
 
-// along are the resources of the next step that were not sent yet, the ones
-// pointed to without their contents.
-func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(place) bool) ([]store.Resource, error) {
-	var out []store.Resource
+// along are the resources of the next step that were not sent yet; those beyond
+// what is held in memory come without their contents, which are read again when
+// their turn comes. cut: a search for them found more than are brought along.
+func (c *call) along(q *query.Search, step int, forward, backward []place, fresh func(place) bool) (out []store.Resource, cut bool, err error) {
+	room := inMemory
 	for _, p := range forward {
 		if !fresh(p) {
 			continue
@@ -77,35 +91,38 @@ func (c *call) along(q *parsed, step int, forward, backward []place, fresh func(
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if len(out) >= defaultPage {
-			res.Content = nil // read again when its turn comes
+		if room <= 0 {
+			res.Content = nil
 		}
+		room -= len(res.Content)
 		out = append(out, res)
 	}
-	for _, i := range q.includes {
-		if !i.reverse || step > 0 && !i.iterate {
+	for _, i := range q.Includes {
+		if !i.Reverse || step > 0 && !i.Iterate {
 			continue
 		}
-		page, err := c.pointing(i, backward)
+		page, err := c.pointing(i, backward, max(room, 1))
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		cut = cut || page.Next != ""
 		for _, res := range page.Resources {
 			if fresh(place{res.Type, res.ID}) {
+				room -= len(res.Content)
 				out = append(out, res)
 			}
 		}
 	}
-	return out, nil
+	return out, cut, nil
 }
 
 // pointed appends what a resource points to by the includes.
-func (c *call) pointed(q *parsed, step int, res *store.Resource, out []place) ([]place, error) {
+func (c *call) pointed(q *query.Search, step int, res *store.Resource, out []place) ([]place, error) {
 	var refs []fhir.RefRow
-	for _, i := range q.includes {
-		if i.reverse || i.typ != res.Type || step > 0 && !i.iterate {
+	for _, i := range q.Includes {
+		if i.Reverse || i.Type != res.Type || step > 0 && !i.Iterate {
 			continue
 		}
 		if refs == nil {
@@ -116,7 +133,7 @@ func (c *call) pointed(q *parsed, step int, res *store.Resource, out []place) ([
 			refs = search.Index(res.Type, n).Refs
 		}
 		for _, row := range refs {
-			if row.Param != i.param.Row || i.param.Part() && row.Type != i.param.Targets[0] || row.Type == "" || i.target != "" && row.Type != i.target {
+			if row.Param != i.Param.Row || i.Param.Part() && row.Type != i.Param.Targets[0] || row.Type == "" || i.Target != "" && row.Type != i.Target {
 				continue
 			}
 			out = append(out, place{row.Type, row.ID})
@@ -126,13 +143,13 @@ func (c *call) pointed(q *parsed, step int, res *store.Resource, out []place) ([
 }
 
 // pointing searches for resources of the include's type that point to these.
-func (c *call) pointing(i include, to []place) (store.Page, error) {
-	clause := store.Clause{Param: i.param.Row, Shape: store.ShapeRef}
+func (c *call) pointing(i query.Include, to []place, room int) (store.Page, error) {
+	clause := store.Clause{Param: i.Param.Row, Shape: store.ShapeRef}
 	for _, p := range to {
 		clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
 	}
 	if len(clause.Any) == 0 {
 		return store.Page{}, nil
 	}
-	return c.find(store.Query{Type: i.typ, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: inMemory})
+	return c.find(store.Query{Type: i.Type, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: room})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -90,11 +91,13 @@ func (c *call) create() error {
 	if err != nil {
 		return err
 	}
-	out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, newID(c.Now()), n, 0)})
-	if err != nil {
-		return err
-	}
-	return c.written(http.StatusCreated, out[0])
+	return c.compete(c.again, func() error {
+		out, err := c.commitOne(http.StatusCreated, write(c.typ, newID(c.Now()), n, 0))
+		if err != nil {
+			return err
+		}
+		return c.written(http.StatusCreated, out)
+	})
 }
 
 // createIfNone creates unless the criteria find something (http.html#ccreate).
@@ -105,7 +108,7 @@ func (c *call) createIfNone(criteria string) error {
 	if err != nil {
 		return err
 	}
-	return c.compete(func() error {
+	return c.compete(c.again, func() error {
 		found, err := c.matching(c.typ, criteria)
 		if err != nil {
 			return err
@@ -113,9 +116,10 @@ func (c *call) createIfNone(criteria string) error {
 		switch len(found) {
 		case 0:
 		case 1:
-			c.describe(found[0])
-			c.w.Header().Set("Location", c.full(c.typ, found[0].ID)+"/_history/"+strconv.Itoa(found[0].Version))
-			return c.prefer(http.StatusOK, found[0])
+			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
+				return err
+			}
+			return c.written(http.StatusOK, found[0])
 		default:
 			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
 		}
@@ -123,11 +127,11 @@ func (c *call) createIfNone(criteria string) error {
 		if err != nil {
 			return err
 		}
-		out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, version)})
+		out, err := c.commitOne(http.StatusCreated, write(c.typ, id, n, version))
 		if err != nil {
 			return err
 		}
-		return c.written(http.StatusCreated, out[0])
+		return c.written(http.StatusCreated, out)
 	})
 }
 
@@ -169,26 +173,44 @@ func (c *call) update() error {
 
 // put replaces or creates.
 func (c *call) put(id string, n *fhir.Node) error {
-	return c.compete(func() error { return c.putOnce(id, n) })
+	return c.compete(c.again, func() error {
+		current, err := c.current(id)
+		if err != nil {
+			return err
+		}
+		return c.putOver(current, id, n)
+	})
 }
 
-func (c *call) putOnce(id string, n *fhir.Node) error {
+// current is the current version of a resource of the path's type: version 0
+// when it was never there.
+func (c *call) current(id string) (store.Resource, error) {
 	current, err := c.Records.Read(c.r.Context(), c.typ, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
-		return err
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDeleted) {
+		err = nil
 	}
+	return current, err
+}
+
+// putOver replaces the version that was read.
+func (c *call) putOver(current store.Resource, id string, n *fhir.Node) error {
 	if err := c.ifMatch(current); err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if current.Version == 0 || current.Deleted {
-		status = http.StatusCreated
-	}
-	out, err := c.commit(c.r.Context(), []store.Write{write(c.typ, id, n, current.Version)})
+	status := replaced(current)
+	out, err := c.commitOne(status, write(c.typ, id, n, current.Version))
 	if err != nil {
 		return err
 	}
-	return c.written(status, out[0])
+	return c.written(status, out)
+}
+
+// replaced is the status of what takes the place of a version.
+func replaced(current store.Resource) int {
+	if current.Version == 0 || current.Deleted {
+		return http.StatusCreated
+	}
+	return http.StatusOK
 }
 
 // mostRaces is how often a write is tried again after another writer came
@@ -197,20 +219,28 @@ const mostRaces = 100
 
 // compete does what reads and writes until nobody comes between, unless the
 // client named the version it has seen. An identity that another resource owns
-// is no race: it is tried once more, since that one may have come meanwhile.
-func (c *call) compete(attempt func() error) error {
+// is no race: it is tried once more, since that one may have come meanwhile. What
+// was done before under the idempotency key is not done, but answered by again.
+func (c *call) compete(again func([]result) error, attempt func() error) error {
+	if done, err := c.repeated(again); done || err != nil {
+		return err
+	}
 	identities := 0
 	for range mostRaces {
 		err := attempt()
 		switch {
+		case errors.Is(err, store.ErrRepeated): // at the same time
+			if done, err := c.repeated(again); done || err != nil {
+				return err
+			}
 		case !errors.Is(err, store.ErrConflict):
 			return err
-		case c.r.Header.Get("If-Match") != "":
-			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
 		case errors.Is(err, store.ErrIdentity):
 			if identities++; identities > 1 {
 				return err
 			}
+		case c.r.Header.Get("If-Match") != "":
+			return &fault{http.StatusPreconditionFailed, "conflict", "", "the resource changed meanwhile"}
 		}
 		if err := c.r.Context().Err(); err != nil {
 			return err
@@ -256,7 +286,7 @@ func (c *call) conditionalUpdate() error {
 	if c.r.URL.RawQuery == "" {
 		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
 	}
-	return c.compete(func() error {
+	return c.compete(c.again, func() error {
 		found, err := c.matching(c.typ, c.r.URL.RawQuery)
 		if err != nil {
 			return err
@@ -264,41 +294,53 @@ func (c *call) conditionalUpdate() error {
 		id := text(n, "id")
 		switch {
 		case len(found) > 1:
-			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+			return severalMatch()
 		case len(found) == 1 && id != "" && id != found[0].ID:
 			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
 		case len(found) == 1:
-			id = found[0].ID
+			return c.putOver(found[0], found[0].ID, n)
 		case id == "":
 			if id, _, err = c.placeFor(c.typ, c.r.URL.RawQuery); err != nil {
 				return err
 			}
 		}
-		return c.putOnce(id, n)
+		current, err := c.current(id)
+		if err != nil {
+			return err
+		}
+		return c.putOver(current, id, n)
 	})
 }
 
+func severalMatch() error {
+	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+}
+
 func (c *call) remove() error {
-	return c.compete(func() error {
-		current, err := c.Records.Read(c.r.Context(), c.typ, c.id)
-		if errors.Is(err, store.ErrDeleted) || errors.Is(err, store.ErrNotFound) {
-			if err := c.ifMatch(current); err != nil {
-				return err
-			}
-			return c.gone()
-		}
+	return c.compete(c.again, func() error {
+		current, err := c.current(c.id)
 		if err != nil {
 			return err
 		}
-		if err := c.ifMatch(current); err != nil {
-			return err
-		}
-		_, err = c.commit(c.r.Context(), []store.Write{{Type: c.typ, ID: c.id, Expect: current.Version, Delete: true}})
-		if err != nil {
-			return err
-		}
-		return c.gone()
+		return c.removeOver(current)
 	})
+}
+
+// removeOver deletes the version that was read.
+func (c *call) removeOver(current store.Resource) error {
+	if err := c.ifMatch(current); err != nil {
+		return err
+	}
+	var err error
+	if current.Version == 0 || current.Deleted {
+		err = c.note(result{status: http.StatusNoContent, typ: c.typ, id: current.ID})
+	} else {
+		_, err = c.commitOne(http.StatusNoContent, store.Write{Type: c.typ, ID: current.ID, Expect: current.Version, Delete: true})
+	}
+	if err != nil {
+		return err
+	}
+	return c.gone()
 }
 
 // gone answers a deletion.
@@ -315,18 +357,18 @@ func (c *call) conditionalDelete() error {
 	if c.r.URL.RawQuery == "" {
 		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
 	}
-	found, err := c.matching(c.typ, c.r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	switch len(found) {
-	case 0:
-		return c.gone()
-	case 1:
-		c.id = found[0].ID
-		return c.remove()
-	}
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+	return c.compete(c.again, func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 0:
+			found = make([]store.Resource, 1)
+		}
+		return c.removeOver(found[0])
+	})
 }
 
 // matching finds at most two resources by criteria that must all be understood.
@@ -335,7 +377,7 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
 	}
-	q, err := parseQuery(typ, values, true, 0)
+	q, err := query.Parse(typ, values, true)
 	if err != nil {
 		return nil, err
 	}
@@ -351,6 +393,10 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 func (c *call) written(status int, res store.Resource) error {
 	c.describe(res)
 	c.w.Header().Set("Location", c.full(res.Type, res.ID)+"/_history/"+strconv.Itoa(res.Version))
+	if c.isContent() { // the content of a Binary is not sent back
+		c.w.WriteHeader(status)
+		return nil
+	}
 	return c.prefer(status, res)
 }
 

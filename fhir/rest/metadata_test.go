@@ -12,6 +12,7 @@ import (
 	"github.com/plexus-health/plexus/access"
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/rest/capability"
 )
 
 // valueOfKind is a value that a parameter of a kind takes.
@@ -177,7 +178,7 @@ func TestInteractionsAreHeld(t *testing.T) {
 			all.Write(text)
 		}
 	}
-	for _, i := range Interactions() {
+	for _, i := range capability.Interactions() {
 		if !strings.Contains(all.String(), "func "+i.Test+"(t *testing.T)") {
 			t.Errorf("%s %s: there is no test %s", i.Method, i.Path, fmt.Sprintf("%q", i.Test))
 		}

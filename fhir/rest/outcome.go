@@ -4,8 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/format"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -26,21 +29,60 @@ func (f *fault) Error() string {
 	return f.text
 }
 
+func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", "", text} }
+
 // faults are several at once.
 type faults []*fault
 
 // Error gives the first.
 func (f faults) Error() string { return f[0].Error() }
 
+// A placedError is an error with the place in a Bundle that it is of.
+type placedError struct {
+	list  faults
+	at    string
+	cause error
+}
+
+// Error gives the place and the cause.
+func (p *placedError) Error() string { return p.at + ": " + p.cause.Error() }
+
+// Unwrap gives the cause.
+func (p *placedError) Unwrap() error { return p.cause }
+
+// placed puts a place in front of an error, and of the faults that it is.
+func placed(err error, at string) error {
+	list := faultsOf(err)
+	out := make(faults, 0, len(list))
+	for _, f := range list {
+		g := *f
+		if _, below, ok := strings.Cut(f.at, "."); ok {
+			g.at = at + "." + below
+		} else {
+			g.at = at
+		}
+		out = append(out, &g)
+	}
+	return &placedError{out, at, err}
+}
+
 // faultsOf turns an error into what is answered.
 func faultsOf(err error) faults {
+	if p, ok := errors.AsType[*placedError](err); ok {
+		return p.list
+	}
 	if list, ok := errors.AsType[faults](err); ok {
 		return list
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
 		return faults{f}
 	}
+	if e, ok := errors.AsType[*query.Error](err); ok {
+		return faults{{http.StatusBadRequest, e.Code, "", e.Text}}
+	}
 	switch {
+	case errors.Is(err, format.ErrNotAcceptable), errors.Is(err, format.ErrNoXML):
+		return faults{{http.StatusNotAcceptable, "not-supported", "", err.Error()}}
 	case errors.Is(err, store.ErrNotFound):
 		return faults{{http.StatusNotFound, "not-found", "", "there is no such resource"}}
 	case errors.Is(err, store.ErrDeleted):
@@ -49,6 +91,8 @@ func faultsOf(err error) faults {
 		return faults{{http.StatusConflict, "duplicate", "", "an identifier belongs to another resource"}}
 	case errors.Is(err, store.ErrConflict):
 		return faults{{http.StatusConflict, "conflict", "", "the resource changed meanwhile: try again"}}
+	case errors.Is(err, store.ErrKeyUsed):
+		return faults{{http.StatusConflict, "business-rule", "", "the Idempotency-Key was used with another request: a key is for one request and its repeats"}}
 	case errors.Is(err, store.ErrCostly):
 		return faults{{http.StatusBadRequest, "too-costly", "", "the search has more values than one statement of the database carries"}}
 	case errors.Is(err, store.ErrCursor):
@@ -105,15 +149,19 @@ func (c *call) fail(err error) {
 // has no form in it is refused to who reads; who has written must not be told of
 // a failure, and gets JSON.
 func (c *call) send(status int, body []byte) {
-	out, err := c.encode(body)
+	out, err := c.format.Encode(body)
 	if err != nil {
-		out, c.format = body, format{media: medias[0]}
+		out, c.format = body, format.Default()
 		if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 			c.fail(err)
 			return
 		}
 	}
-	c.w.Header().Set("Content-Type", c.format.media+"; charset=utf-8")
+	if c.bundled && status < 400 && reads(c.r.Method) && len(out) > c.room {
+		c.fail(tooMuch())
+		return
+	}
+	c.w.Header().Set("Content-Type", c.format.Media+"; charset=utf-8")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	c.w.WriteHeader(status)
 	if c.r.Method == http.MethodHead {

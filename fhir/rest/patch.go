@@ -11,6 +11,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/patch"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -22,9 +23,6 @@ const (
 
 // patchMedias are the types of patches that are taken (http.html#patch).
 var patchMedias = []string{mediaPatch, mediaXMLPatch, "application/fhir+json", "application/fhir+xml"}
-
-// patchTime bounds the work of the paths of one patch.
-const patchTime = 5 * time.Second
 
 // A change makes a new state of a resource from the one it has.
 type change func(current *fhir.Node) (*fhir.Node, error)
@@ -57,11 +55,13 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 		if err != nil {
 			return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
 		}
-		return func(current *fhir.Node) (*fhir.Node, error) { return patch.Apply(current, n) }, nil
+		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) { return patch.Apply(ctx, current, n) }), nil
 	case mediaXMLPatch:
-		return func(current *fhir.Node) (*fhir.Node, error) { return patch.ApplyXML(current, data) }, nil
+		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
+			return patch.ApplyXML(ctx, current, data)
+		}), nil
 	}
-	if _, _, ok := mediaOf(media); !ok || !fourth(params) {
+	if _, _, ok := format.MediaOf(media); !ok || !format.Fourth(params) {
 		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a patch must be one of " + strings.Join(patchMedias, ", ")}
 	}
 	n, err := c.parse(data, media)
@@ -71,11 +71,24 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 	if err := check(n, "Parameters"); err != nil {
 		return nil, err
 	}
-	return func(current *fhir.Node) (*fhir.Node, error) {
-		ctx, cancel := context.WithTimeout(c.r.Context(), patchTime)
-		defer cancel()
+	return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
 		return patch.ApplyFHIRPath(ctx, current, n)
-	}, nil
+	}), nil
+}
+
+// bounded gives a change its time: those of a request have PatchTime together.
+func (c *call) bounded(apply func(context.Context, *fhir.Node) (*fhir.Node, error)) change {
+	return func(current *fhir.Node) (*fhir.Node, error) {
+		begun := time.Now()
+		defer func() { c.patching += time.Since(begun) }()
+		ctx, cancel := context.WithTimeout(c.r.Context(), c.PatchTime-c.patching)
+		defer cancel()
+		n, err := apply(ctx, current)
+		if errors.Is(err, context.DeadlineExceeded) && c.r.Context().Err() == nil {
+			err = costly("the patches of the request take longer than " + c.PatchTime.String())
+		}
+		return n, err
+	}
 }
 
 // payload is what an entry sends: its resource, or for a patch what a Binary
@@ -88,7 +101,7 @@ func payload(method string, resource *fhir.Node) (media string, body []byte, ok 
 	if resource != nil {
 		body = resource.AppendJSON(nil)
 	}
-	return medias[0], body, true
+	return format.Default().Media, body, true
 }
 
 // entryChange reads the patch of an entry.
@@ -110,7 +123,13 @@ func (c *call) patch() error {
 	if err != nil {
 		return err
 	}
-	return c.change(c.id, changes)
+	return c.compete(c.again, func() error {
+		current, err := c.Records.Read(c.r.Context(), c.typ, c.id)
+		if err != nil {
+			return err
+		}
+		return c.changeOver(current, changes)
+	})
 }
 
 // conditionalPatch changes the one resource that the criteria find.
@@ -122,43 +141,37 @@ func (c *call) conditionalPatch() error {
 	if c.r.URL.RawQuery == "" {
 		return &fault{http.StatusBadRequest, "required", "", "a patch needs an id in the path, or search criteria"}
 	}
-	found, err := c.matching(c.typ, c.r.URL.RawQuery)
+	return c.compete(c.again, func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 0:
+			return store.ErrNotFound
+		}
+		return c.changeOver(found[0], changes)
+	})
+}
+
+// changeOver applies a patch to the version that was read. When another writer
+// comes between, it is applied to what that one has written.
+func (c *call) changeOver(current store.Resource, changes change) error {
+	if err := c.ifMatch(current); err != nil {
+		return err
+	}
+	n, err := c.patched(current, changes)
 	if err != nil {
 		return err
 	}
-	switch len(found) {
-	case 0:
-		return store.ErrNotFound
-	case 1:
-		return c.change(found[0].ID, changes)
+	w := write(c.typ, current.ID, n, current.Version)
+	keep(&w, n, current)
+	out, err := c.commitOne(http.StatusOK, w)
+	if err != nil {
+		return err
 	}
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
-}
-
-// change applies a patch to the current version. When another writer came
-// between, it is applied to what that one has written, unless the client named
-// the version it has seen.
-func (c *call) change(id string, changes change) error {
-	return c.compete(func() error {
-		current, err := c.Records.Read(c.r.Context(), c.typ, id)
-		if err != nil {
-			return err
-		}
-		if err := c.ifMatch(current); err != nil {
-			return err
-		}
-		n, err := c.patched(current, changes)
-		if err != nil {
-			return err
-		}
-		w := write(c.typ, id, n, current.Version)
-		keep(&w, current)
-		out, err := c.commit(c.r.Context(), []store.Write{w})
-		if err != nil {
-			return err
-		}
-		return c.written(http.StatusOK, out[0])
-	})
+	return c.written(http.StatusOK, out)
 }
 
 // patched is a resource as the patch makes it, checked like one that was sent.

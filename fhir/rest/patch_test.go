@@ -207,3 +207,30 @@ func TestPatchInABatch(t *testing.T) {
 		}
 	})
 }
+
+// TestPatchTime: the patches of a request have a time together, of a transaction
+// too.
+func TestPatchTime(t *testing.T) {
+	a := newAPI(t)
+	a.put(patientJSON("p", "A", ""), patientJSON("q", "A", ""))
+	short := a.with(func(o *Options) { o.PatchTime = 1 })
+	const xmlPatch = `<diff xmlns:f="http://hl7.org/fhir"><remove sel="f:Patient/f:name"/></diff>`
+	entry := func(id string) string {
+		return `{"resource":` + fhirPatch(`{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Patient.name"}`) + `,"request":{"method":"PATCH","url":"Patient/` + id + `"}}`
+	}
+	for media, body := range map[string]string{
+		mediaPatch:              `[{"op":"remove","path":"/name"}]`,
+		mediaXMLPatch:           xmlPatch,
+		"application/fhir+json": fhirPatch(`{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Patient.name"}`),
+	} {
+		_, n := short.want(400, "PATCH", "/Patient/p", body, "Content-Type", media)
+		if code := text(n.Get("issue").Items[0], "code"); code != "too-costly" {
+			t.Errorf("%s: refused as %s", media, code)
+		}
+	}
+	_, n := short.want(400, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+entry("p")+","+entry("q")+`]}`)
+	if code := text(n.Get("issue").Items[0], "code"); code != "too-costly" {
+		t.Errorf("a transaction is refused as %s", code)
+	}
+	a.want(200, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+entry("p")+","+entry("q")+`]}`)
+}

@@ -2,8 +2,9 @@
 // A 2xx answer to a write means that its transaction is committed and synced.
 package rest
 
+//go:generate go run ./reference ../../docs/fhir-reference.md
+
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -12,11 +13,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/plexus-health/plexus/access"
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/rest/capability"
+	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
@@ -36,6 +40,12 @@ type Options struct {
 	Limit int64
 	// BinaryLimit is the largest content of a Binary in bytes; 0 means 1 GB.
 	BinaryLimit int64
+	// AnswerLimit is how many bytes the answers to the entries of a batch or
+	// transaction may have together; 0 means 64 MB.
+	AnswerLimit int
+	// PatchTime is how long the patches of a request may take together; 0 means
+	// 5 s.
+	PatchTime time.Duration
 	// SearchTime is how long a search or a page of a history may take in the
 	// store; 0 means 20 s.
 	SearchTime time.Duration
@@ -58,6 +68,12 @@ func New(o Options) http.Handler {
 	if o.BinaryLimit == 0 {
 		o.BinaryLimit = 1 << 30
 	}
+	if o.AnswerLimit == 0 {
+		o.AnswerLimit = 64 << 20
+	}
+	if o.PatchTime == 0 {
+		o.PatchTime = 5 * time.Second
+	}
 	if o.SearchTime == 0 {
 		o.SearchTime = 20 * time.Second
 	}
@@ -67,7 +83,21 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &server{Options: o, statement: o.statements()}
+	return &server{Options: o, statement: sync.OnceValue(o.capabilities)}
+}
+
+// capabilities is the CapabilityStatement. It is made when it is first asked for:
+// what is served does not change while a server runs.
+func (o *Options) capabilities() []byte {
+	return capability.Statement(capability.Options{
+		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: format.Medias(), PatchFormats: patchMedias,
+	}).AppendJSON(nil)
+}
+
+// metadata answers with the CapabilityStatement.
+func (c *call) metadata() error {
+	c.send(http.StatusOK, c.statement())
+	return nil
 }
 
 type server struct {
@@ -85,17 +115,28 @@ type call struct {
 	version int
 	// within is the compartment searched in: "Patient/7/", or empty.
 	within string
-	format format
+	format format.Format
 	// unacceptable is what is wrong with the format asked for.
 	unacceptable error
 	// allow are the methods of the path, once another one was refused.
 	allow string
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
+	// room is how many bytes the answer of such an entry may have, and spent
+	// what those of the entries of this Bundle have.
+	room, spent int
+	// patching is how long the patches of the request took so far.
+	patching time.Duration
+	// key is the idempotency key, or empty, and sent the hash of the body.
+	key  string
+	sent [32]byte
 	// started is true once something of a Bundle has gone out: what fails then
 	// can be told by cutting the connection only.
 	started bool
 }
+
+// errLeft: the client has left while it was answered.
+var errLeft = errors.New("the client has left")
 
 var (
 	goodID  = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
@@ -107,7 +148,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.cors(w, r) {
 		return
 	}
-	c := &call{server: s, w: w, r: r}
+	c := &call{server: s, w: w, r: r, key: r.Header.Get("Idempotency-Key")}
 	c.unacceptable = c.negotiate()
 	c.serve()
 }
@@ -141,7 +182,11 @@ func (c *call) serve() {
 	}
 	switch {
 	case err != nil && c.started:
-		c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		if errors.Is(err, errLeft) || r.Context().Err() != nil {
+			c.Log.Debug("a FHIR answer was given up", "type", c.typ)
+		} else {
+			c.Log.Error("a FHIR answer was cut off for a fault of ours", "type", c.typ, "error", err.Error())
+		}
 		panic(http.ErrAbortHandler) // how net/http is told to: the client must not take it for whole
 	case err != nil:
 		c.fail(err)
@@ -274,8 +319,8 @@ func (c *call) options() error {
 
 // body reads and parses what was sent.
 func (c *call) body() (*fhir.Node, error) {
-	media, params, ok := mediaOf(c.r.Header.Get("Content-Type"))
-	if !ok || !fourth(params) {
+	media, params, ok := format.MediaOf(c.r.Header.Get("Content-Type"))
+	if !ok || !format.Fourth(params) {
 		return nil, &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type must be application/fhir+json or application/fhir+xml, of FHIR 4.0"}
 	}
 	if err := unicode(params); err != nil {
@@ -305,6 +350,7 @@ func (c *call) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, &fault{http.StatusBadRequest, "incomplete", "", "the body did not arrive whole"}
 	}
+	c.sent = sha256.Sum256(data)
 	return data, nil
 }
 
@@ -327,58 +373,10 @@ func text(n *fhir.Node, name string) string {
 // write makes the store's write of a resource.
 func write(typ, id string, n *fhir.Node, expect int) store.Write {
 	whole := fhir.Unstamped(n, typ, id)
-	w := store.Write{Type: typ, ID: id, Expect: expect, Index: search.Index(typ, whole), Keys: identities(typ, whole)}
+	w := store.Write{Type: typ, ID: id, Expect: expect, Index: search.Index(typ, whole), Keys: search.Identities(typ, whole)}
 	w.Content = whole.AppendJSON(make([]byte, 0, 1024))
 	w.Hash = sha256.Sum256(w.Content)
 	return w
-}
-
-// identities are the business identifiers that name a resource: those of
-// patients, encounters, practitioners, organizations and orders that carry a
-// system. They are the same that messages are matched by.
-func identities(typ string, n *fhir.Node) []string {
-	switch typ {
-	case "Patient", "Encounter", "Practitioner", "Organization", "ServiceRequest", "Specimen":
-	default:
-		return nil
-	}
-	list := n.Get("identifier")
-	if list == nil {
-		return nil
-	}
-	var keys []string
-	for _, i := range list.Items {
-		system, value := text(i, "system"), text(i, "value")
-		if system != "" && value != "" && text(i, "use") != "old" && (typ != "ServiceRequest" || !shared(i)) {
-			keys = append(keys, fhir.IdentityKey(typ, system, value))
-		}
-	}
-	return keys
-}
-
-// shared reports whether several orders may carry an identifier: the number of
-// a group, or a filler's, who may give one to all tests of a specimen.
-func shared(identifier *fhir.Node) bool {
-	codings := identifier.Get("type").Get("coding")
-	if codings == nil {
-		return false
-	}
-	for _, c := range codings.Items {
-		switch text(c, "code") {
-		case "FILL", "PGN", "FGN", "ACSN":
-			return true
-		}
-	}
-	return false
-}
-
-// commit writes; conflicts are told apart by what the caller expected.
-func (c *call) commit(ctx context.Context, writes []store.Write) ([]store.Resource, error) {
-	out, err := c.Records.Write(ctx, writes, store.Author{Actor: "local", Key: c.r.Header.Get("Idempotency-Key")})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func newID(now time.Time) string { return message.NewID(now) }

@@ -179,7 +179,7 @@ func TestInteractions(t *testing.T) {
 	})
 	t.Run("a repeat under an idempotency key is one resource", func(t *testing.T) {
 		a.want(201, "PUT", "/Patient/idem", patientJSON("idem", "I", ""), "Idempotency-Key", "k1")
-		a.want(200, "PUT", "/Patient/idem", patientJSON("idem", "I", ""), "Idempotency-Key", "k1")
+		a.want(201, "PUT", "/Patient/idem", patientJSON("idem", "I", ""), "Idempotency-Key", "k1")
 	})
 	t.Run("the capability statement says what is served", func(t *testing.T) {
 		_, n := a.want(200, "GET", "/metadata", "")

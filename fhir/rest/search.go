@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -14,19 +15,15 @@ import (
 func (c *call) search() error {
 	values := c.r.URL.Query()
 	if c.r.Method == http.MethodPost {
-		c.r.Body = http.MaxBytesReader(c.w, c.r.Body, 1<<20)
-		if err := c.r.ParseForm(); err != nil {
-			return bad("the body is no form")
-		}
-		values = c.r.Form
+		values = c.r.Form // read by form
 	}
-	q, err := parseQuery(c.typ, values, c.strict(), 0)
+	q, err := query.Parse(c.typ, values, c.strict())
 	if err != nil {
 		return err
 	}
-	here(strings.TrimRight(c.full("", ""), "/"), q.Where)
+	query.Here(strings.TrimRight(c.full("", ""), "/"), q.Where)
 	if c.within != "" {
-		if err := q.inside(c.within, values["_type"]); err != nil {
+		if err := q.Inside(c.within, values["_type"]); err != nil {
 			return err
 		}
 	}
@@ -34,7 +31,7 @@ func (c *call) search() error {
 }
 
 // searchset runs a search and sends its Bundle while it is read.
-func (c *call) searchset(q *parsed) error {
+func (c *call) searchset(q *query.Search) error {
 	q.Bytes = inMemory
 	page, err := c.find(q.Query)
 	if err != nil {
@@ -47,10 +44,10 @@ func (c *call) searchset(q *parsed) error {
 	if page.Total >= 0 {
 		b.Set("total", fhir.Decimal(strconv.Itoa(page.Total)))
 	}
-	links := &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{c.link("self", q.used)}}
+	links := &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{c.link("self", q.Used)}}
 	if page.Next != "" {
 		next := url.Values{}
-		for name, list := range q.used {
+		for name, list := range q.Used {
 			next[name] = list
 		}
 		next.Set("_page", page.Next)
@@ -74,7 +71,12 @@ func (c *call) searchset(q *parsed) error {
 
 // lacking is the entry that says that the search may miss something.
 func lacking(left int64) *fhir.Node {
-	list := outcome(faults{{http.StatusOK, "incomplete", "", "the search index is made anew: " + strconv.FormatInt(left, 10) + " resources may be missing where a parameter is new or has changed"}})
+	return remark("incomplete", "the search index is made anew: "+strconv.FormatInt(left, 10)+" resources may be missing where a parameter is new or has changed")
+}
+
+// remark is the entry of a warning about what was found.
+func remark(code, text string) *fhir.Node {
+	list := outcome(faults{{http.StatusOK, code, "", text}})
 	list.Get("issue").Items[0].Set("severity", fhir.Text("warning"))
 	e, how := fhir.NewObject(), fhir.NewObject()
 	e.Set("resource", list)
@@ -89,8 +91,8 @@ func (c *call) link(relation string, values url.Values) *fhir.Node {
 
 func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
 	address := strings.TrimSuffix(c.full(place, ""), "/")
-	if query := values.Encode(); query != "" {
-		address += "?" + query
+	if text := values.Encode(); text != "" {
+		address += "?" + text
 	}
 	n := fhir.NewObject()
 	n.Set("relation", fhir.Text(relation))
@@ -98,8 +100,8 @@ func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
 	return n
 }
 
-func (c *call) entry(res *store.Resource, mode string, v view) *fhir.Node {
-	text := v.of(res.Type, stamped(res))
+func (c *call) entry(res *store.Resource, mode string, v query.View) *fhir.Node {
+	text := v.Of(res.Type, stamped(res))
 	e := fhir.NewObject()
 	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
 	e.Set("resource", raw(text))

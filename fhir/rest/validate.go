@@ -8,17 +8,10 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate"
 	"github.com/plexus-health/plexus/store"
 )
-
-// operations lists those of every resource type.
-func operations() *fhir.Node {
-	o := fhir.NewObject()
-	o.Set("name", fhir.Text("validate"))
-	o.Set("definition", fhir.Text("http://hl7.org/fhir/OperationDefinition/Resource-validate"))
-	return &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{o}}
-}
 
 // validation routes $validate, which stands below a type or an instance
 // (resource-operation-validate.html).
@@ -185,7 +178,7 @@ func (c *call) taken(n *fhir.Node, own string) ([]validate.Fault, error) {
 	}
 	var found []validate.Fault
 	for i, one := range list.Items {
-		key := identities(c.typ, identified(one))
+		key := search.Identities(c.typ, identified(one))
 		if len(key) == 0 || i >= 100 {
 			continue
 		}
@@ -196,7 +189,7 @@ func (c *call) taken(n *fhir.Node, own string) ([]validate.Fault, error) {
 		}
 		for _, other := range others {
 			has, err := fhir.Parse(other.Content)
-			if err == nil && other.ID != own && slices.Contains(identities(c.typ, has), key[0]) {
+			if err == nil && other.ID != own && slices.Contains(search.Identities(c.typ, has), key[0]) {
 				found = append(found, validate.Fault{Where: c.typ + ".identifier", Code: "duplicate", Text: "an identifier belongs to another resource"})
 				break
 			}

@@ -49,7 +49,7 @@ func TestValidate(t *testing.T) {
 			"a warning":                       {"POST", "/Patient/$validate", `{"resourceType":"Patient"}`, 200, "warning invariant Patient"},
 			"errors":                          {"POST", "/Patient/$validate", person(`,"gender":"m","name":"x"`), 200, "error code-invalid Patient.gender; error structure Patient.name"},
 			"an error that no write fails by": {"POST", "/Patient/$validate", person(`,"managingOrganization":{"reference":"Patient/1"}`), 200, "error structure Patient.managingOrganization"},
-			"a byte order mark":               {"POST", "/Patient/$validate", mark + person(""), 200, "information informational"},
+			"a byte order mark":               {"POST", "/Patient/$validate", "\xef\xbb\xbf" + person(""), 200, "information informational"},
 			"another type":                    {"POST", "/Patient/$validate", `{"resourceType":"Observation"}`, 200, "error invalid"},
 			"no type":                         {"POST", "/Patient/$validate", `{}`, 200, "error structure"},
 			"Parameters":                      {"POST", "/Patient/$validate", asking(person(`,"birthDate":"x"`), ""), 200, "error value Patient.birthDate"},

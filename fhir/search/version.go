@@ -6,10 +6,10 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
-// code is raised when the rows that Index makes of a resource change by the
+// rowsVersion is raised when the rows that Index makes of a resource change by the
 // code, not by the definitions.
-const code = 2
+const rowsVersion = 2
 
 // Version names what Index makes its rows by: resources that were indexed by
 // another version are indexed again.
-func Version() string { return strconv.Itoa(code) + "-" + definitions.Hash() }
+func Version() string { return strconv.Itoa(rowsVersion) + "-" + definitions.Hash() }

@@ -35,9 +35,9 @@ func TestVersionFollowsTheRows(t *testing.T) {
 		fmt.Fprintf(sum, "%+v\n", x)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != rowsOfCode {
-		t.Errorf("the rows changed: raise the constant code of version.go, and write %q into rowsOfCode", got)
+		t.Errorf("the rows changed: raise rowsVersion in version.go, and write %q into rowsOfCode", got)
 	}
-	if v := Version(); !strings.HasPrefix(v, fmt.Sprint(code, "-")) || len(v) < 20 {
+	if v := Version(); !strings.HasPrefix(v, fmt.Sprint(rowsVersion, "-")) || len(v) < 20 {
 		t.Errorf("version %q", v)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"github.com/plexus-health/plexus/fhir"
 )
 
-// BenchmarkResource validates a patient and a result as the maps make them, and
-// the same with a narrative and a long history of names.
+// BenchmarkResource validates a patient and a result as the maps make them.
 func BenchmarkResource(b *testing.B) {
 	for name, file := range map[string]string{"Patient": "testdata/patient.json", "Observation": "testdata/observation.json"} {
 		data, err := os.ReadFile(file)

@@ -86,9 +86,12 @@ func (k *checker) included(n *fhir.Node, s *shape, path []string, base string) {
 		k.pop()
 	}
 	if path[0] == "section" && f.name == "section" { // sections of sections
-		for _, item := range items {
+		for i, item := range items {
 			if item.Get("section") != nil {
-				k.push(f, "section", -1)
+				if index >= 0 {
+					index = i
+				}
+				k.push(f, "section", index)
 				k.included(item, f.shape, append([]string{"section"}, path[1:]...), base)
 				k.pop()
 			}

@@ -154,6 +154,9 @@ var rulesOfR4 = map[string]map[string]string{
 		bundleOf("searchset", `{"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value"}]},"search":{"mode":"outcome"}}`): "",
 	},
 	"bundles": {
+		`{"resourceType":"Bundle","type":"document","identifier":{"system":"urn:a","value":"1"},"timestamp":"2020-01-01T00:00:00Z","entry":[{"fullUrl":"http://a/fhir/Composition/a","resource":` +
+			`{"resourceType":"Composition","id":"a","status":"final","type":{"text":"a"},"date":"2020","title":"a","author":[{"display":"a"}],"section":[{"title":"a","text":` +
+			`{"status":"generated","div":"<div xmlns='http://www.w3.org/1999/xhtml'>a</div>"}},{"title":"b","section":[{"title":"c","entry":[{"reference":"Patient/none"}]}]}]}}]}`: "Bundle.entry[0].resource.section[1].section[0].entry[0] invalid",
 		bundleOf("collection", `{"fullUrl":"http://example.org/Patient/a","resource":{"resourceType":"Patient","id":"a"}}`):                           "",
 		bundleOf("collection", `{"fullUrl":"Patient/a","resource":{"resourceType":"Patient","id":"a"}}`):                                              "Bundle.entry[0] invalid",
 		bundleOf("collection", `{"fullUrl":"http://example.org/Patient/b","resource":{"resourceType":"Patient","id":"a"}}`):                           "Bundle.entry[0] invalid",

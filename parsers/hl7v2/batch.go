@@ -50,7 +50,9 @@ type batchReply struct {
 	file     bool // an FHS was answered
 	fileEnd  Delims
 	batches  int
-	messages int // of the batch in hand; -1: there is none
+	empty    int // of these
+	began    int // where the batch in hand begins in out
+	messages int // of it; -1: there is none
 	d        Delims
 }
 
@@ -64,6 +66,7 @@ func (b *batchReply) line(raw []byte) {
 		}
 	case "BHS":
 		b.close()
+		b.began = len(b.out)
 		b.d = b.header("BHS", raw)
 		b.messages = 0
 	case "BTS", "FTS":
@@ -86,14 +89,14 @@ func (b *batchReply) header(name string, raw []byte) Delims {
 		}
 	}
 	for _, f := range []int{5, 6, 3, 4} {
-		a.field(a.msh.Field(f).Raw())
+		a.field(a.repeatOf(f))
 	}
 	a.field([]byte(a.made.Time))
 	a.field(nil)
 	a.field(nil)
 	a.field(nil)
 	a.field([]byte(a.made.Control))
-	a.field(a.msh.Field(11).Raw())
+	a.field(a.repeatOf(11))
 	a.out = append(a.out, '\r')
 	b.out = a.out
 	return a.d
@@ -102,6 +105,7 @@ func (b *batchReply) header(name string, raw []byte) Delims {
 // message takes the answer to a message.
 func (b *batchReply) message(reply []byte, accepted bool) {
 	if b.messages < 0 { // no BHS stands before it
+		b.began = len(b.out)
 		b.d = b.header("BHS", nil)
 		b.messages = 0
 	}
@@ -111,9 +115,18 @@ func (b *batchReply) message(reply []byte, accepted bool) {
 	}
 }
 
+// emptyMost bounds the batches without an answer in them that are answered.
+const emptyMost = 1000
+
 // close ends the batch in hand.
 func (b *batchReply) close() {
-	if b.messages >= 0 {
+	switch {
+	case b.messages == 0 && b.empty == emptyMost:
+		b.out = b.out[:b.began]
+	case b.messages >= 0:
+		if b.messages == 0 {
+			b.empty++
+		}
 		b.trailer("BTS", b.d, b.messages)
 		b.batches++
 	}

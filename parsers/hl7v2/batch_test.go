@@ -96,3 +96,26 @@ func TestABatchStopsWhereAMessageIsNotTaken(t *testing.T) {
 		t.Errorf("%v after %d, %q", err, calls, out)
 	}
 }
+
+// TestAnswersToBatchesAreBounded: what a sender writes into an envelope is repeated
+// as far as it may be what it should be, and envelopes around nothing are answered
+// a thousand times.
+func TestAnswersToBatchesAreBounded(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	one := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.3\rPID|1\r"
+	fields := "|^~\\&|" + long + "|" + long + "|" + long + "|" + long + "|20260105||b|x|" + long + "\r"
+	for name, c := range map[string]struct {
+		raw, end string
+		most     int
+	}{
+		"long fields": {"FHS" + fields + "BHS" + fields + one, "BTS|1 FTS|1", 1000},
+		"many around nothing": {
+			"FHS|^~\\&|A\r" + strings.Repeat("BHS|^~\\&|A\rBTS|0\r", 100_000) + "BHS|^~\\&|A\r" + one + "BTS|1\r", "MSA|AA|1 BTS|1 FTS|1001", 100_000,
+		},
+	} {
+		got := answeredBatch(t, New(Options{}), c.raw, "")
+		if len(got) > c.most || !strings.HasSuffix(got, c.end) {
+			t.Errorf("%s: %d bytes of %d, ending with %q", name, len(got), len(c.raw), got[max(0, len(got)-40):])
+		}
+	}
+}

@@ -26,14 +26,24 @@ type charset struct {
 	utf8   bool
 	// base is what bytes mean before any escape sequence; nil: ASCII.
 	base *charset
+	// g1 is what bytes above ASCII mean then, where no base says it.
+	g1 *half
+	// writes are the escape sequences of the sets declared beside base: text is
+	// written in no others.
+	writes []string
 }
 
 var (
 	unicodeSet = &charset{utf8: true}
 	asciiSet   = &charset{}
 	latin1     = &charset{encoding: charmap.Windows1252}
-	japaneseG0 = &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true}
+	japaneseG0 = japaneseSet(nil, "$B")
+	allJapan   = japaneseSet(nil, "$B", "(I", "$(D")
 )
+
+func japaneseSet(g1 *half, writes ...string) *charset {
+	return &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true, g1: g1, writes: writes}
+}
 
 // table0211 are the words of HL7 table 0211. 8859/1 is read as Windows-1252,
 // which has characters where the former has control codes nobody sends.
@@ -45,7 +55,8 @@ var table0211 = map[string]*charset{
 	"8859/10": {encoding: charmap.ISO8859_10}, "8859/11": {encoding: charmap.Windows874}, "8859/13": {encoding: charmap.ISO8859_13},
 	"8859/14": {encoding: charmap.ISO8859_14}, "8859/15": {encoding: charmap.ISO8859_15}, "8859/16": {encoding: charmap.ISO8859_16},
 	"UNICODE UTF-8": unicodeSet, "UNICODE": unicodeSet, "UTF-8": unicodeSet, "UTF8": unicodeSet,
-	"ISO IR14": japaneseG0, "ISO IR13": japaneseG0, "JAS2020": japaneseG0, "JIS X 0202": japaneseG0, "ISO IR87": japaneseG0, "ISO IR159": japaneseG0,
+	"ISO IR14": japaneseSet(nil), "ISO IR13": japaneseSet(kana, "(I"), "JAS2020": allJapan, "JIS X 0202": allJapan,
+	"ISO IR87": japaneseG0, "ISO IR159": japaneseSet(nil, "$(D"),
 	"GB 18030-2000": {encoding: simplifiedchinese.GB18030, wide: true}, "KS X 1001": {encoding: korean.EUCKR},
 	"BIG-5": {encoding: traditionalchinese.Big5, wide: true},
 }
@@ -105,10 +116,10 @@ func (m *Message) choose(override string, msh []byte, start int) {
 			m.warn("MSH-18", start, "charset-unknown", "the declared character set is not known; bytes are read as UTF-8 or Windows-1252")
 		case m.charset == nil:
 			m.charset = c
-		case !m.charset.wide && (c.shifts || !c.wide):
-			// The first is the default, the others are reached by escape
-			// sequences (2.14.9.18).
-			m.charset = &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true, base: m.charset}
+		case c.utf8 && !m.charset.utf8 && m.charset.encoding == nil:
+			m.charset = c // it has no escape sequence, and ASCII within
+		case (m.charset.shifts || !m.charset.wide) && (c.shifts || !c.wide):
+			m.charset = m.charset.with(c)
 		case c.wide && !m.charset.wide:
 			m.charset = c // it has no escape sequences: then it is the one
 		}
@@ -262,7 +273,7 @@ func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int)
 		if n == 1 {
 			from = at + used - 1
 		}
-		if bad < 0 && bytes.Contains(buf[:n], []byte("\uFFFD")) {
+		if bad < 0 && bytes.Contains(buf[:n], []byte("\uFFFD")) && string(raw[at:at+used]) != replacement {
 			bad = at
 		}
 		for i := range n {
@@ -272,6 +283,9 @@ func (c *charset) decodeWide(raw []byte) (text string, offsets []int32, bad int)
 	}
 	return string(out), append(offsets, int32(len(raw))), bad
 }
+
+// replacement is U+FFFD as GB 18030 writes it, where a sender had it already.
+const replacement = "\x84\x31\xa4\x37"
 
 // firstHigh is the place of the first byte above ASCII, -1 when there is none.
 func firstHigh[T string | []byte](b T) int {

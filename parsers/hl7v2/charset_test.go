@@ -98,6 +98,16 @@ func TestSwitchedCharacterSets(t *testing.T) {
 		"a character that is cut":          {"ASCII~ISO IR87", "\x1b$B;", "\uFFFD", "charset-wrong"},
 		"bytes of no set":                  {"ASCII~ISO IR87", "\xe4", "ä", "charset-wrong"},
 		"an escape sequence that is none":  {"ASCII~ISO IR87", "A\x1b%GB", "A\x1b%GB", ""},
+		"Korean that is cut":               {"ASCII~KS X 1001", "\x1b$)C\xb1", "\uFFFD", "charset-wrong"},
+		"Chinese that is cut":              {"ASCII~8859/1", "\x1b$)A\xc0", "\uFFFD", "charset-wrong"},
+		"kanji cut by a high byte":         {"8859/1~ISO IR87", "\x1b$B;\xe4\x1b(B", "\uFFFDä", "charset-wrong"},
+		"kana above ASCII":                 {"ISO IR13~ISO IR87", "\xb1 \x1b$B;3\x1b(B", "ｱ 山", ""},
+		"Greek without a sequence":         {"ASCII~8859/7", "\xe1", "α", ""},
+		"Korean without a sequence":        {"ASCII~KS X 1001", "\xb1\xe8", "김", ""},
+		"UTF-8 behind ASCII":               {"ASCII~UNICODE UTF-8", "ä山", "ä山", ""},
+		"UTF-8 with a replacement":         {"UNICODE UTF-8~8859/5", "ä\uFFFD", "ä\uFFFD", ""},
+		"GB 18030 with a replacement":      {"GB 18030-2000", "\x84\x31\xa4\x37", "\uFFFD", ""},
+		"8859/16":                          {"ASCII~8859/16", "\x1b-f\xaa", "Ș", ""},
 		"JIS X 0202":                       {"JIS X 0202", "\x1b$B;3ED\x1b(B", "山田", ""},
 		"one without escapes beside ASCII": {"ASCII~GB 18030-2000", "\x8f\x88", "張", ""},
 	} {
@@ -133,7 +143,18 @@ func TestTextIsWrittenBack(t *testing.T) {
 		{"BIG-5", "功許育", "김"},
 		{"KS X 1001", "김철수", "ü"},
 		{"Shift_JIS", "ソ表能", "ü"},
-		{"ISO IR87", "山田A太郎ｱ丂", "김"},
+		{"JIS X 0202", "山田A太郎ｱ丂", "김"},
+		{"ISO IR87", "山田A太郎", "ｱ"},
+		{"ISO-2022-JP", "山田A太郎", "丂"},
+		{"ISO IR14", "A", "山"},
+		{"ISO IR13~ISO IR87~ISO IR159", "山田A太郎ｱ丂", "김"},
+		{"8859/1~8859/7", "äαäα", "山"},
+		{"8859/1~8859/7~ISO IR87", "äαä山ä", "김"},
+		{"ASCII~KS X 1001", "A김A", "ü"},
+		{"ASCII~8859/7~8859/5", "αДαA", "ü"},
+		{"8859/1~KS X 1001", "ä김ä", "갂"}, // only in the extended set
+		{"UNICODE UTF-8~8859/5", "ä山а", ""},
+		{"UNICODE UTF-8~ISO IR87", "ä山а", ""},
 		{"8859/1~ISO IR87", "Müller 山田 ä", "김"},
 	} {
 		m := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+c.declared+"\r")
@@ -142,14 +163,41 @@ func TestTextIsWrittenBack(t *testing.T) {
 			t.Errorf("%s: %v", c.declared, err)
 			continue
 		}
-		again := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+c.declared+"\rPID|1||||"+string(out)+"|end\r")
-		if pid := again.find("PID", 1); pid.Field(5).Text() != c.text || pid.Field(6).Text() != "end" {
+		again := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+c.declared+"\rPID|1||||"+string(out)+"|end|"+string(out)+"\r")
+		if pid := again.find("PID", 1); pid.Field(5).Text() != c.text || pid.Field(6).Text() != "end" || pid.Field(7).Text() != c.text || warned(again) != "" {
 			t.Errorf("%s: %q was read again as %q", c.declared, c.text, pid.Field(5).Text())
 		}
 		if c.lacks != "" {
 			if _, err := m.charset.encode(c.lacks); err == nil || strings.Contains(err.Error(), c.lacks) {
 				t.Errorf("%s: a character that it lacks: %v", c.declared, err)
 			}
+		}
+	}
+}
+
+// TestOnlyDeclaredSetsAreWritten: escape sequences of sets that MSH-18 does not
+// name are not written, and those of sets that it names are.
+func TestOnlyDeclaredSetsAreWritten(t *testing.T) {
+	for declared, c := range map[string]struct{ text, want string }{
+		"8859/1~8859/7":         {"äα", "ä>-Fá>-A"},
+		"ASCII~8859/7":          {"α", ">-Fá"},
+		"ASCII~8859/7~8859/5":   {"Д", ">-L´>-F"},
+		"8859/1~ISO IR87":       {"ä山A", "ä>$B;3>(BA"},
+		"ISO IR13~ISO IR87":     {"ｱ山", ">(I1>$B;3>(B"},
+		"UNICODE UTF-8~ISO IR1": {"ä", "ä"},
+		"8859/1~8859/2":         {"山", ""},
+		"ISO IR87":              {"ｱ", ""},
+		"ISO IR159":             {"山", ""},
+		"ISO IR14":              {"山", ""},
+	} {
+		m := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5||||||"+declared+"\r")
+		out, err := m.charset.encode(c.text)
+		got := strings.ReplaceAll(string(out), "\x1b", ">")
+		if !m.charset.utf8 {
+			got, _ = charmap.ISO8859_1.NewDecoder().String(got) // it has all bytes
+		}
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: wrote %q, %v, want %q", declared, got, err, c.want)
 		}
 	}
 }

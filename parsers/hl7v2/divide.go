@@ -20,7 +20,7 @@ func (p *Parser) Divide(doc message.Document, by message.Path, take func(part me
 		return malformed("", 0, 100, "a message of HL7 v2 is wanted here")
 	}
 	d := newDivision(m, by)
-	if len(d.units) == 1 && len(d.header)+len(d.units[0].segments) == m.Len() {
+	if len(d.units) == 1 && d.shared+len(d.units[0].segments) == m.Len() {
 		return take(doc)
 	}
 	for i := range d.units {
@@ -52,69 +52,71 @@ func (p *Parser) Rename(part message.Document, control string) (message.Document
 
 // A unit is what one part has and the others have not.
 type unit struct {
-	segments []int // in their order
-	around   map[*Group]bool
+	segments []int  // in their order
+	around   *Group // the innermost group around them
 }
 
 // A division is a message taken apart.
 type division struct {
-	m      *Message
-	units  []unit
-	header []int // segments of no unit
-	// inside is the innermost group around a segment of the header that has
-	// units in it: it goes with those only.
-	inside map[int]*Group
+	m     *Message
+	units []unit
+	// common are the segments that every part has, inside those that stand in a
+	// group with units in it: they go with the units of that group only.
+	common []int
+	inside map[*Group][]int
+	shared int // how many are in both
 }
 
 func newDivision(m *Message, by message.Path) *division {
-	d := &division{m: m, inside: map[int]*Group{}}
+	d := &division{m: m, inside: map[*Group][]int{}}
 	m.Groups()
 	taken := make([]bool, m.Len())
+	marked := map[*Group]bool{}
 	seen := map[*Group]bool{}
 	for _, n := range by.Nodes(m.Root()) {
 		g, segments, around := unitOf(m, n)
-		if len(segments) == 0 || taken[segments[0]] || g != nil && seen[g] {
-			continue
-		}
 		if g != nil {
+			if seen[g] {
+				continue // by another of its segments
+			}
 			seen[g] = true
+			segments = g.all()
 		}
-		u := unit{segments: segments, around: map[*Group]bool{}}
-		for ; around != nil; around = around.parent {
-			u.around[around] = true
+		if len(segments) == 0 || taken[segments[0]] {
+			continue
 		}
 		for _, s := range segments {
 			taken[s] = true
 		}
-		d.units = append(d.units, u)
-	}
-	marked := map[*Group]bool{}
-	for i := range d.units {
-		for g := range d.units[i].around {
-			marked[g] = true
+		for a := around; a != nil && !marked[a]; a = a.parent {
+			marked[a] = true
 		}
+		d.units = append(d.units, unit{segments: segments, around: around})
 	}
 	for i := range m.Len() {
 		if taken[i] {
 			continue
 		}
-		d.header = append(d.header, i)
-		for g := m.owners[i]; g != nil; g = g.parent {
-			if marked[g] {
-				d.inside[i] = g
-				break
-			}
+		d.shared++
+		g := m.owners[i]
+		for g != nil && !marked[g] {
+			g = g.parent
+		}
+		if g == nil {
+			d.common = append(d.common, i)
+		} else {
+			d.inside[g] = append(d.inside[g], i)
 		}
 	}
 	return d
 }
 
-// unitOf are the segments that a place stands for, the group that they are, if
-// they are one, and the group around them.
+// unitOf is what a place stands for: a group, or some segments that are none; and
+// the group around it.
 func unitOf(m *Message, n message.Node) (g *Group, segments []int, around *Group) {
 	switch n := n.(type) {
 	case *Group:
-		return n, n.all(nil), n.parent
+		return n, nil, n.parent
 	case Segment:
 		g := m.owners[n.index]
 		if g == nil || len(g.grammar.Elements) == 0 {
@@ -125,10 +127,10 @@ func unitOf(m *Message, n message.Node) (g *Group, segments []int, around *Group
 		}
 		for ; g.parent != nil; g = g.parent {
 			if g.grammar.Repeats {
-				return g, g.all(nil), g.parent
+				return g, nil, g.parent
 			}
 		}
-		return g, g.all(nil), nil
+		return g, nil, nil
 	}
 	return nil, nil, nil
 }
@@ -144,14 +146,19 @@ func repeats(e *definitions.Element, segment string) (repeats, known bool) {
 }
 
 // all are the segments of a group and of the groups inside, in their order.
-func (g *Group) all(into []int) []int {
+func (g *Group) all() []int {
+	out := g.collected(nil)
+	slices.Sort(out)
+	return out
+}
+
+func (g *Group) collected(into []int) []int {
 	for _, s := range g.segments {
 		into = append(into, int(s))
 	}
 	for _, inner := range g.groups {
-		into = inner.all(into)
+		into = inner.collected(into)
 	}
-	slices.Sort(into)
 	return into
 }
 
@@ -168,13 +175,10 @@ func (m *Message) run(from Segment) []int {
 // they stand in the message.
 func (d *division) part(i int) []byte {
 	u := &d.units[i]
-	keep := make([]int, 0, len(d.header)+len(u.segments))
-	for _, s := range d.header {
-		if g := d.inside[s]; g == nil || u.around[g] {
-			keep = append(keep, s)
-		}
+	keep := slices.Concat(d.common, u.segments)
+	for g := u.around; g != nil; g = g.parent {
+		keep = append(keep, d.inside[g]...)
 	}
-	keep = append(keep, u.segments...)
 	slices.Sort(keep)
 	var out []byte
 	for n, s := range keep {

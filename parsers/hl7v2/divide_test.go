@@ -101,32 +101,3 @@ func TestRename(t *testing.T) {
 		t.Errorf("got %q %v", named.Encode(nil), err)
 	}
 }
-
-// FuzzDivide holds that parts of any message lose and double nothing but the
-// header: no panic, and every line of the message stands in a part or was not asked for.
-func FuzzDivide(f *testing.F) {
-	f.Add("MSH|^~\\&|A|B|C|D|20260101||ORU^R01^ORU_R01|C1|P|2.5.1\rPID|1\rOBR|1\rOBX|1\rOBR|2\rOBX|2\r", "OBR")
-	f.Add("MSH|^~\\&|A|B|C|D|20260101||ORU^R01|C1|P|2.5.1\rOBX|1\rNTE|1\rOBX|2\rMSH|^~\\&\rPID|3\nOBX\r\r", "OBX")
-	f.Add("MSH|^~\\&|||||||||2.1\rORDER\rORC|1\rFT1|1\rFT1|2", "FT1")
-	parser, divider := dividing(f)
-	f.Fuzz(func(t *testing.T, raw, path string) {
-		doc, err := parser.Parse([]byte(raw))
-		if err != nil {
-			return
-		}
-		by, err := parser.Grammar().Compile(path)
-		if err != nil || by.Kind() != message.Places {
-			return
-		}
-		longest := 0
-		if err := divider.Divide(doc, by, func(part message.Document) error {
-			longest = max(longest, len(part.Encode(nil)))
-			return nil
-		}); err != nil {
-			t.Fatalf("a part is not readable: %v", err)
-		}
-		if longest > len(raw)+len(raw)/2+16 {
-			t.Errorf("a part of %d bytes of a message of %d", longest, len(raw))
-		}
-	})
-}

@@ -19,14 +19,11 @@ type Editor struct{ m *Message }
 // Edit begins to change a copy of a message: m itself stays as it is.
 func Edit(m *Message) *Editor { return &Editor{m} }
 
-// Message is the message as it is now.
-func (e *Editor) Message() *Message { return e.m }
-
 // Bytes are those of the message as it is now. They must not be modified.
 func (e *Editor) Bytes() []byte { return e.m.raw }
 
 // compiled reads a path.
-func (e *Editor) compiled(text string) (*path, error) {
+func compiled(text string) (*path, error) {
 	p, err := Grammar{}.Compile(text)
 	if err != nil {
 		return nil, err
@@ -34,29 +31,46 @@ func (e *Editor) compiled(text string) (*path, error) {
 	return p.(*path), nil //nolint:forcetypeassert // the grammar makes no others
 }
 
-// Get reads the first value of a path; ok is false where nothing is there.
-func (e *Editor) Get(text string) (value string, ok bool, err error) {
-	p, err := e.compiled(text)
-	if err != nil {
-		return "", false, err
-	}
-	if p.field == 0 {
-		return "", false, fmt.Errorf("%s names no field", text)
-	}
-	v := p.pick(p.first(e.m))
-	return v.Text(), !v.Empty(), nil
-}
-
 // Set writes text to every place of a path: with [*] to each segment or
 // repetition there is, else to the one it names. Fields, repetitions and
 // components before it that are absent are made; a segment is not. Delimiters in
 // the text are escaped, and it is written in the character set of the message.
 func (e *Editor) Set(text, value string) error {
-	encoded, err := e.m.encode(string(e.m.delims.escape(nil, value)))
+	escaped := string(e.m.delims.escape(nil, value))
+	encoded, err := e.m.encode(escaped)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	return e.write(text, encoded)
+	edits, err := e.writes(text, encoded)
+	if err != nil {
+		return err
+	}
+	for i := range edits {
+		edits[i].means, edits[i].checked = escaped, true
+	}
+	before := e.m
+	if err := e.apply(edits); err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	if !e.guessed(text, value) {
+		e.m = before
+		return fmt.Errorf("%s: %w", text, errCharacter)
+	}
+	return nil
+}
+
+// guessed reports whether text that was written is read again as it was, where
+// the message declares no set and bytes are taken for what they look like.
+func (e *Editor) guessed(text, value string) bool {
+	if e.m.plain || e.m.delims.Escape == 0 || firstHigh(value) < 0 || e.m.charset != nil && e.m.charset.encoding != nil {
+		return true
+	}
+	p, err := compiled(text)
+	if err != nil {
+		return false
+	}
+	want := strings.ReplaceAll(value, "\r", "\n")
+	return !slices.ContainsFunc(p.Texts(e.m), func(got string) bool { return got != want })
 }
 
 // SetRaw is Set of what is encoded already: delimiters mean themselves.
@@ -64,46 +78,55 @@ func (e *Editor) SetRaw(text string, raw []byte) error {
 	if at := slices.IndexFunc(raw, func(b byte) bool { return b == '\r' || b == '\n' || b == e.m.delims.Field }); at >= 0 {
 		return fmt.Errorf("byte %d ends the field or the segment", at+1)
 	}
-	return e.write(text, raw)
-}
-
-func (e *Editor) write(text string, raw []byte) error {
-	p, err := e.compiled(text)
+	edits, err := e.writes(text, raw)
 	if err != nil {
 		return err
 	}
+	return e.apply(edits)
+}
+
+// writes are the edits that write bytes to every place of a path.
+func (e *Editor) writes(text string, raw []byte) ([]edit, error) {
+	p, err := compiled(text)
+	if err != nil {
+		return nil, err
+	}
 	if p.field == 0 {
-		return fmt.Errorf("%s names no field", text)
+		return nil, fmt.Errorf("%s names no field", text)
 	}
 	segments := p.segments(e.m)
 	if len(segments) == 0 {
-		return fmt.Errorf("%s: there is no such segment; insert it first", text)
+		return nil, fmt.Errorf("%s: there is no such segment; insert it first", text)
 	}
 	var edits []edit
 	for _, s := range segments {
 		places, err := p.places(s)
 		if err != nil {
-			return fmt.Errorf("%s: %w", text, err)
+			return nil, fmt.Errorf("%s: %w", text, err)
 		}
 		for _, at := range places {
-			edits = append(edits, edit{at.start, at.end, append([]byte(at.pad), raw...)})
+			edits = append(edits, edit{start: at.start, end: at.end, pad: at.pad, with: raw})
 		}
 	}
-	return e.apply(edits)
+	return edits, nil
 }
 
 // An edit puts bytes in place of those from start to end.
 type edit struct {
 	start, end int
+	pad        string // separators before them
 	with       []byte
+	after      byte   // a separator behind them; 0: none
+	means      string // the text that with is to be read as, where checked
+	checked    bool
 }
 
 // apply makes edits, none of which touches another, and reads the message again.
 func (e *Editor) apply(edits []edit) error {
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Or(a.start-b.start, a.end-b.end) })
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Or(a.start-b.start, a.end-b.end) })
 	size := len(e.m.raw)
 	for _, d := range edits {
-		size += len(d.with)
+		size += len(d.pad) + len(d.with) + 1
 	}
 	out := make([]byte, 0, size)
 	at := 0
@@ -111,15 +134,62 @@ func (e *Editor) apply(edits []edit) error {
 		if d.start < at {
 			return errors.New("the path means a place twice")
 		}
-		out = append(append(out, e.m.raw[at:d.start]...), d.with...)
+		out = append(append(append(out, e.m.raw[at:d.start]...), d.pad...), d.with...)
+		if d.after != 0 {
+			out = append(out, d.after)
+		}
 		at = d.end
 	}
 	m, err := parse(append(out, e.m.raw[at:]...), Options{Charset: e.m.override, Tolerate: e.m.expected})
 	if err != nil {
 		return err
 	}
+	if err := e.reads(m, edits); err != nil {
+		return err
+	}
 	e.m = m
 	return nil
+}
+
+// errSwitch is why a part of a message cannot be taken away or put somewhere.
+var errSwitch = errors.New("escape sequences switch character sets here, and what is not touched would be read differently")
+
+// reads reports whether what was written is read as what it means, and all else
+// as before: in the character sets where bytes before it decide that.
+func (e *Editor) reads(m *Message, edits []edit) error {
+	set := func(m *Message) string { return m.Segment(0).Field(18).Text() }
+	if e.m.offsets == nil || m.offsets == nil || set(e.m) != set(m) {
+		return nil
+	}
+	from, to := 0, 0 // in the bytes before and after
+	same := func(upTo int) bool {
+		before, after := e.m.textOf(from, upTo), m.textOf(to, to+upTo-from)
+		to += upTo - from
+		return before == after
+	}
+	for _, d := range edits {
+		if !same(d.start) {
+			return errSwitch
+		}
+		to += len(d.pad)
+		if d.checked && m.textOf(to, to+len(d.with)) != d.means {
+			return errCharacter
+		}
+		if to, from = to+len(d.with), d.end; d.after != 0 {
+			to++
+		}
+	}
+	if !same(len(e.m.raw)) {
+		return errSwitch
+	}
+	return nil
+}
+
+// textOf is the text of some bytes of a message that was decoded as a whole.
+func (m *Message) textOf(start, end int) string {
+	from, _ := slices.BinarySearch(m.offsets, int32(start))
+	to, _ := slices.BinarySearch(m.offsets, int32(end))
+	return m.text[min(from, len(m.text)):min(to, len(m.text))]
 }
 
 // A spotted place is where a value stands, or would stand behind pad.
@@ -233,17 +303,29 @@ func (p *path) within(rep Value) ([]spotted, error) {
 // segments, a repetition that has an index with its separator; fields,
 // components and subcomponents become empty. What is not there is no error.
 func (e *Editor) Delete(text string) error {
-	p, err := e.compiled(text)
+	p, err := compiled(text)
 	if err != nil {
 		return err
 	}
 	if p.field == 0 {
 		return e.apply(e.cut(p.Nodes(e.m)))
 	}
+	edits, err := e.removal(p)
+	if err == nil {
+		err = e.apply(edits)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	return nil
+}
+
+// removal are the edits that take away the values of a path.
+func (e *Editor) removal(p *path) ([]edit, error) {
 	var edits []edit
 	for _, s := range p.segments(e.m) {
 		if s.header() && p.field < 3 {
-			return fmt.Errorf("%s: the delimiters of a message cannot be changed", text)
+			return nil, errors.New("the delimiters of a message cannot be changed")
 		}
 		if p.comp == 0 && (p.rep.index > 0 || p.rep.comp > 0) {
 			edits = append(edits, p.repetition(s)...)
@@ -252,7 +334,7 @@ func (e *Editor) Delete(text string) error {
 		f := s.Field(p.field)
 		if p.rep.all && p.comp == 0 {
 			start, end := f.Span()
-			edits = append(edits, edit{start, end, nil})
+			edits = append(edits, edit{start: start, end: end})
 			continue
 		}
 		values := []Value{p.pick(s)}
@@ -264,11 +346,11 @@ func (e *Editor) Delete(text string) error {
 		}
 		for _, v := range values {
 			if start, end := v.Span(); v.m != nil {
-				edits = append(edits, edit{start, end, nil})
+				edits = append(edits, edit{start: start, end: end})
 			}
 		}
 	}
-	return e.apply(edits)
+	return edits, nil
 }
 
 // repetition takes away one repetition and one of the separators beside it.
@@ -289,7 +371,7 @@ func (p *path) repetition(s Segment) []edit {
 	} else if n > 1 {
 		_, start = f.Rep(n - 1).Span()
 	}
-	return []edit{{start, end, nil}}
+	return []edit{{start: start, end: end}}
 }
 
 // cut takes away segments, and groups with all in them.
@@ -301,7 +383,7 @@ func (e *Editor) cut(nodes []message.Node) []edit {
 			if !seen[i] {
 				seen[i] = true
 				start, end := e.line(i)
-				edits = append(edits, edit{start, end, nil})
+				edits = append(edits, edit{start: start, end: end})
 			}
 		}
 	}
@@ -314,15 +396,7 @@ func segmentsOf(n message.Node) []int {
 	case Segment:
 		return []int{n.index}
 	case *Group:
-		var all []int
-		for _, s := range n.segments {
-			all = append(all, int(s))
-		}
-		for _, inner := range n.groups {
-			all = append(all, segmentsOf(inner)...)
-		}
-		slices.Sort(all)
-		return all
+		return n.all()
 	}
 	return nil
 }
@@ -338,7 +412,7 @@ func (e *Editor) line(i int) (start, end int) {
 // behind the last one, as in OBX[4] where there are three, is that behind it;
 // where there is no such segment at all, the end of the message.
 func (e *Editor) Insert(text string, raw []byte) error {
-	p, err := e.compiled(text)
+	p, err := compiled(text)
 	switch {
 	case err != nil:
 		return err
@@ -359,21 +433,26 @@ func (e *Editor) Insert(text string, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	return e.apply([]edit{{at, at, e.ended(raw, at)}})
+	return e.apply([]edit{{start: at, end: at, with: e.ended(raw, at)}})
 }
 
 func lineEnd(r rune) bool { return r == '\r' || r == '\n' }
 
-// ended is raw with the line end that segments have here, between what is before
-// and behind the place.
-func (e *Editor) ended(raw []byte, at int) []byte {
-	end := "\r"
+// usualEnd is the line end that segments have here.
+func (e *Editor) usualEnd() string {
 	if len(e.m.segments) > 0 {
 		p := e.m.segments[0]
 		if used := e.m.text[p.end:p.next]; used != "" {
-			end = strings.TrimRight(used, " \t")
+			return strings.TrimRight(used, " \t")
 		}
 	}
+	return "\r"
+}
+
+// ended is raw with the line end that segments have here, between what is before
+// and behind the place.
+func (e *Editor) ended(raw []byte, at int) []byte {
+	end := e.usualEnd()
 	var out []byte
 	if at > 0 && !lineEnd(rune(e.m.raw[at-1])) {
 		out = append(out, end...)
@@ -404,7 +483,7 @@ func (e *Editor) before(text string, p *path) (int, error) {
 	}
 	if last > 1 {
 		shorter := strings.TrimSuffix(text, "["+strconv.Itoa(last)+"]") + "[" + strconv.Itoa(last-1) + "]"
-		q, err := e.compiled(shorter)
+		q, err := compiled(shorter)
 		if err != nil {
 			return 0, err
 		}
@@ -442,67 +521,10 @@ func (e *Editor) insertRepetition(text string, p *path, raw []byte) error {
 			return e.SetRaw(text, raw)
 		}
 		start, _ := rep.Span()
-		edits = append(edits, edit{start, start, append(slices.Clone(raw), d.Repetition)})
+		edits = append(edits, edit{start: start, end: start, with: append(slices.Clone(raw), d.Repetition)})
 	}
 	if len(edits) == 0 {
 		return fmt.Errorf("%s: there is no such segment; insert it first", text)
 	}
 	return e.apply(edits)
-}
-
-// Move takes the segments or the group of one path to the place of another, as
-// Insert finds it.
-func (e *Editor) Move(from, to string) error {
-	p, err := e.compiled(from)
-	if err != nil {
-		return err
-	}
-	q, err := e.compiled(to)
-	if err != nil {
-		return err
-	}
-	if p.field > 0 || q.field > 0 {
-		return e.moveValue(from, to)
-	}
-	nodes := p.Nodes(e.m)
-	if len(nodes) == 0 {
-		return fmt.Errorf("%s: there is no such place", from)
-	}
-	at, err := e.before(to, q)
-	if err != nil {
-		return err
-	}
-	edits := e.cut(nodes)
-	var taken []byte
-	for _, d := range edits {
-		if d.start == 0 {
-			return fmt.Errorf("%s: the header stays where it is", from)
-		}
-		if at > d.start && at < d.end {
-			return fmt.Errorf("%s: it cannot be moved into itself", from)
-		}
-		taken = append(append(taken, e.m.raw[d.start:d.end]...), '\r')
-	}
-	return e.apply(append(edits, edit{at, at, e.ended(taken, at)}))
-}
-
-// moveValue takes a value, as it is encoded, to another place.
-func (e *Editor) moveValue(from, to string) error {
-	p, err := e.compiled(from)
-	if err != nil {
-		return err
-	}
-	if p.field == 0 {
-		return fmt.Errorf("%s is no value, and %s is the place of one", from, to)
-	}
-	raw := slices.Clone(p.pick(p.first(e.m)).Raw())
-	before := e.m
-	if err := e.Delete(from); err != nil {
-		return err
-	}
-	if err := e.SetRaw(to, raw); err != nil {
-		e.m = before
-		return err
-	}
-	return nil
 }

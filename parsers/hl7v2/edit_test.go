@@ -21,7 +21,7 @@ func changed(t *testing.T, raw string, do func(*Editor) error) string {
 	if string(m.Encode(nil)) != raw {
 		t.Error("the message that was edited is not as it was")
 	}
-	if string(e.Message().Rebuild(nil)) != string(e.Bytes()) {
+	if string(e.m.Rebuild(nil)) != string(e.Bytes()) {
 		t.Error("what was made is not what its tree says")
 	}
 	before := strings.Split(strings.TrimSuffix(raw, "\r"), "\r")
@@ -80,8 +80,8 @@ func TestSet(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := strings.ReplaceAll(c.text, "\r", "\n")
-			if got, ok, err := e.Get(strings.ReplaceAll(c.path, "[*]", "[1]")); got != want || !ok || err != nil {
-				t.Errorf("%s: read again as %q, %v, %v", c.path, got, ok, err)
+			if got := compile(t, strings.ReplaceAll(c.path, "[*]", "[1]"))[0].Text(e.m); got != want {
+				t.Errorf("%s: read again as %q", c.path, got)
 			}
 		}
 	}
@@ -101,6 +101,17 @@ func TestSetInOtherCharacterSets(t *testing.T) {
 	raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5.1||||||Shift_JIS\rPID|1||7||\x83\x5c|x\r"
 	if got := changed(t, raw, func(e *Editor) error { return e.Set("PID-6", "ソ|表") }); got != "PID|1||7||\x83\x5c|\x83\x5c\\F\\\x95\x5c" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestTextThatIsTakenForAnother: where no set is declared, Windows-1252 that looks
+// like UTF-8 is not written.
+func TestTextThatIsTakenForAnother(t *testing.T) {
+	raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5.1\rPID|1||7||M\xfcller\r"
+	for text, want := range map[string]string{"Jürgen": "PID|1||7||J\xfcrgen", "Ãœ": "! PID-5: the text has a character that the character set of the message does not have"} {
+		if got := changed(t, raw+"ZZZ|\xfc\r", func(e *Editor) error { return e.Set("PID-5", text) }); got != want {
+			t.Errorf("%q", got)
+		}
 	}
 }
 
@@ -173,10 +184,70 @@ func TestMove(t *testing.T) {
 		{"MSH", "OBX", "! MSH: the header stays where it is"},
 		{"PID-5", "PV1-2", "! PV1-2: there is no such segment; insert it first"},
 		{"OBX", "PID-5", "! OBX is no value, and PID-5 is the place of one"},
+		{"PID-5", "OBX", "! OBX names no field"},
+		{"PID-3[2]", "PID-3[1]", "PID|1||8^^^X^PI~7^^^H^MR||Ann^Bee"},
+		{"PID-3[1]", "PID-3[3]", "PID|1||8^^^X^PI~7^^^H^MR||Ann^Bee"},
+		{"PID-3[2]", "PID-3[3]", ""},
+		{"PID-3[2]", "PID-3[2]", ""},
+		{"PID-3[1].4", "PID-3[2].6", "PID|1||7^^^^MR~8^^^X^PI^H||Ann^Bee"},
+		{"PID-3[1]", "PID-3[2].1", "! PID-3[1]: it has parts that PID-3[2].1 has no place for"},
+		{"PID-5", "PID-9.2", "! PID-5: it has parts that PID-9.2 has no place for"},
+		{"PID-5.2", "PID-5", "! PID-5: the path means a place twice"},
+		{"OBX[*]-5", "ZZZ-2", "! OBX[*]-5: 3 values are meant, and only one can be moved"},
+		{"OBX[*]-6", "ZZZ-2", "OBX|1|NM|A||5| ZZZ|x|mg"},
+		{"PID-5.2", "PID-30[*].4", "! PID-30[*].4: there is no such place"},
+		{"PID-30", "PID-5.1", "! PID-30: there is no such value"},
+		{"MSH-2", "PID-9", "! MSH-2: the delimiters of a message cannot be changed"},
 	} {
 		got := changed(t, editable, func(e *Editor) error { return e.Move(c.from, c.to) })
 		if got != c.want {
 			t.Errorf("%s to %s: got %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+// TestMoveKeepsBytes: a line end inside a field, line ends of another sort and
+// spaces before a segment are moved, or stay, as they are.
+func TestMoveKeepsBytes(t *testing.T) {
+	const head = "MSH|^~\\&|A|B|C|D|20260105||ORU^R01|1|P|2.5.1"
+	for name, c := range map[string]struct{ raw, from, to, want string }{
+		"a line end inside":  {head + "\rPID|1\rNTE|1||one\ntwo, and\r more\rZZZ|x\r", "NTE", "PID", head + "\rNTE|1||one\ntwo, and\r more\rPID|1\rZZZ|x\r"},
+		"several inside":     {head + "\nPID|1\nNTE|1||one\n\n two\nZZZ|x\n", "NTE", "PID", head + "\nNTE|1||one\nPID|1\n\n two\nZZZ|x\n"},
+		"CR LF":              {head + "\r\nPID|1\r\nNTE|1\r\nZZZ|x", "ZZZ", "PID", head + "\r\nZZZ|x\r\nPID|1\r\nNTE|1\r\n"},
+		"mixed":              {head + "\rPID|1\nNTE|1\r\nZZZ|x\r", "NTE", "PID", head + "\rNTE|1\r\nPID|1\nZZZ|x\r"},
+		"spaces before them": {head + "\rPID|1\rNTE|1\r  ZZZ|x\r", "NTE", "PID", head + "\rNTE|1\rPID|1\r  ZZZ|x\r"},
+		"to the end":         {head + "\rPID|1\rNTE|1||a\nb\rZZZ|x", "NTE", "ZZZ[2]", head + "\rPID|1\rZZZ|x\rNTE|1||a\nb\r"},
+	} {
+		e := Edit(parsed(t, c.raw))
+		if err := e.Move(c.from, c.to); err != nil || string(e.Bytes()) != c.want {
+			t.Errorf("%s: %q, %v, want %q", name, e.Bytes(), err, c.want)
+		}
+	}
+}
+
+// TestEditsBesideSwitches: text that would be read in a set that was switched to
+// before it is not written, nor is a switch taken away that other text needs.
+func TestEditsBesideSwitches(t *testing.T) {
+	const lacks = "the text has a character that the character set of the message does not have"
+	for name, c := range map[string]struct {
+		declared, line string
+		do             func(*Editor) error
+		want           string
+	}{
+		"behind a switch that stays":   {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|x", func(e *Editor) error { return e.Set("ZZZ-2", "ü") }, "! ZZZ-2: " + lacks},
+		"ASCII there":                  {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|x", func(e *Editor) error { return e.Set("ZZZ-2", "y") }, "ZZZ|\x1b-F\xe1|y"},
+		"a switch that was taken back": {"8859/1~8859/7", "ZZZ|\x1b-F\xe1\x1b-A|x", func(e *Editor) error { return e.Set("ZZZ-2", "ü") }, "ZZZ|\x1b-F\xe1\x1b-A|\xfc"},
+		"another line":                 {"8859/1~8859/7", "ZZZ|\x1b-F\xe1\rZZZ|x", func(e *Editor) error { return e.Set("ZZZ[2]-1", "ü") }, "ZZZ|\xfc"},
+		"the switch itself":            {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|\xe1", func(e *Editor) error { return e.Set("ZZZ-1", "x") }, "! ZZZ-1: " + errSwitch.Error()},
+		"the switch is deleted":        {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|\xe1", func(e *Editor) error { return e.Delete("ZZZ-1") }, "! ZZZ-1: " + errSwitch.Error()},
+		"nothing needs it":             {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|x", func(e *Editor) error { return e.Delete("ZZZ-1") }, "ZZZ||x"},
+		"what is moved needs it":       {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|\xe1\rZZZ|x", func(e *Editor) error { return e.Move("ZZZ-2", "ZZZ[2]-1") }, "! ZZZ[2]-1: " + lacks},
+		"kanji":                        {"8859/1~ISO IR87", "ZZZ|\x1b$B;3\x1b(B|\xe4", func(e *Editor) error { return e.Set("ZZZ-2", "山") }, "ZZZ|\x1b$B;3\x1b(B|\x1b$B;3\x1b(B"},
+		"another set is declared":      {"8859/1~8859/7", "ZZZ|\x1b-F\xe1|\xe1", func(e *Editor) error { return e.Set("MSH-18", "8859/7") }, "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5.1||||||8859/7~8859/7"},
+	} {
+		raw := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5.1||||||" + c.declared + "\r" + c.line + "\r"
+		if got := changed(t, raw, c.do); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

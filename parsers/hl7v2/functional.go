@@ -76,32 +76,44 @@ func after(event string) string {
 // maxEntries bounds the entries of a master file that are answered one by one.
 const maxEntries = 1000
 
-// masterFiles writes MFI as it came and an MFA for each entry (8.4.1).
+// masterFiles writes MFI as it came and an MFA for each entry (8.5.3), as far as
+// MFI-6 wants to hear of it (table 0179). An MFA says whether the entry was posted:
+// of a message that is only stored there is nothing to say yet.
 func (a *ack) masterFiles() {
+	level := ""
 	if at := a.scan.find("MFI", a.scan.msh); at >= 0 {
-		a.copied(a.scan.line(at))
+		line := a.scan.line(at)
+		level = strings.Clone(line.Segment(0).Field(6).Text())
+		a.copied(line)
 	}
 	word := "S"
 	if a.answer.Code != message.Accepted {
 		word = "U"
 	}
-	at := a.scan.msh
+	if a.answer.Stored || level == "NE" || level == "ER" && word == "S" || level == "SU" && word == "U" {
+		return
+	}
+	at, before := a.scan.msh, len(a.out)
 	for range maxEntries {
-		if at = a.scan.find("MFE", at+1); at < 0 {
+		if at = a.scan.find("MFE", at+1); at < 0 || len(a.out)-before > entriesMost {
 			return
 		}
-		entry := a.scan.line(at).Segment(0)
-		a.out = append(a.out, "MFA"...)
-		a.field(entry.Field(1).Raw())
-		a.field(entry.Field(2).Raw())
-		a.field(nil)
-		a.field([]byte(word))
-		a.field(entry.Field(4).Raw())
-		if a.version == 0 || a.version >= 24 {
-			a.field(entry.Field(5).Raw())
-		}
-		a.out = append(a.out, '\r')
+		a.entry(a.scan.line(at).Segment(0), word)
 	}
+}
+
+// entry writes the MFA of an MFE.
+func (a *ack) entry(mfe Segment, word string) {
+	a.out = append(a.out, "MFA"...)
+	a.field(within(mfe.Field(1)))
+	a.field(within(mfe.Field(2)))
+	a.field(nil)
+	a.field([]byte(word))
+	a.field(within(mfe.Field(4)))
+	if a.version == 0 || a.version >= 24 {
+		a.field(within(mfe.Field(5)))
+	}
+	a.out = append(a.out, '\r')
 }
 
 // query writes QAK and the query as it came (5.4.1).
@@ -113,19 +125,41 @@ func (a *ack) query() {
 	line := a.scan.line(at)
 	qpd := line.Segment(0)
 	a.out = append(a.out, "QAK"...)
-	a.field(qpd.Field(2).Raw())
+	a.field(within(qpd.Field(2)))
 	a.field([]byte(a.code()))
-	a.field(qpd.Field(1).Raw())
+	a.field(within(qpd.Field(1)))
 	a.out = append(a.out, '\r')
 	a.copied(line)
 }
 
-// copied writes a segment of the message.
+// Bounds of what a reply repeats of a message, in bytes.
+const (
+	copiedMost  = 16 << 10 // of a segment as it came
+	entriesMost = 48 << 10 // of entries together
+)
+
+// copied writes a segment of the message; of one that is longer than any of its
+// kind should be, its first fields.
 func (a *ack) copied(line *Message) {
 	s := line.Segment(0)
 	a.out = append(a.out, s.Name()...)
-	for n := 1; n <= s.Fields(); n++ {
-		a.field(s.Field(n).Raw())
+	if raw := s.Raw(); len(raw) <= copiedMost {
+		for _, f := range s.AppendFields(nil) {
+			a.field(f.Raw())
+		}
+	} else {
+		for n := 1; n <= 3; n++ {
+			a.field(within(s.Field(n)))
+		}
 	}
 	a.out = append(a.out, '\r')
+}
+
+// within is a value as it came, none where it is too long to be what it should be.
+func within(v Value) []byte {
+	raw := v.Raw()
+	if len(raw) > repeated {
+		return nil
+	}
+	return raw
 }

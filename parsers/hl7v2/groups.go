@@ -98,7 +98,14 @@ func (m *Message) group(structure string) {
 
 // place finds where a segment goes after the last one: further on in the group
 // in hand, in a repeat of it, or further on in the groups around it.
+//
+// A segment that leads a group around the place in hand begins a repeat of that
+// rather than a group further on in which it might stand first because others are
+// left out: ORC is the next order, not a prior result without its patient (4.4.6).
 func place(in *Group, name string) (*Group, bool) {
+	if led := in.led(name); led != nil {
+		return led.parent.open(led.parent.at, led.grammar).forward(name), true
+	}
 	for g := in; g != nil; g = g.parent {
 		if found := g.forward(name); found != nil {
 			return found, true
@@ -108,6 +115,40 @@ func place(in *Group, name string) (*Group, bool) {
 		}
 	}
 	return in, false
+}
+
+// led is the innermost group around a place that repeats and that a segment leads;
+// nil when there is none, or when the segment goes on in a group within.
+func (g *Group) led(name string) *Group {
+	for ; g.parent != nil; g = g.parent {
+		if g.next(name) {
+			return nil
+		}
+		if g.grammar.Repeats && leads(g.grammar, name) {
+			return g
+		}
+	}
+	return nil
+}
+
+// leads reports whether a segment is the first of a group's grammar.
+func leads(e *definitions.Element, name string) bool {
+	for e.Group && len(e.Elements) > 0 {
+		e = e.Elements[0]
+	}
+	return e.Name == name
+}
+
+// next reports whether a segment goes on in the group itself: as one of its own,
+// or as that which leads a group in it.
+func (g *Group) next(name string) bool {
+	for i := g.at; i < len(g.grammar.Elements); i++ {
+		e := g.grammar.Elements[i]
+		if (e.Repeats || g.used&(1<<i) == 0) && leads(e, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // forward places a segment from the last place on: in the group itself or in a

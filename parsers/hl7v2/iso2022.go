@@ -3,6 +3,7 @@ package hl7v2
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -45,7 +46,8 @@ var sequences = map[string]escapement{
 	"-A": {true, single(charmap.Windows1252)}, "-B": {true, single(charmap.ISO8859_2)}, "-C": {true, single(charmap.ISO8859_3)},
 	"-D": {true, single(charmap.ISO8859_4)}, "-L": {true, single(charmap.ISO8859_5)}, "-G": {true, single(charmap.ISO8859_6)},
 	"-F": {true, single(charmap.ISO8859_7)}, "-H": {true, single(charmap.ISO8859_8)}, "-M": {true, single(charmap.ISO8859_9)},
-	"-T": {true, single(charmap.Windows874)}, "-b": {true, single(charmap.ISO8859_15)},
+	"-T": {true, single(charmap.Windows874)}, "-b": {true, single(charmap.ISO8859_15)}, "-V": {true, single(charmap.ISO8859_10)},
+	"-Y": {true, single(charmap.ISO8859_13)}, "-_": {true, single(charmap.ISO8859_14)}, "-f": {true, single(charmap.ISO8859_16)},
 	"$)C": {true, &half{encoding: korean.EUCKR, size: 2}}, "$)A": {true, &half{encoding: simplifiedchinese.GBK, size: 2}},
 }
 
@@ -64,12 +66,12 @@ func sequenceAt[T string | []byte](b T) string {
 // A switcher decodes text whose escape sequences switch sets: what MSH-18 names
 // first is what bytes mean at the beginning of each line.
 type switcher struct {
-	base *charset
-	g0   *half
-	g1   *half // nil: what base says
+	of *charset
+	g0 *half
+	g1 *half // nil: what the base says
 }
 
-func (w *switcher) begin() { w.g0, w.g1 = ascii, nil }
+func (w *switcher) begin() { w.g0, w.g1 = ascii, w.of.g1 }
 
 // next decodes one character, or takes one escape sequence, which is no text.
 // good is false where the bytes mean nothing.
@@ -97,13 +99,19 @@ func (w *switcher) next(raw []byte) (text string, used int, good bool) {
 	case w.g1 != nil:
 		return w.g1.decode(raw)
 	}
-	return w.base.decodeOne(raw)
+	return w.of.base.decodeOne(raw)
 }
 
-// decode decodes one character of a half.
+// decode decodes one character of a half. Where a byte of it is missing, what
+// stands there is none of its bytes: it may be a separator.
 func (h *half) decode(raw []byte) (string, int, bool) {
 	if len(raw) < h.size {
 		return "\uFFFD", len(raw), false
+	}
+	for _, b := range raw[1:h.size] {
+		if (b^raw[0])&0x80 != 0 {
+			return "\uFFFD", 1, false // it is of the other half
+		}
 	}
 	in := append([]byte(h.lead), raw[:h.size]...)
 	for i := range in {
@@ -134,7 +142,7 @@ func (c *charset) decodeOne(raw []byte) (string, int, bool) {
 		}
 		return "\uFFFD", 1, false
 	}
-	if r, size := utf8.DecodeRune(raw); r != utf8.RuneError {
+	if r, size := utf8.DecodeRune(raw); r != utf8.RuneError || size > 1 {
 		return string(r), size, c != nil && c.utf8
 	}
 	out, err := charmap.Windows1252.NewDecoder().Bytes(raw[:1])
@@ -146,7 +154,7 @@ func (c *charset) decodeOne(raw []byte) (string, int, bool) {
 
 // decodeSwitching is decodeWide of a set whose escape sequences switch sets.
 func (c *charset) decodeSwitching(raw []byte) (text string, offsets []int32, bad int) {
-	w := switcher{base: c.base}
+	w := switcher{of: c}
 	w.begin()
 	out := make([]byte, 0, len(raw)+len(raw)/2)
 	offsets = make([]int32, 0, cap(out)+1)
@@ -194,52 +202,168 @@ func (c *charset) encode(text string) ([]byte, error) {
 	return out, nil
 }
 
-// encodeSwitching writes each character in the first set that has it, and goes
-// back to ASCII before each ASCII character and at the end.
-func (c *charset) encodeSwitching(text string) ([]byte, error) {
-	var out []byte
-	shifted := ""
-	shift := func(to string) {
-		if shifted != to {
-			out = append(append(out, 0x1b), to...)
-			shifted = to
+// with is a set together with a further one of MSH-18, which escape sequences
+// reach. The first is what bytes mean before any of them (2.14.9.18); where it
+// has no bytes above ASCII, those are of the first that has.
+func (c *charset) with(more *charset) *charset {
+	out := &charset{encoding: japanese.ISO2022JP, wide: true, shifts: true, base: c}
+	if c.shifts {
+		out.base, out.g1, out.writes = c.base, c.g1, c.writes
+	}
+	bare := out.g1 == nil && (out.base == nil || out.base.encoding == nil && !out.base.utf8)
+	switch {
+	case more.shifts:
+		out.writes = slices.Concat(out.writes, more.writes)
+		if bare {
+			out.g1 = more.g1
+		}
+	default:
+		s := sequenceOf(more)
+		if s != "" {
+			out.writes = append(slices.Clone(out.writes), s)
+		}
+		switch {
+		case bare && s != "":
+			out.g1 = sequences[s].set
+		case bare:
+			out.base = more
 		}
 	}
-	back := func() {
-		if shifted != "" && shifted != "(B" {
-			shift("(B")
+	return out
+}
+
+// sequenceOf is the escape sequence that leads to a set, "" where it has none.
+func sequenceOf(c *charset) string {
+	if c == nil || c.encoding == nil || c.wide {
+		return ""
+	}
+	for s, e := range sequences {
+		if e.g1 && e.set.encoding == c.encoding {
+			return s
 		}
 	}
-	for _, r := range text {
-		if r < 0x80 {
-			back()
-			out = append(out, byte(r))
+	return ""
+}
+
+// begins is the escape sequence that leads to what bytes above ASCII mean at the
+// beginning of a line, "" where there is none.
+func (c *charset) begins() string {
+	if c.g1 == nil {
+		return sequenceOf(c.base)
+	}
+	for s, e := range sequences {
+		if e.g1 && e.set == c.g1 {
+			return s
+		}
+	}
+	return ""
+}
+
+// encode writes one character as bytes of the upper half; nil where the set has
+// it not.
+func (h *half) encode(r rune) []byte {
+	out, err := h.encoding.NewEncoder().Bytes([]byte(string(r)))
+	if err != nil {
+		return nil
+	}
+	lead := ""
+	if h.encoding == japanese.EUCJP && (out[0] == 0x8e || out[0] == 0x8f) {
+		lead = string(out[:1])
+	}
+	if out = out[len(lead):]; lead != h.lead || len(out) != h.size {
+		return nil
+	}
+	for _, b := range out {
+		if b < 0x80 || h.size > 1 && b <= 0xa0 {
+			return nil // a character that the set has only beside ISO 2022
+		}
+	}
+	return out
+}
+
+// A shifter writes text in sets that escape sequences reach.
+type shifter struct {
+	out    []byte
+	g0, g1 string // where the halves are; "": as at the beginning of a line
+}
+
+func (w *shifter) shift(half *string, to string) {
+	if *half != to {
+		w.out = append(append(w.out, 0x1b), to...)
+		*half = to
+	}
+}
+
+// ascii goes back to ASCII.
+func (w *shifter) ascii() {
+	if w.g0 != "" {
+		w.shift(&w.g0, "(B")
+		w.g0 = ""
+	}
+}
+
+// declared writes a character in the first of the declared sets that has it, and
+// reports whether one has.
+func (w *shifter) declared(c *charset, r rune) bool {
+	for _, s := range c.writes {
+		e := sequences[s]
+		one := e.set.encode(r)
+		switch {
+		case one == nil:
 			continue
-		}
-		if c.base != nil && c.base.encoding != nil && !c.base.shifts {
-			if one, err := c.base.encoding.NewEncoder().Bytes([]byte(string(r))); err == nil {
-				back()
-				out = append(out, one...)
-				continue
+		case e.g1:
+			w.ascii()
+			w.shift(&w.g1, s)
+		default:
+			w.shift(&w.g0, s)
+			for i := range one {
+				one[i] &= 0x7f
 			}
 		}
-		one, err := japanese.EUCJP.NewEncoder().Bytes([]byte(string(r)))
+		w.out = append(w.out, one...)
+		return true
+	}
+	return false
+}
+
+// encodeSwitching writes each character as what bytes mean at the beginning, or
+// in the first of the sets declared beside it that has it. It goes back to ASCII
+// before each ASCII character, and at the end to where it began.
+func (c *charset) encodeSwitching(text string) ([]byte, error) {
+	w := &shifter{}
+	back := c.begins()
+	based := func(r rune) bool {
+		var one []byte
 		switch {
-		case err != nil:
-			return nil, errCharacter
-		case len(one) == 3 && one[0] == 0x8f:
-			shift("$(D")
-			one = one[1:]
-		case len(one) == 2 && one[0] == 0x8e:
-			shift("(I")
-			one = one[1:]
-		default:
-			shift("$B")
+		case c.base == nil || c.g1 != nil || w.g1 != "" && back == "":
+			return false
+		case c.base.utf8:
+			one = []byte(string(r))
+		case c.base.encoding != nil:
+			one, _ = c.base.encoding.NewEncoder().Bytes([]byte(string(r))) // nil: it does not have it
 		}
-		for _, b := range one {
-			out = append(out, b&0x7f)
+		if len(one) == 0 {
+			return false
+		}
+		w.ascii()
+		if w.g1 != "" {
+			w.shift(&w.g1, back)
+		}
+		w.out = append(w.out, one...)
+		return true
+	}
+	for _, r := range text {
+		switch {
+		case r < 0x80:
+			w.ascii()
+			w.out = append(w.out, byte(r))
+		case !based(r) && !w.declared(c, r):
+			return nil, errCharacter
 		}
 	}
-	back()
-	return out, nil
+	w.ascii()
+	if w.g1 != "" && back != "" {
+		w.shift(&w.g1, back)
+	}
+	return w.out, nil
 }

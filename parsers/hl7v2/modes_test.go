@@ -123,12 +123,45 @@ func TestApplicationAcknowledgements(t *testing.T) {
 	}
 }
 
+// TestAnswersAreKnownByTheirBeginning: MSA stands behind MSH and what belongs to
+// it; a line of that name elsewhere makes no answer of a message, and is not
+// looked for in all of it.
+func TestAnswersAreKnownByTheirBeginning(t *testing.T) {
+	p := New(Options{})
+	msh := "MSH|^~\\&|A|B|C|D|20260105||ORU^R01|1|P|2.5.1"
+	for name, c := range map[string]struct {
+		rest string
+		want bool // it is an answer
+	}{
+		"behind MSH":        {"\rMSA|AA|1\rPID|1\r", true},
+		"behind SFT":        {"\r\nSFT|A\r\nUAC|B\r\nZHD|x\r\nMSA|AA|1\r\n", true},
+		"behind ERR":        {"\nERR|x\nMSA|AA|1\n", true},
+		"behind the header": {"\rPID|1\rOBR|1\rMSA|AA|1\r", false},
+		"far away":          {"\r" + strings.Repeat("ZZZ|1\r", 1000) + "MSA|AA|1\r", false},
+		"none":              {"\rPID|1\r", false},
+		"nothing":           {"", false},
+		"in a value":        {"\rSFT|A\rMSAX\rMSA\rPID|1\r", false},
+	} {
+		if got := len(p.Reply([]byte(msh+c.rest), accepted, made)) == 0; got != c.want {
+			t.Errorf("%s: taken for an answer: %v", name, got)
+		}
+		if got := p.Awaits([]byte(msh + "|||AL|AL" + c.rest)); got == c.want {
+			t.Errorf("%s: a second answer is awaited: %v", name, got)
+		}
+	}
+}
+
 func TestFunctionalReplies(t *testing.T) {
 	p := New(Options{Functional: true})
 	typed := func(kind, version, rest string) string {
 		return "MSH|^~\\&|A|B|C|D|20260105||" + kind + "|1|P|" + version + "\r" + rest
 	}
 	mfn := "MFI|CDM^Charges^HL70175||UPD|||AL\rMFE|MAD|K1|2026|4711^X|CE\rCDM|4711^X\rMFE|MUP|K2|2026|4712|CE\r"
+	kept := message.Answer{Code: message.Accepted, Stored: true}
+	level := func(word string) string { return strings.Replace(mfn, "|AL\r", "|"+word+"\r", 1) }
+	mfi := func(word string) string { return "MFI|CDM^Charges^HL70175||UPD|||" + word }
+	const posted, refused = " MFA|MAD|K1||S|4711^X|CE MFA|MUP|K2||S|4712|CE", " MFA|MAD|K1||U|4711^X|CE MFA|MUP|K2||U|4712|CE"
+	const bad = "MSA|AR|1 ERR||MSH^1^12^1|203^Unsupported version id^HL70357|E||||not this version "
 	qpd := "QPD|Z44^History^CDCPHINVS|T1|123\rRCP|I\r"
 	for name, c := range map[string]struct {
 		raw    string
@@ -144,6 +177,12 @@ func TestFunctionalReplies(t *testing.T) {
 		"SRM":                    {typed("SRM^S01", "2.4", ""), accepted, "SRR^S01^SRR_S01 MSA|AA|1"},
 		"MFN":                    {typed("MFN^M04", "2.5.1", mfn), accepted, "MFK^M04^MFK_M01 MSA|AA|1 MFI|CDM^Charges^HL70175||UPD|||AL MFA|MAD|K1||S|4711^X|CE MFA|MUP|K2||S|4712|CE"},
 		"MFN refused":            {typed("MFN^M04", "2.3", mfn), version, "MFK^M04 MSA|AR|1|MSH-12: not this version ERR|MSH^1^12^203&Unsupported version id MFI|CDM^Charges^HL70175||UPD|||AL MFA|MAD|K1||U|4711^X MFA|MUP|K2||U|4712"},
+		"MFN only stored":        {typed("MFN^M04", "2.5.1", mfn), kept, "MFK^M04^MFK_M01 MSA|AA|1 " + mfi("AL")},
+		"MFN, errors, none":      {typed("MFN^M04", "2.7", level("ER")), accepted, "MFK^M04^MFK_M01 MSA|AA|1 " + mfi("ER")},
+		"MFN, errors, some":      {typed("MFN^M04", "2.7", level("ER")), version, "MFK^M04^MFK_M01 " + bad + mfi("ER") + refused},
+		"MFN, success":           {typed("MFN^M04", "2.7", level("SU")), accepted, "MFK^M04^MFK_M01 MSA|AA|1 " + mfi("SU") + posted},
+		"MFN, success, none":     {typed("MFN^M04", "2.7", level("SU")), version, "MFK^M04^MFK_M01 " + bad + mfi("SU")},
+		"MFN, never":             {typed("MFN^M04", "2.7", level("NE")), version, "MFK^M04^MFK_M01 " + bad + mfi("NE")},
 		"QBP":                    {typed("QBP^Q11^QBP_Q11", "2.5.1", qpd), accepted, "ACK^Q11^ACK MSA|AA|1"},
 		"QBP refused":            {typed("QBP^Q11^QBP_Q11", "2.5.1", qpd), version, "RSP^K11^RSP_K11 MSA|AR|1|MSH-12: not this version ERR||MSH^1^12^1|203^Unsupported version id^HL70357|E||||not this version QAK|T1|AR|Z44^History^CDCPHINVS QPD|Z44^History^CDCPHINVS|T1|123"},
 		"ADT":                    {typed("ADT^A01", "2.5.1", ""), accepted, "ACK^A01^ACK MSA|AA|1"},

@@ -136,7 +136,7 @@ func (p *path) firstOf(from message.Node) Segment {
 	var g *Group
 	switch n := from.(type) {
 	case *Message:
-		s, _ := p.below1(n.Groups(), p.groups)
+		s, _ := p.innermost(n.Groups(), p.groups)
 		return s
 	case *Group:
 		g = n
@@ -152,21 +152,21 @@ func (p *path) firstOf(from message.Node) Segment {
 	if first := p.groups[0]; first.index == 0 {
 		for around := g; around != nil; around = around.parent {
 			if around.name == first.name {
-				s, _ := p.below1(around, p.groups[1:])
+				s, _ := p.innermost(around, p.groups[1:])
 				return s
 			}
 		}
 	}
-	if s, there := p.below1(g, p.groups); there {
+	if s, there := p.innermost(g, p.groups); there {
 		return s
 	}
-	s, _ := p.below1(g.m.Groups(), p.groups)
+	s, _ := p.innermost(g.m.Groups(), p.groups)
 	return s
 }
 
-// below1 finds the segment that steps lead to; there reports whether the groups
+// innermost finds the segment that steps lead to; there reports whether the groups
 // are there.
-func (p *path) below1(g *Group, steps []step) (s Segment, there bool) {
+func (p *path) innermost(g *Group, steps []step) (s Segment, there bool) {
 	for _, next := range steps {
 		n := max(1, next.index)
 		if g = g.nearest(next.name, &n); g == nil {

@@ -1,6 +1,7 @@
 package hl7v2
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,7 @@ func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *a
 	at, err := s.begin()
 	if err == nil && s.head[at] == 'M' {
 		a.msh, a.d = s.line(at).Segment(0), s.delims
-		a.answers = s.find("MSA", at) >= 0
+		a.answers = s.answer()
 		if p.options.Functional {
 			a.scan, a.reply = s, functionalOf(a.msh)
 		}
@@ -66,6 +67,33 @@ func (p *Parser) Applied(head []byte, answer message.Answer, made parsers.Stamp)
 		return nil
 	}
 	return a.build()
+}
+
+// mostBefore bounds the segments between MSH and MSA.
+const mostBefore = 32
+
+// answer reports whether the message is an answer itself: MSA stands behind MSH
+// and what belongs to that, software and user, and what partners put there.
+func (s *scanner) answer() bool {
+	rest := s.head[s.msh:]
+	for range mostBefore {
+		end := bytes.IndexAny(rest, "\r\n")
+		if end < 0 {
+			return false
+		}
+		rest = bytes.TrimLeft(rest[end:], "\r\n")
+		if len(rest) < 4 {
+			return false
+		}
+		name := string(rest[:3])
+		switch {
+		case name == "MSA":
+			return rest[3] == s.delims.Field
+		case name != "SFT" && name != "UAC" && name != "ERR" && rest[0] != 'Z':
+			return false
+		}
+	}
+	return false
 }
 
 // An ack is an acknowledgement being made.

@@ -388,6 +388,9 @@ func (s *Store) Unindexed() int64 { return s.index.Left() }
 func (s *Store) sweep(ctx context.Context) {
 	err := s.inTx(ctx, func(tx *tx, _ *relational.Ledger) error {
 		_, err := relational.SweepChunks(ctx, tx, s.options.Now().Add(-time.Hour))
+		if err == nil {
+			_, err = relational.SweepKeys(ctx, tx, s.options.Now())
+		}
 		return err
 	})
 	if err == nil {
@@ -443,7 +446,7 @@ func plain(err error) error {
 	}
 	for _, ours := range []error{
 		store.ErrFenced, store.ErrOwned, store.ErrNotStored, store.ErrConflict, store.ErrNotFound, store.ErrDeleted, store.ErrPruned,
-		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, relational.ErrKeyUsed, store.ErrCursor, context.Canceled,
+		store.ErrUnavailable, store.ErrNotWaiting, store.ErrNotSending, store.ErrOvertaken, store.ErrTaken, store.ErrKeyUsed, store.ErrRepeated, store.ErrCursor, context.Canceled,
 	} {
 		if errors.Is(err, ours) {
 			return err

@@ -2,16 +2,11 @@ package relational
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/plexus-health/plexus/store"
 )
-
-// ErrKeyUsed is returned for an idempotency key that was used with other writes.
-var ErrKeyUsed = errors.New("the idempotency key was used with other content")
 
 // ApplyAPI is a transaction of the API: the writes, an audit row for each, and
 // the idempotency key if there is one.
@@ -22,12 +17,8 @@ func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Le
 		return nil, err
 	}
 	if by.Key != "" {
-		repeated, err := claimKey(ctx, tx, writes, by, now)
-		if err != nil || repeated {
-			if err == nil {
-				return currentOf(ctx, tx, writes)
-			}
-			return nil, err
+		if err := claimKey(ctx, tx, by, now); err != nil {
+			return nil, fmt.Errorf("idempotency key: %w", err)
 		}
 	}
 	if heads, err = applyHeads(ctx, tx, heads, led); err != nil {
@@ -44,7 +35,12 @@ func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Le
 		}
 		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
-	return inOrder(out, writes), nil
+	if out = inOrder(out, writes); by.Key != "" {
+		if err := keepOutcome(ctx, tx, by, out); err != nil {
+			return nil, fmt.Errorf("idempotency key: %w", err)
+		}
+	}
+	return out, nil
 }
 
 func inOrder(list []store.Resource, writes []store.Write) []store.Resource {
@@ -59,35 +55,57 @@ func inOrder(list []store.Resource, writes []store.Write) []store.Resource {
 	return out
 }
 
-func claimKey(ctx context.Context, tx Tx, writes []store.Write, by store.Author, now time.Time) (repeated bool, err error) {
-	sum := sha256.New()
-	for i := range writes {
-		sum.Write([]byte(writes[i].Type))
-		sum.Write(writes[i].Hash[:])
-	}
-	hash := sum.Sum(nil)
-	n, err := tx.Exec(ctx, `INSERT INTO ingest_key (client, k, at, body_hash, outcome) VALUES (?, ?, ?, ?, '') ON CONFLICT DO NOTHING`, by.Actor, keyHash(by.Key), Micros(now), hash)
+// claimKey takes an idempotency key for a request, with what comes of it: of two
+// that come at once under one key the second waits for the first.
+func claimKey(ctx context.Context, tx Tx, by store.Author, now time.Time) error {
+	n, err := tx.Exec(ctx, `INSERT INTO ingest_key (client, k, at, body_hash, outcome) VALUES (?, ?, ?, ?, '') ON CONFLICT DO NOTHING`, by.Actor, keyHash(by.Key), Micros(now), by.Hash[:])
 	if err != nil || n == 1 {
-		return false, err
+		return err
 	}
-	var had []byte
-	if _, err := one(ctx, tx, `SELECT body_hash FROM ingest_key WHERE client = ? AND k = ?`, []any{by.Actor, keyHash(by.Key)}, &had); err != nil {
-		return false, err
+	if _, err := outcomeOf(ctx, tx, by); err != nil {
+		return err
 	}
-	if string(had) != string(hash) {
-		return false, ErrKeyUsed
-	}
-	return true, nil
+	return store.ErrRepeated
 }
 
-func currentOf(ctx context.Context, tx Tx, writes []store.Write) ([]store.Resource, error) {
-	var out []store.Resource
-	for i := range writes {
-		r, err := readOne(ctx, tx, writes[i].Type, writes[i].ID)
-		if err != nil && !errors.Is(err, store.ErrDeleted) {
-			return nil, err
-		}
-		out = append(out, r)
+// keepOutcome notes under a key that was taken what has come of the request.
+func keepOutcome(ctx context.Context, tx Tx, by store.Author, written []store.Resource) error {
+	if by.Outcome == nil {
+		return nil
 	}
-	return out, nil
+	_, err := tx.Exec(ctx, `UPDATE ingest_key SET outcome = ? WHERE client = ? AND k = ?`, by.Outcome(written), by.Actor, keyHash(by.Key))
+	return err
+}
+
+// outcomeOf is what is kept under a key.
+func outcomeOf(ctx context.Context, tx Tx, by store.Author) (string, error) {
+	var hash []byte
+	var outcome string
+	found, err := one(ctx, tx, `SELECT body_hash, outcome FROM ingest_key WHERE client = ? AND k = ?`, []any{by.Actor, keyHash(by.Key)}, &hash, &outcome)
+	switch {
+	case err != nil:
+		return "", err
+	case !found:
+		return "", store.ErrNotFound
+	case string(hash) != string(by.Hash[:]):
+		return "", store.ErrKeyUsed
+	}
+	return outcome, nil
+}
+
+// Outcome is what a write has kept under an idempotency key.
+func (r *Reader) Outcome(ctx context.Context, by store.Author) (outcome string, err error) {
+	err = r.lend(ctx, func(tx Tx) error {
+		outcome, err = outcomeOf(ctx, tx, by)
+		return err
+	})
+	return outcome, err
+}
+
+// KeysKept is how long the repeat of a request is known by its key.
+const KeysKept = 7 * 24 * time.Hour
+
+// SweepKeys deletes a few of the keys that are older.
+func SweepKeys(ctx context.Context, tx Tx, now time.Time) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM ingest_key WHERE (client, k) IN (SELECT client, k FROM ingest_key WHERE at < ? ORDER BY at LIMIT 500)`, Micros(now.Add(-KeysKept)))
 }

@@ -260,3 +260,17 @@ func TestSweepParts(t *testing.T) {
 		return n
 	})
 }
+
+func TestSweepKeys(t *testing.T) {
+	s := open(t, t.TempDir())
+	storetest.Keys(t, s, func(now time.Time) (n int64) {
+		err := s.slice(t.Context(), func(ctx context.Context, tx relational.Tx) (err error) {
+			n, err = relational.SweepKeys(ctx, tx, now)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
+}

@@ -580,11 +580,13 @@ func (w *writer) sweep(ctx context.Context) {
 	before := w.options.Now().Add(-time.Hour)
 	var n int64
 	err := w.alone(ctx, func() (err error) {
-		n, err = relational.SweepChunks(ctx, w.tx, before)
+		if n, err = relational.SweepChunks(ctx, w.tx, before); err == nil {
+			_, err = relational.SweepKeys(ctx, w.tx, w.options.Now())
+		}
 		return err
 	})
 	if err != nil {
-		w.options.Log.Warn("parts without a message were not swept", "error", unavailable(err).Error())
+		w.options.Log.Warn("what nobody needs was not swept", "error", unavailable(err).Error())
 	} else if n > 0 {
 		w.options.Log.Info("parts without a message were swept", "parts", n)
 	}

@@ -2,11 +2,13 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 	"time"
 
 	"github.com/plexus-health/plexus/store"
+	"github.com/plexus-health/plexus/store/relational"
 )
 
 // Parts holds what becomes of the bytes of resources: those of a version stay,
@@ -46,5 +48,26 @@ func Parts(t *testing.T, s store.Records, sweep func(before time.Time) int64) {
 		if err != nil || r.Parts != want || r.Size != int64(len(whole)) {
 			t.Errorf("version %d: %q of %d bytes, %v", version, r.Parts, r.Size, err)
 		}
+	}
+}
+
+// Keys holds that what is known of a repeat is kept for its time, and not
+// longer; sweep deletes as at a time.
+func Keys(t *testing.T, s store.Store, sweep func(now time.Time) int64) {
+	t.Helper()
+	by := store.Author{Actor: "test", Key: "k", Hash: [32]byte{1}, Outcome: func([]store.Resource) string { return "made" }}
+	_, err := s.Write(t.Context(), []store.Write{patient("kept", "A", 0)}, by)
+	must(t, err)
+	if n := sweep(time.Now().Add(relational.KeysKept - time.Hour)); n != 0 {
+		t.Errorf("%d keys were swept before their time", n)
+	}
+	if outcome, err := s.Outcome(t.Context(), by); err != nil || outcome != "made" {
+		t.Errorf("before its time: %q, %v", outcome, err)
+	}
+	if n := sweep(time.Now().Add(relational.KeysKept + time.Hour)); n != 1 {
+		t.Errorf("%d keys were swept, want 1", n)
+	}
+	if _, err := s.Outcome(t.Context(), by); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("after its time: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -110,15 +111,60 @@ func versions(t *testing.T, s store.Store) {
 		}
 	})
 	t.Run("a repeat under an idempotency key is answered, another content is not", func(t *testing.T) {
-		by := store.Author{Actor: "test", Key: "k1"}
-		first, err := s.Write(t.Context(), []store.Write{patient("idem", "A", 0)}, by)
-		must(t, err)
-		again, err := s.Write(t.Context(), []store.Write{patient("idem", "A", 0)}, by)
-		if err != nil || again[0].Version != first[0].Version {
-			t.Errorf("again: %v %v", again, err)
+		by := store.Author{Actor: "test", Key: "k1", Hash: [32]byte{1}, Outcome: func(out []store.Resource) string {
+			return fmt.Sprint(len(out), " ", out[0].ID, " ", out[0].Version)
+		}}
+		if _, err := s.Outcome(t.Context(), by); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("before: %v", err)
 		}
-		if _, err := s.Write(t.Context(), []store.Write{patient("idem2", "B", 0)}, by); err == nil {
-			t.Error("other content under the key was taken")
+		if _, err := s.Write(t.Context(), []store.Write{patient("idem", "A", 7)}, by); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("a write that fails: %v", err)
+		}
+		_, err := s.Write(t.Context(), []store.Write{patient("idem", "A", 0)}, by)
+		must(t, err)
+		if _, err := s.Write(t.Context(), []store.Write{patient("idem", "B", 1)}, by); !errors.Is(err, store.ErrRepeated) {
+			t.Errorf("again: %v", err)
+		}
+		if outcome, err := s.Outcome(t.Context(), by); err != nil || outcome != "1 idem 1" {
+			t.Errorf("kept: %q %v", outcome, err)
+		}
+		by.Hash[0] = 2
+		_, err = s.Write(t.Context(), []store.Write{patient("idem2", "B", 0)}, by)
+		_, read := s.Outcome(t.Context(), by)
+		if !errors.Is(err, store.ErrKeyUsed) || !errors.Is(read, store.ErrKeyUsed) {
+			t.Errorf("another request under the key: %v %v", err, read)
+		}
+		if _, err := s.Read(t.Context(), "Patient", "idem2"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("it was written: %v", err)
+		}
+	})
+	t.Run("an idempotency key keeps what came of nothing", func(t *testing.T) {
+		by := store.Author{Actor: "test", Key: "nothing", Outcome: func(out []store.Resource) string { return fmt.Sprint(len(out)) }}
+		_, err := s.Write(t.Context(), nil, by)
+		must(t, err)
+		if outcome, err := s.Outcome(t.Context(), by); err != nil || outcome != "0" {
+			t.Errorf("kept: %q %v", outcome, err)
+		}
+	})
+	t.Run("of requests that come at once under one key one is done", func(t *testing.T) {
+		var all sync.WaitGroup
+		var done, repeated atomic.Int64
+		for i := range 8 {
+			all.Go(func() {
+				by := store.Author{Actor: "test", Key: "k2"}
+				switch _, err := s.Write(t.Context(), []store.Write{patient(fmt.Sprint("once", i), "A", 0)}, by); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, store.ErrRepeated):
+					repeated.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if done.Load() != 1 || repeated.Load() != 7 {
+			t.Errorf("%d done, %d repeated", done.Load(), repeated.Load())
 		}
 	})
 	t.Run("the index follows an update", func(t *testing.T) {

@@ -172,7 +172,9 @@ func (o *Output) Warnings() []message.Warning {
 // Findings are the warnings of the rows.
 func (o *Output) Findings() []transforms.Finding { return o.run.findings }
 
-// Bundle is the output as a transaction: each resource under its URN.
+// Bundle is the output as a transaction: each resource under its URN. Persons,
+// organizations, places and visits that the server knows by their identifier
+// are not made again.
 func (o *Output) Bundle() *fhir.Node {
 	entries := &fhir.Node{Kind: fhir.Array}
 	for i := range o.drafts {
@@ -180,6 +182,9 @@ func (o *Output) Bundle() *fhir.Node {
 		request := fhir.NewObject()
 		request.Set("method", fhir.Text("POST"))
 		request.Set("url", fhir.Text(d.Type))
+		if search := d.IfNoneExist(); search != "" {
+			request.Set("ifNoneExist", fhir.Text(search))
+		}
 		entry := fhir.NewObject()
 		entry.Set("fullUrl", fhir.Text(d.URN))
 		entry.Set("resource", d.Tree)

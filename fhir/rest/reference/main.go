@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir/definitions"
-	"github.com/plexus-health/plexus/fhir/rest"
+	"github.com/plexus-health/plexus/fhir/rest/capability"
 )
 
 func main() {
@@ -31,7 +31,7 @@ func page() string {
 	var b strings.Builder
 	b.WriteString("# FHIR API reference\n\nGenerated from the code by `go generate ./fhir/rest`; [the guide](fhir.md) explains it. The tests stand in `fhir/rest`; `TestEverythingClaimed` calls each\n" +
 		"line of it for every type, `TestFHIRConformance` in `cmd/engine` asks a running engine on both stores.\n\n## Interactions\n\nPaths are below `/fhir`; `HEAD` answers like `GET`, `OPTIONS` names the methods of a path.\n\n| interaction | request | notes | test |\n|---|---|---|---|\n")
-	for _, i := range rest.Interactions() {
+	for _, i := range capability.Interactions() {
 		name := i.Code
 		if name == "" {
 			name = "–"
@@ -47,7 +47,7 @@ func page() string {
 	b.WriteString("\n## Search parameters of each type\n\nWith their kind, and of references the types they may point to, where these are three at most.\n\n| type | parameters | test |\n|---|---|---|\n")
 	for _, typ := range definitions.Resources() {
 		var list []string
-		for _, p := range rest.SearchParameters(typ) {
+		for _, p := range capability.SearchParameters(typ) {
 			if !common[p.Code] {
 				list = append(list, "`"+p.Code+"` "+kindOf(&p))
 			}
@@ -61,16 +61,16 @@ func page() string {
 }
 
 // ofAllTypes are the parameters that every type has.
-func ofAllTypes() []rest.SearchParameter {
+func ofAllTypes() []capability.SearchParameter {
 	count := map[string]int{}
 	types := definitions.Resources()
 	for _, typ := range types {
-		for _, p := range rest.SearchParameters(typ) {
+		for _, p := range capability.SearchParameters(typ) {
 			count[p.Code]++
 		}
 	}
-	var out []rest.SearchParameter
-	for _, p := range rest.SearchParameters(types[0]) {
+	var out []capability.SearchParameter
+	for _, p := range capability.SearchParameters(types[0]) {
 		if count[p.Code] == len(types) {
 			out = append(out, p)
 		}
@@ -78,7 +78,7 @@ func ofAllTypes() []rest.SearchParameter {
 	return out
 }
 
-func kindOf(p *rest.SearchParameter) string {
+func kindOf(p *capability.SearchParameter) string {
 	if n := len(p.Targets); p.Kind == "reference" && n > 0 && n <= 3 {
 		return "reference (" + strings.Join(p.Targets, ", ") + ")"
 	}

@@ -62,23 +62,38 @@ func (k *checker) report(severity validate.Severity, where, code, text string) {
 
 func (k *checker) fault(where, code, text string) { k.report(validate.Error, where, code, text) }
 
-// spend takes from the work that is left, and says once when it is used up.
-func (k *checker) spend() bool {
-	if k.work--; k.work > 0 {
+// unchecked says what was not looked at, also where it is only asked whether
+// something conforms: the answer rests on it.
+func (k *checker) unchecked(where, text string) {
+	silent := k.silent
+	k.silent = false
+	k.report(validate.Warning, where, "too-costly", text)
+	k.silent = silent
+}
+
+// spend takes from the work that is left, and says once when it is used up or
+// goes too deep.
+func (k *checker) spend(depth int) bool {
+	if k.work--; k.work > 0 && depth <= maxDepth {
 		return true
 	}
+	k.ended()
+	return false
+}
+
+// ended says once that not all was looked at.
+func (k *checker) ended() {
 	if !k.incomplete {
 		k.incomplete = true
-		k.report(validate.Warning, "", "too-costly", "the check against profiles was not ended: it takes too much work")
+		k.unchecked("", "the check against profiles was not ended: it takes too much work")
 	}
-	return false
 }
 
 // resource checks a resource and those in it; container is the one that
 // contains it, or itself.
 func (k *checker) resource(n, container *fhir.Node, where string, urls []string, depth int) {
 	t, fault := validate.Type(n)
-	if fault != nil || depth > maxDepth || !k.spend() {
+	if fault != nil || !k.spend(depth) {
 		return
 	}
 	outer, above := k.resourceNode, k.root
@@ -98,7 +113,7 @@ func (k *checker) resource(n, container *fhir.Node, where string, urls []string,
 // extensions holds every extension below a value, but not those of resources in
 // it, against its definition where that is loaded.
 func (k *checker) extensions(of item, depth int) {
-	if depth > maxDepth || len(k.found) >= most || !k.spend() {
+	if len(k.found) >= most || !k.spend(depth) {
 		return
 	}
 	owner := of
@@ -221,7 +236,7 @@ func (k *checker) quietly(check func()) bool {
 
 // element checks one value against one element or slice.
 func (k *checker) element(p *profile, e *element, it item, depth int) {
-	if depth > maxDepth || !k.spend() || len(k.found) >= most {
+	if !k.spend(depth) || len(k.found) >= most {
 		return
 	}
 	k.value(p, e, it)
@@ -424,14 +439,18 @@ func (k *checker) resolved(n *fhir.Node) *fhir.Node {
 
 // invariant evaluates one of the profile's own.
 func (k *checker) invariant(c constraint, it item, p *profile) {
-	if k.steps <= 0 || it.node == nil {
+	if it.node == nil {
+		return
+	}
+	if k.steps <= 0 {
+		k.ended()
 		return
 	}
 	values, err := c.expression.Eval(context.Background(), it.node, fhirpath.Options{
 		Type: it.name(), Resource: k.resourceNode, RootResource: k.root, AsFilters: true, Budget: &k.steps, Member: k.set.member,
 	})
 	if err != nil || len(values) > 1 {
-		k.report(validate.Warning, it.where, "too-costly", c.key+" was not checked: its evaluation did not end well")
+		k.unchecked(it.where, c.key+" was not checked: its evaluation did not end well")
 		return
 	}
 	if len(values) == 0 {

@@ -230,7 +230,7 @@ func (k *checker) discriminated(p *profile, d discriminator, s *element, it item
 // takes reports whether a value is one of those that an element says it takes:
 // what is fixed or bound in it and below it.
 func (k *checker) takes(p *profile, e *element, it item, depth int) bool {
-	if depth > maxDepth || !k.spend() {
+	if !k.spend(depth) {
 		return false
 	}
 	if !k.quietly(func() { k.value(p, e, it) }) {

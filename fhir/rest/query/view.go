@@ -1,4 +1,4 @@
-package rest
+package query
 
 import (
 	"slices"
@@ -8,18 +8,18 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
-// A view is what of a resource is shown.
-type view struct {
-	// summary is true, text, data, count, false or empty.
-	summary string
-	// elements are those asked for with _elements; empty means all.
-	elements []string
+// A View is what of a resource is shown.
+type View struct {
+	// Summary is true, text, data, count, false or empty.
+	Summary string
+	// Elements are those asked for with _elements; empty means all.
+	Elements []string
 }
 
-// of shows a resource; what is left out is said by the tag SUBSETTED
+// Of shows a resource; what is left out is said by the tag SUBSETTED
 // (search.html#summary).
-func (v view) of(typ string, text []byte) []byte {
-	whole := len(v.elements) == 0 && v.summary != "true" && v.summary != "text" && v.summary != "data"
+func (v View) Of(typ string, text []byte) []byte {
+	whole := len(v.Elements) == 0 && v.Summary != "true" && v.Summary != "text" && v.Summary != "data"
 	t, known := definitions.Lookup(typ)
 	if whole || !known {
 		return text
@@ -29,7 +29,7 @@ func (v view) of(typ string, text []byte) []byte {
 		return text // it came from the store and was parsed before
 	}
 	var keep func(path string) bool
-	switch v.summary {
+	switch v.Summary {
 	case "data":
 		keep = func(path string) bool { return path != "text" }
 	case "text":
@@ -37,10 +37,10 @@ func (v view) of(typ string, text []byte) []byte {
 	case "true":
 		keep = func(path string) bool { return definitions.InSummary(typ, path) || always(t, path) }
 	default:
-		keep = func(path string) bool { return slices.Contains(v.elements, path) || always(t, path) }
+		keep = func(path string) bool { return slices.Contains(v.Elements, path) || always(t, path) }
 	}
-	out := shown(t, "", n, keep, v.summary == "true")
-	out.Set("meta", subsetted(out.Get("meta")))
+	out := shown(t, "", n, keep, v.Summary == "true")
+	out.Set("meta", Subsetted(out.Get("meta")))
 	return out.AppendJSON(nil)
 }
 
@@ -99,8 +99,8 @@ func shownBelow(t *definitions.Type, path string, n *fhir.Node, keep func(string
 	return list
 }
 
-// subsetted adds the tag that says that elements are left out.
-func subsetted(meta *fhir.Node) *fhir.Node {
+// Subsetted adds the tag that says that elements are left out.
+func Subsetted(meta *fhir.Node) *fhir.Node {
 	out := fhir.NewObject()
 	tags := &fhir.Node{Kind: fhir.Array}
 	if meta != nil {

@@ -1,4 +1,6 @@
-package rest
+// Package capability lists what the FHIR API does and what resources are searched
+// by, and makes the CapabilityStatement of it.
+package capability
 
 import (
 	"net/http"
@@ -6,8 +8,6 @@ import (
 
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
-
-//go:generate go run ./reference ../../docs/fhir-reference.md
 
 // An Interaction is something the API does. The CapabilityStatement and the
 // reference page are made from the list of them; tests hold each of them.

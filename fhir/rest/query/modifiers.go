@@ -1,6 +1,7 @@
-package rest
+package query
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,7 +117,7 @@ func tokens(c *store.Clause, param *definitions.Param, modifier, value string) e
 		c.Param = search.OfType(param.Row)
 		return typed(c, value)
 	case "in", "not-in", "above", "below":
-		return &fault{400, "not-supported", "", ":" + modifier + " needs the code system, which is not here; supported for tokens: :not, :text, :of-type, :missing"}
+		return &Error{"not-supported", ":" + modifier + " needs the code system, which is not here; supported for tokens: :not, :text, :of-type, :missing"}
 	default:
 		return bad("a modifier is not supported for tokens; supported: :not, :text, :of-type, :missing")
 	}
@@ -301,8 +302,10 @@ func near(c *store.Clause, value string) error {
 	return nil
 }
 
+var goodID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+
 // list compiles _list: the resources that stand in one of some Lists.
-func (p *parsed) list(value string) error {
+func (p *Search) list(value string) error {
 	item, ok := definitions.FindParam("List", "item")
 	if !ok {
 		return bad("_list is not supported")
@@ -319,20 +322,20 @@ func (p *parsed) list(value string) error {
 	return nil
 }
 
-// here lets a reference that is written with the address of this server and one
+// Here lets a reference that is written with the address of this server and one
 // without it find the same (search.html#reference).
-func here(base string, clauses []store.Clause) {
+func Here(base string, clauses []store.Clause) {
 	for i := range clauses {
 		c := &clauses[i]
 		for _, list := range c.Or {
-			here(base, list)
+			Here(base, list)
 		}
-		here(base, c.Together)
+		Here(base, c.Together)
 		for k := range c.Chain {
-			here(base, c.Chain[k].Where)
+			Here(base, c.Chain[k].Where)
 		}
 		if c.Has != nil {
-			here(base, c.Has.Where)
+			Here(base, c.Has.Where)
 		}
 		if c.Shape != store.ShapeRef {
 			continue

@@ -1,23 +1,18 @@
-package rest
+package capability
 
 import (
-	"net/http"
-	"sync"
-
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 )
 
-// metadata answers with the CapabilityStatement.
-func (c *call) metadata() error {
-	c.send(http.StatusOK, c.statement())
-	return nil
-}
-
-// statements makes the CapabilityStatement when it is first asked for: it is made
-// from what is served, and that does not change while a server runs.
-func (o *Options) statements() func() []byte {
-	return sync.OnceValue(func() []byte { return o.capabilities().AppendJSON(nil) })
+// Options are what a statement says of one server.
+type Options struct {
+	// Date is the day it is made, as FHIR writes it.
+	Date string
+	// CORS is true when pages of other origins may use the API.
+	CORS bool
+	// Formats and PatchFormats are the media types that are taken.
+	Formats, PatchFormats []string
 }
 
 func words(list ...string) *fhir.Node {
@@ -50,16 +45,17 @@ func interactionsOf(system bool) *fhir.Node {
 	return n
 }
 
-func (o *Options) capabilities() *fhir.Node {
-	n := object("resourceType", "CapabilityStatement", "status", "active", "date", o.Now().UTC().Format("2006-01-02"), "kind", "instance")
+// Statement makes the CapabilityStatement.
+func Statement(o Options) *fhir.Node {
+	n := object("resourceType", "CapabilityStatement", "status", "active", "date", o.Date, "kind", "instance")
 	n.Set("software", object("name", "Plexus"))
 	n.Set("implementation", object("description", "The core store of a Plexus integration engine"))
 	n.Set("fhirVersion", fhir.Text("4.0.1"))
-	n.Set("format", words(append([]string{"json", "xml"}, medias...)...))
-	n.Set("patchFormat", words(patchMedias...))
+	n.Set("format", words(append([]string{"json", "xml"}, o.Formats...)...))
+	n.Set("patchFormat", words(o.PatchFormats...))
 	rest := object("mode", "server")
 	security := fhir.NewObject()
-	security.Set("cors", fhir.Flag(len(o.Origins) > 0))
+	security.Set("cors", fhir.Flag(o.CORS))
 	security.Set("description", fhir.Text("Requests from this machine only"))
 	rest.Set("security", security)
 	resources := &fhir.Node{Kind: fhir.Array}
@@ -127,4 +123,9 @@ func capabilitiesOf(name string, pointing []string) *fhir.Node {
 	}
 	r.Set("searchParam", params)
 	return r
+}
+
+// operations lists those of every resource type.
+func operations() *fhir.Node {
+	return &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{object("name", "validate", "definition", "http://hl7.org/fhir/OperationDefinition/Resource-validate")}}
 }

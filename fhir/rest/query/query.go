@@ -1,7 +1,8 @@
-package rest
+// Package query reads the search parameters of a FHIR request (search.html of
+// R4) and compiles them to a query of the store.
+package query
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,25 +15,35 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// A parsed is a search as it was understood.
-type parsed struct {
+// An Error says what is wrong with a search. It holds no value of it.
+type Error struct {
+	Code string // issue-type
+	Text string
+}
+
+// Error gives the reason.
+func (e *Error) Error() string { return e.Text }
+
+// A Search is a search as it was understood.
+type Search struct {
 	store.Query
-	// used are the parameters understood, for the self link.
-	used     url.Values
-	includes []include
-	// view is what of a match is shown: _summary and _elements.
-	view view
+	// Used are the parameters understood, for the self link.
+	Used     url.Values
+	Includes []Include
+	// View is what of a match is shown: _summary and _elements.
+	View View
 	// left is shared with the queries of chains.
 	left *budget
 }
 
-// An include asks for resources that matches point to, or that point to them.
-type include struct {
-	reverse bool
-	typ     string
-	param   *definitions.Param
-	target  string
-	iterate bool
+// An Include asks for resources that matches point to, or that point to them.
+type Include struct {
+	Reverse bool
+	Type    string
+	Param   *definitions.Param
+	// Target is the type pointed to, or empty for any.
+	Target  string
+	Iterate bool
 }
 
 const (
@@ -53,23 +64,25 @@ const (
 // A budget is what a search may still ask for.
 type budget struct{ alternatives, queries int }
 
-func costly(text string) error { return &fault{http.StatusBadRequest, "too-costly", "", text} }
+func costly(text string) error { return &Error{"too-costly", text} }
 
-func pageSize(values url.Values, most int) int {
+// PageSize is the number of a page's entries that _count asks for, or what is the
+// rule where it does not.
+func PageSize(values url.Values) int {
 	n, err := strconv.Atoi(values.Get("_count"))
 	if err != nil || n < 0 {
-		return min(defaultPage, most)
+		return defaultPage
 	}
-	return min(n, most)
+	return min(n, largestPage)
 }
 
-func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", "", text} }
+func bad(text string) error { return &Error{"invalid", text} }
 
-// parseQuery reads search parameters (search.html). strict refuses what is not
-// known; else it is left out, also of the self link.
-func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed, error) {
-	p := &parsed{
-		Query: store.Query{Type: typ, Limit: pageSize(values, largestPage)}, used: url.Values{},
+// Parse reads search parameters (search.html). strict refuses what is not known;
+// else it is left out, also of the self link. The error is an *Error.
+func Parse(typ string, values url.Values, strict bool) (*Search, error) {
+	p := &Search{
+		Query: store.Query{Type: typ, Limit: PageSize(values)}, Used: url.Values{},
 		left: &budget{mostAlternatives, mostQueries},
 	}
 	names := make([]string, 0, len(values))
@@ -79,13 +92,13 @@ func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed,
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range values[name] {
-			known, err := p.parameter(name, value, depth)
+			known, err := p.parameter(name, value, 0)
 			if err != nil {
 				return nil, err
 			}
 			switch {
 			case known:
-				p.used.Add(name, value)
+				p.Used.Add(name, value)
 			case strict:
 				return nil, bad("a search parameter is not known for " + typ)
 			}
@@ -94,16 +107,16 @@ func parseQuery(typ string, values url.Values, strict bool, depth int) (*parsed,
 	switch {
 	case len(p.Where) > mostParameters:
 		return nil, costly("a search has more than 64 parameters")
-	case len(p.includes) > mostIncludes:
+	case len(p.Includes) > mostIncludes:
 		return nil, costly("a search has more than 32 includes")
-	case p.view.summary == "count":
+	case p.View.Summary == "count":
 		p.Limit = 0
 	}
 	return p, nil
 }
 
 // parameter takes one parameter with its value.
-func (p *parsed) parameter(name, value string, depth int) (known bool, err error) {
+func (p *Search) parameter(name, value string, depth int) (known bool, err error) {
 	switch name {
 	case "_count", "_format", "_pretty":
 		return true, nil
@@ -116,7 +129,7 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 		p.Total = value != "none"
 		return true, oneOf(name, value, "none", "estimate", "accurate")
 	case "_summary":
-		p.view.summary = value
+		p.View.Summary = value
 		return true, oneOf(name, value, "true", "text", "data", "count", "false")
 	case "_contained":
 		return true, oneOf(name, value, "false") // what is contained is not searched
@@ -124,11 +137,11 @@ func (p *parsed) parameter(name, value string, depth int) (known bool, err error
 		return true, p.sort(value)
 	case "_elements":
 		for one := range strings.SplitSeq(value, ",") {
-			p.view.elements = append(p.view.elements, strings.TrimPrefix(strings.TrimSpace(one), p.Type+"."))
+			p.View.Elements = append(p.View.Elements, strings.TrimPrefix(strings.TrimSpace(one), p.Type+"."))
 		}
 		return true, nil
 	case "_filter", "_query", "_text", "_content", "_containedType":
-		return true, &fault{http.StatusBadRequest, "not-supported", "", name + " is not supported"}
+		return true, &Error{"not-supported", name + " is not supported"}
 	case "_list":
 		if strings.Count(value, ",") >= mostPlaces {
 			return true, costly("_list takes at most 100 lists")
@@ -410,7 +423,7 @@ func numbers(c *store.Clause, value string) error {
 }
 
 // chain compiles subject:Patient.name=… and patient.identifier=….
-func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error) {
+func (p *Search) chain(code, target, rest, value string, depth int) (bool, error) {
 	param, ok := definitions.FindParam(p.Type, code)
 	if !ok {
 		return false, nil
@@ -433,7 +446,7 @@ func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error
 		if p.left.queries--; p.left.queries < 0 {
 			return true, costly("a chain goes through references to too many types: name one, as in subject:Patient.name")
 		}
-		inner := &parsed{Query: store.Query{Type: t}, used: url.Values{}, left: p.left}
+		inner := &Search{Query: store.Query{Type: t}, Used: url.Values{}, left: p.left}
 		known, err := inner.parameter(rest, value, depth+1)
 		if err != nil {
 			return true, err
@@ -450,7 +463,7 @@ func (p *parsed) chain(code, target, rest, value string, depth int) (bool, error
 }
 
 // has compiles _has:Observation:patient:code=….
-func (p *parsed) has(name, value string, depth int) error {
+func (p *Search) has(name, value string, depth int) error {
 	parts := strings.SplitN(name, ":", 3)
 	if len(parts) != 3 || depth >= deepest {
 		return bad("_has is written _has:Type:reference:parameter, at most 3 deep")
@@ -459,7 +472,7 @@ func (p *parsed) has(name, value string, depth int) error {
 	if !ok || param.Kind != "reference" {
 		return bad("_has names no reference parameter")
 	}
-	inner := &parsed{Query: store.Query{Type: parts[0]}, used: url.Values{}, left: p.left}
+	inner := &Search{Query: store.Query{Type: parts[0]}, Used: url.Values{}, left: p.left}
 	known, err := inner.parameter(parts[2], value, depth+1)
 	if err != nil {
 		return err
@@ -471,7 +484,7 @@ func (p *parsed) has(name, value string, depth int) error {
 	return nil
 }
 
-func (p *parsed) sort(value string) error {
+func (p *Search) sort(value string) error {
 	for key := range strings.SplitSeq(value, ",") {
 		code, desc := strings.CutPrefix(key, "-")
 		s := store.SortKey{Desc: desc}
@@ -495,7 +508,7 @@ func (p *parsed) sort(value string) error {
 	return nil
 }
 
-func (p *parsed) include(name, value string) error {
+func (p *Search) include(name, value string) error {
 	name, iterate := strings.CutSuffix(name, ":iterate")
 	parts := strings.Split(value, ":")
 	if len(parts) < 2 || len(parts) > 3 {
@@ -505,10 +518,10 @@ func (p *parsed) include(name, value string) error {
 	if !ok || param.Kind != "reference" {
 		return bad(name + " names no reference parameter")
 	}
-	i := include{reverse: name == "_revinclude", typ: parts[0], param: param, iterate: iterate}
+	i := Include{Reverse: name == "_revinclude", Type: parts[0], Param: param, Iterate: iterate}
 	if len(parts) == 3 {
-		i.target = parts[2]
+		i.Target = parts[2]
 	}
-	p.includes = append(p.includes, i)
+	p.Includes = append(p.Includes, i)
 	return nil
 }

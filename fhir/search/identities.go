@@ -1,0 +1,42 @@
+package search
+
+import "github.com/plexus-health/plexus/fhir"
+
+// Identities are the business identifiers that name a resource: those of
+// patients, encounters, practitioners, organizations and orders that carry a
+// system. They are the same that messages are matched by.
+func Identities(typ string, n *fhir.Node) []string {
+	switch typ {
+	case "Patient", "Encounter", "Practitioner", "Organization", "ServiceRequest", "Specimen":
+	default:
+		return nil
+	}
+	list := n.Get("identifier")
+	if list == nil {
+		return nil
+	}
+	var keys []string
+	for _, i := range list.Items {
+		system, value := textOf(i, "system"), textOf(i, "value")
+		if system != "" && value != "" && textOf(i, "use") != "old" && (typ != "ServiceRequest" || !shared(i)) {
+			keys = append(keys, fhir.IdentityKey(typ, system, value))
+		}
+	}
+	return keys
+}
+
+// shared reports whether several orders may carry an identifier: the number of
+// a group, or a filler's, who may give one to all tests of a specimen.
+func shared(identifier *fhir.Node) bool {
+	codings := identifier.Get("type").Get("coding")
+	if codings == nil {
+		return false
+	}
+	for _, c := range codings.Items {
+		switch textOf(c, "code") {
+		case "FILL", "PGN", "FGN", "ACSN":
+			return true
+		}
+	}
+	return false
+}
