@@ -34,16 +34,27 @@ func TestValidationOfAChannel(t *testing.T) {
 		answer                []string // what stands in it
 		reason                string
 	}{
-		"parks after a positive answer":            {"stored", "validate: types", "2.5.1", message.Parked, []string{"MSA|AA|C1"}, "validate: PID-7.1: is not of the data type DTM"},
-		"refuses who waits, 2.5.1":                 {"processed", "validate: types", "2.5.1", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR||PID^1^7^1^1|102^Data type error^HL70357|E|"}, "PID-7.1: is not"},
-		"refuses who waits, 2.3":                   {"processed", "validate: types", "2.3", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR|PID^1^7^102&Data type error"}, "PID-7.1: is not"},
-		"refuses who waits for deliveries":         {"delivered", "validate: types", "2.7", message.Refused, []string{"MSA|AE|C1\r", "\rERR||PID^1^7^1|102^"}, "PID-7"},
-		"what is tolerated is not looked at":       {"processed", "validate: types, tolerate: [ data-type ]", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
-		"a level that does not look so deep":       {"processed", "validate: structure", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
-		"a shipped profile is not for this type":   {"processed", "validate: structure, profile: vxu", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
-		"a profile of a file":                      {"processed", "profile: acme.yaml, tolerate: [ data-type ]", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101^Required field missing^HL70357|E|"}, "PID-3.4: the profile asks for a value"},
-		"errors of a profile and of the types":     {"processed", "profile: acme.yaml", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101", "ERR||PID^1^7^1^1|102"}, ", and 1 more"},
-		"nothing is checked where it is not said":  {"processed", "charset: utf-8", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
+		"parks after a positive answer":           {"stored", "validate: types", "2.5.1", message.Parked, []string{"MSA|AA|C1"}, "validate: PID-7.1: is not of the data type DTM"},
+		"refuses who waits, 2.5.1":                {"processed", "validate: types", "2.5.1", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR||PID^1^7^1^1|102^Data type error^HL70357|E|"}, "PID-7.1: is not"},
+		"refuses who waits, 2.3":                  {"processed", "validate: types", "2.3", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR|PID^1^7^102&Data type error"}, "PID-7.1: is not"},
+		"refuses who waits for deliveries":        {"delivered", "validate: types", "2.7", message.Refused, []string{"MSA|AE|C1\r", "\rERR||PID^1^7^1|102^"}, "PID-7"},
+		"what is tolerated is not looked at":      {"processed", "validate: types, tolerate: [ data-type ]", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
+		"a level that does not look so deep":      {"processed", "validate: structure", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
+		"a shipped profile is not for this type":  {"processed", "validate: structure, profile: vxu", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
+		"a profile of a file":                     {"processed", "profile: acme.yaml, tolerate: [ data-type ]", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101^Required field missing^HL70357|E|"}, "PID-3.4: the profile asks for a value"},
+		"errors of a profile and of the types":    {"processed", "profile: acme.yaml", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101", "ERR||PID^1^7^1^1|102"}, ", and 1 more"},
+		"nothing is checked where it is not said": {"processed", "charset: utf-8", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
+		"a character set nobody knows, strict": {
+			"processed", "strict: [ charset-wrong, charset-unknown ]", "2.5.1||||||NOBODY-8", message.Refused,
+			[]string{"MSA|AE|C1|MSH-18: ", "\rERR||MSH^1^18^1|103^Table value not found^HL70357|E|"},
+			"MSH-18: the declared character set is not known",
+		},
+		"bytes of another set, strict": {
+			"stored", "strict: [ charset-wrong, charset-unknown ]", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Parked,
+			[]string{"MSA|AA|C1"},
+			"MSH-18: bytes are not UTF-8 as declared",
+		},
+		"bytes of another set":                     {"stored", "validate: syntax", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Done, []string{"MSA|AA|C1"}, ""},
 		"what the parser finds is no error at all": {"processed", "validate: syntax", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

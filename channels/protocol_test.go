@@ -38,7 +38,7 @@ func TestBatches(t *testing.T) {
 	}{
 		"each message is taken by itself": {(*hall).give, order("1", "7") + order("2", "8"), "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
 		"as a stream":                     {(*hall).stream, order("1", "7") + order("2", "8"), "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
-		"one is refused":                  {(*hall).give, order("1", "7") + strings.Replace(order("2", "8"), "ORM^O01", "", 1), "AA:1 AE:2", message.Erroneous, map[message.State]int{message.Done: 1, message.Refused: 1}},
+		"one is refused":                  {(*hall).give, order("1", "7") + strings.Replace(order("2", "8"), "ORM^O01", "", 1), "AA:1 AR:2", message.Erroneous, map[message.State]int{message.Done: 1, message.Refused: 1}},
 		"a copy is answered as before":    {(*hall).give, order("1", "7") + order("1", "7"), "AA:1 AA:1", message.Accepted, map[message.State]int{message.Done: 1}},
 		"a large one":                     {(*hall).stream, order("1", "7") + order("2", "8") + "NTE|1||" + strings.Repeat("x", 2<<20) + "\r", "AA:1 AA:2", message.Accepted, map[message.State]int{message.Done: 2}},
 		"nothing in it":                   {(*hall).give, "", "", message.Accepted, nil},

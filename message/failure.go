@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"time"
@@ -57,6 +58,26 @@ func (f *Failure) Error() string {
 // Unwrap returns the reason.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// A Partial is the error of a message, one of several, that could not be handed
+// over whole: it is too long, or its end did not come. Its text holds nothing of
+// the message.
+type Partial struct {
+	// Beginning is what came of the message, 64 KB of it at most.
+	Beginning []byte
+	Err       error
+}
+
+// PartialOf returns the error of a message of which held came.
+func PartialOf(held []byte, err error) *Partial {
+	return &Partial{Beginning: bytes.Clone(held[:min(len(held), 64<<10)]), Err: err}
+}
+
+// Error gives the reason.
+func (p *Partial) Error() string { return p.Err.Error() }
+
+// Unwrap returns the reason.
+func (p *Partial) Unwrap() error { return p.Err }
+
 // KindOf returns the kind of the first Failure in err's chain, Internal when
 // there is none.
 func KindOf(err error) Kind {
@@ -77,7 +98,7 @@ func Explain(err error) Problem {
 	case Malformed:
 		code := f.Code
 		if code == 0 {
-			code = 100
+			code = 102 // nothing better is known: what came is not what it should be
 		}
 		text := "not readable"
 		if f.Err != nil {

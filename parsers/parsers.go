@@ -100,7 +100,8 @@ type Relayer interface {
 // A Splitter yields the messages of a batch or file.
 type Splitter interface {
 	// Split reads r and calls take with each message in turn, at most limit
-	// bytes each. It stops at take's first error and returns it.
+	// bytes each. It stops at take's first error and returns it. A message
+	// above limit, or one in which r fails, ends it with a *message.Partial.
 	Split(r io.Reader, limit int64, take func(raw []byte) error) error
 }
 

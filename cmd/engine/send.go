@@ -20,6 +20,7 @@ import (
 
 	"github.com/plexus-health/plexus/connectors/mllp"
 	"github.com/plexus-health/plexus/message"
+	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
@@ -51,6 +52,10 @@ ids (MSH-10) of its own, or the engine would rightly take it for a copy.
 With --rate messages are due at fixed times, whether or not answers keep up, and
 latency counts from the time a message was due. Without it each connection sends
 as soon as it has its answer.
+
+A message that asks for no answer when all is well (an acknowledgement; NE or ER in
+MSH-15 and MSH-16) is waited for a second at most, and is no error when none comes.
+More than 20 messages are counted each second on standard error.
 
 Exit code 0: everything was accepted (AA or CA), 1: something was not, 3: no
 connection could be made.`,
@@ -90,11 +95,16 @@ func (s *sending) check() error {
 	return nil
 }
 
-// A letter is one message to be sent and the file it came from.
+// A letter is one message to be sent and the file it came from. silent says that
+// it asks for no answer when it is accepted.
 type letter struct {
-	file string
-	raw  []byte
+	file   string
+	raw    []byte
+	silent bool
 }
+
+// quiet is how long is waited for an answer that was not asked for.
+const quiet = time.Second
 
 func (a *app) send(ctx context.Context, s *sending, args []string) error {
 	if err := s.check(); err != nil {
@@ -128,7 +138,7 @@ func (a *app) send(ctx context.Context, s *sending, args []string) error {
 		},
 		Take: tally.take,
 	}
-	elapsed, err := load.Run(ctx)
+	elapsed, err := a.watched(tally, total, func() (time.Duration, error) { return runs(ctx, load, letters) })
 	if err != nil && tally.sent() == 0 {
 		return &exit{code: exitFailed, err: fmt.Errorf("send to %s: %w", s.to, err)}
 	}
@@ -142,6 +152,55 @@ func (a *app) send(ctx context.Context, s *sending, args []string) error {
 		return &exit{code: exitSome}
 	}
 	return nil
+}
+
+// runs sends the messages in their order. Those in a row which ask for no answer
+// are a load of their own, which does not wait long.
+func runs(ctx context.Context, all mllp.Load, letters []letter) (elapsed time.Duration, err error) {
+	silent := func(i int) bool { return letters[i%len(letters)].silent }
+	for from, to := 0, 1; from < all.Count && err == nil; from = to {
+		for to < all.Count && silent(to) == silent(from) {
+			to++
+		}
+		one, base := all, from
+		one.Count, one.Connections = to-from, min(all.Connections, to-from)
+		one.Message = func(i int) []byte { return all.Message(base + i) }
+		one.Take = func(i int, sent, reply []byte, err error, latency time.Duration) {
+			all.Take(base+i, sent, reply, err, latency)
+		}
+		if silent(from) {
+			one.Timeout = min(all.Timeout, quiet)
+		}
+		var took time.Duration
+		took, err = one.Run(ctx)
+		elapsed += took
+	}
+	return elapsed, err
+}
+
+// watched sends, and says each second how far it has come where there is no line
+// for each message.
+func (a *app) watched(t *tally, total int, send func() (time.Duration, error)) (time.Duration, error) {
+	if t.each {
+		return send()
+	}
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(a.stderr, "%d of %d messages sent, %d not accepted\n", t.sent(), total, t.refused())
+			case <-ended:
+				return
+			}
+		}
+	})
+	defer watching.Wait()
+	defer close(ended)
+	return send()
 }
 
 // readLetters reads the messages of files and of the files below folders, in
@@ -165,7 +224,8 @@ func readLetters(args []string) ([]letter, error) {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 			for _, raw := range messages {
-				letters = append(letters, letter{file: file, raw: raw})
+				asked := hl7v2.New(hl7v2.Options{}).Reply(raw, message.Answer{Code: message.Accepted}, parsers.Stamp{})
+				letters = append(letters, letter{file: file, raw: raw, silent: len(asked) == 0})
 			}
 			return nil
 		})
@@ -212,6 +272,7 @@ type tally struct {
 	codes      map[string]int
 	errors     map[message.Kind]int
 	mismatched int
+	silent     int // not answered, as asked
 	latencies  mllp.Latencies
 	lines      []line
 }
@@ -223,6 +284,7 @@ type line struct {
 	Control string   `json:"control"`
 	Code    string   `json:"code,omitempty"`
 	Matched bool     `json:"matched"`
+	Silent  bool     `json:"silent,omitempty"`
 	Error   string   `json:"error,omitempty"`
 	ERR     []string `json:"err,omitempty"`
 	Millis  float64  `json:"ms"`
@@ -233,10 +295,14 @@ func (t *tally) take(i int, sent, reply []byte, err error, latency time.Duration
 	l := line{number: i, File: t.letters[i%len(t.letters)].file, Control: control, Millis: millis(latency)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil && message.KindOf(err) == message.Unknown && t.letters[i%len(t.letters)].silent:
+		t.silent++
+		l.Silent = true
+	case err != nil:
 		t.errors[message.KindOf(err)]++
 		l.Error = err.Error()
-	} else {
+	default:
 		ack := mllp.ReadAck(reply)
 		if l.Code = ack.Code; l.Code == "" {
 			l.Code = "no MSA"
@@ -273,9 +339,25 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func (t *tally) sent() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := 0
+	n := t.silent
 	for _, c := range t.codes {
 		n += c
+	}
+	for _, c := range t.errors {
+		n += c
+	}
+	return n
+}
+
+// refused is how many were not accepted, or not answered although they asked.
+func (t *tally) refused() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for code, c := range t.codes {
+		if !accepted(code) {
+			n += c
+		}
 	}
 	for _, c := range t.errors {
 		n += c
@@ -310,12 +392,14 @@ func (t *tally) print(w io.Writer, asJSON bool, elapsed time.Duration) error {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(map[string]any{
-			"sent": t.sent(), "codes": t.codes, "errors": t.errors, "mismatched": t.mismatched,
+			"sent": t.sent(), "codes": t.codes, "errors": t.errors, "mismatched": t.mismatched, "silent": t.silent,
 			"seconds": elapsed.Seconds(), "rate": rate, "latency_ms": latency, "messages": t.lines,
 		})
 	}
 	for _, l := range t.lines {
 		switch {
+		case l.Silent:
+			fmt.Fprintf(w, "--  %s  not answered, as asked\n", l.File)
 		case l.Error != "":
 			fmt.Fprintf(w, "--  %s  %s\n", l.File, l.Error)
 		case l.Matched:
@@ -341,6 +425,9 @@ func (t *tally) summary(w io.Writer, elapsed time.Duration, rate float64) {
 	}
 	for _, kind := range sortedKeys(t.errors) {
 		fmt.Fprintf(w, "%-10s %d without an answer\n", kind, t.errors[kind])
+	}
+	if t.silent > 0 {
+		fmt.Fprintf(w, "%-10s %d not answered, as asked\n", "silent", t.silent)
 	}
 	if t.mismatched > 0 {
 		fmt.Fprintf(w, "%d answers with another control id in MSA-2\n", t.mismatched)

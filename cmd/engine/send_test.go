@@ -63,6 +63,8 @@ func (l *lab) answer(_ context.Context, m *message.Message) (message.Reply, erro
 		named = "X"
 	case strings.HasPrefix(control, "GONE"):
 		return message.Reply{}, fmt.Errorf("not taken")
+	case strings.HasPrefix(control, "MUTE"):
+		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
 	}
 	return message.Reply{Raw: []byte("MSH|^~\\&|L|L|S|S|||ACK|1|P|2.5.1\rMSA|" + code + "|" + named + "\rERR||PID^1|101|E\r")}, nil
 }
@@ -76,6 +78,8 @@ func TestSend(t *testing.T) {
 	folder := t.TempDir()
 	files := map[string]string{
 		"good.hl7": simple("G1"), "bad.hl7": simple("BAD1"), "other.hl7": simple("OTHER1"), "gone.hl7": simple("GONE1"),
+		"mute.hl7": strings.Replace(simple("MUTE1"), "|2.5.1", "|2.5.1|||NE|NE", 1), "ack.hl7": strings.Replace(simple("MUTE2"), "ADT^A01", "ACK", 1) + "MSA|AA|1\r",
+		"told.hl7":     strings.Replace(simple("TOLD1"), "|2.5.1", "|2.5.1|||NE|NE", 1),
 		"batch.hl7":    "FHS|^~\\&\rBHS|^~\\&\r" + simple("B1") + simple("B2") + "BTS|2\rFTS|1\r",
 		"two.hl7":      simple("T1") + simple("T2"),
 		"framed.bin":   "\x0b" + simple("F1") + "\x1c\r\x0b" + simple("F2") + "\x1c\r",
@@ -106,6 +110,10 @@ func TestSend(t *testing.T) {
 		"a refusal with its reason":    {"bad.hl7", exitSome, `^AE  \S*bad.hl7  MSA-2 ok  [0-9.]+ms\n    ERR\|\|PID\^1\|101\|E\n$`, "", "BAD1"},
 		"another control id in MSA-2":  {"other.hl7", exitSome, `^AA  \S*other.hl7  MSA-2 is not the control id sent  `, "", "OTHER1"},
 		"no answer":                    {"gone.hl7", exitSome, `^--  \S*gone.hl7  `, "", "GONE1"},
+		"no answer, as asked":          {"mute.hl7 --timeout 1h", exitOK, `^--  \S*mute.hl7  not answered, as asked\n$`, "", "MUTE1"},
+		"an answer nobody asked for":   {"told.hl7 --timeout 1h", exitOK, `^AA  \S*told.hl7  MSA-2 ok  `, "", "TOLD1"},
+		"some ask, others do not":      {"good.hl7 mute.hl7 ack.hl7 bad.hl7 --timeout 1h", exitSome, `4 messages in .*\nAA +1\nAE +1\nsilent +2 not answered, as asked\n`, "", "G1 MUTE1 MUTE2 BAD1"},
+		"how far it has come":          {"good.hl7 --repeat 30 --rate 20", exitOK, `AA +30\n`, " of 30 messages sent, 0 not accepted\n", "*"},
 		"the messages of a batch":      {"batch.hl7", exitOK, `2 messages in .*\nAA +2\nlatency +p50 `, "", "B1 B2"},
 		"several messages in a file":   {"two.hl7", exitOK, `AA +2\n`, "", "T1 T2"},
 		"frames in a file":             {"framed.bin", exitOK, `AA +2\n`, "", "F1 F2"},

@@ -28,6 +28,7 @@ type site struct {
 	log     bytes.Buffer
 	mu      sync.Mutex
 	events  map[string]int
+	damaged []string // length and reason of what came damaged
 	got     []string // what was handed over
 	cancel  context.CancelFunc
 	done    chan error
@@ -73,6 +74,9 @@ func (s *site) accepted(_ context.Context, m *message.Message) (message.Reply, e
 		}
 	}
 	if m.Damage != nil {
+		s.mu.Lock()
+		s.damaged = append(s.damaged, fmt.Sprintf("%d bytes: %s", len(raw), m.Damage.Error()))
+		s.mu.Unlock()
 		return message.Reply{Answer: message.Answer{Code: message.Erroneous, Problems: []message.Problem{message.Explain(m.Damage)}}}, nil
 	}
 	s.mu.Lock()

@@ -111,7 +111,7 @@ func lines(r io.Reader, take func([]byte) error) error {
 			continue
 		}
 		if string(line) == "too long" {
-			return &message.Failure{Kind: message.Malformed, Code: 100, Err: errors.New("a message of the batch is longer than 9 bytes")}
+			return message.PartialOf(line, &message.Failure{Kind: message.Malformed, Code: 102, Err: errors.New("the message is longer than 9 bytes")})
 		}
 		if err := take(line); err != nil {
 			return err
@@ -132,14 +132,16 @@ func TestFilesThatAreNotTaken(t *testing.T) {
 		split  bool
 		want   string
 		event  string
+		kept   string // what is journaled as refused beside what was taken
 	}{
-		"no bytes":  {"", nil, false, "the file is empty", "empty-file"},
-		"refused":   {"x", refuse, false, "MSH-9: 200: not a type that is taken\n207: and no more", "file-refused"},
-		"too large": {strings.Repeat("x", 4<<20+1), nil, false, "100: the file has 4194305 bytes, more than the 4194304 that are taken", "file-too-large"},
-		"blank":     {" \n\n", nil, true, "there is no message in the file", "file-refused"},
-		"part":      {"a\ntoo long\nb", nil, true, "message 2: 100: a message of the batch is longer than 9 bytes", "file-refused"},
+		"no bytes":      {"", nil, false, "100: the file is empty", "empty-file", "0 bytes: the file is empty"},
+		"refused":       {"x", refuse, false, "MSH-9: 200: not a type that is taken\n207: and no more", "file-refused", ""},
+		"too large":     {strings.Repeat("x", 4<<20+1), nil, false, "102: the file has 4194305 bytes, more than the 4194304 that are taken", "file-too-large", "65536 bytes: the file has 4194305 bytes, more than the 4194304 that are taken"},
+		"blank":         {" \n\n", nil, true, "there is no message in the file", "file-refused", ""},
+		"part":          {"a\ntoo long\nb", nil, true, "message 2: 102: the message is longer than 9 bytes", "message-too-large", "8 bytes: the message is longer than 9 bytes"},
+		"the only part": {"too long", nil, true, "102: the message is longer than 9 bytes", "message-too-large", "8 bytes: the message is longer than 9 bytes"},
 		"all parts": {"a\nb", refuse, true, "message 1: MSH-9: 200: not a type that is taken\nmessage 1: 207: and no more\n" +
-			"message 2: MSH-9: 200: not a type that is taken\nmessage 2: 207: and no more", "file-refused"},
+			"message 2: MSH-9: 200: not a type that is taken\nmessage 2: 207: and no more", "file-refused", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -153,6 +155,11 @@ func TestFilesThatAreNotTaken(t *testing.T) {
 			wantContent(t, s.in("error", file), []byte(c.text))
 			if s.event(c.event) != 1 {
 				t.Errorf("events %v, want one %s", s.events, c.event)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if got := strings.Join(s.damaged, ";"); got != c.kept {
+				t.Errorf("handed over as damaged: %q, want %q", got, c.kept)
 			}
 			wantNames(t, s.dir, "done", "error")
 		})

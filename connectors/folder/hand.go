@@ -120,8 +120,9 @@ func (h *handing) fault(part int, problems []message.Problem) {
 func (h *handing) content() (err error) {
 	if h.s.info.Size == 0 {
 		h.Env.Count("empty-file", 1)
-		h.fault(0, []message.Problem{{Text: "the file is empty"}})
-		return nil
+		return h.message(0, &message.Message{Raw: []byte{}, Damage: &message.Failure{
+			Kind: message.Malformed, Code: 100, Err: errors.New("the file is empty"),
+		}})
 	}
 	file, err := h.place.Open(h.s.info)
 	if err != nil {
@@ -197,13 +198,31 @@ func (h *handing) split(r io.Reader, in *reading) error {
 		h.unread = in.failure
 		return in.failure
 	case err != nil:
-		h.fault(h.parts+1, []message.Problem{message.Explain(err)})
+		return h.notSplit(err)
 	case !in.done:
 		return errors.New("a file was answered before it was read to its end")
 	case h.parts == 0:
 		h.fault(0, []message.Problem{{Text: "there is no message in the file"}})
 	}
 	return nil
+}
+
+// notSplit has the message at which a file could not be taken apart journaled as
+// refused, with its beginning. Nothing behind it is read.
+func (h *handing) notSplit(err error) error {
+	part := 0 // it may be the only one
+	if h.parts > 0 {
+		part = h.parts + 1
+	}
+	partial, begun := errors.AsType[*message.Partial](err)
+	failure, placed := errors.AsType[*message.Failure](err)
+	if !begun || !placed {
+		h.fault(part, []message.Problem{message.Explain(err)})
+		return nil
+	}
+	h.Env.Count("message-too-large", 1)
+	raw := partial.Beginning[:min(len(partial.Beginning), beginning)]
+	return h.message(part, &message.Message{Raw: raw, Size: int64(len(raw)), Damage: failure})
 }
 
 // message hands over one message.

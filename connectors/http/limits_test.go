@@ -56,8 +56,12 @@ func TestSlowSenders(t *testing.T) {
 			}
 			close(stop)
 			dripping.Wait()
-			if got := s.contents(); got != "fast" {
-				t.Errorf("taken %q, want only the other's", got)
+			taken, cut, damaged := strings.Cut(s.contents(), "|")
+			if taken != "fast" {
+				t.Errorf("taken %q, want only the other's", taken)
+			}
+			if want := strings.Contains(name, "content"); damaged != want || want && !strings.HasSuffix(cut, " damaged: the content did not come in time") {
+				t.Errorf("handed over as damaged: %q", cut)
 			}
 		})
 	}

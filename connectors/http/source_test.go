@@ -200,10 +200,19 @@ func post(length int, headers ...string) string {
 // lines is what a format with files of several messages lends to a source.
 func lines(r io.Reader, take func([]byte) error) error {
 	raw, err := io.ReadAll(r)
-	if err != nil {
-		return err
+	if err != nil { // the last line did not come whole, those before it did
+		last := bytes.LastIndexByte(raw, '\n') + 1
+		for line := range bytes.Lines(raw[:last]) {
+			if err := take(bytes.TrimSpace(line)); err != nil {
+				return err
+			}
+		}
+		return message.PartialOf(raw[last:], err)
 	}
 	for line := range strings.SplitSeq(strings.TrimSpace(string(raw)), "\n") {
+		if line == "too long" {
+			return message.PartialOf([]byte(line), &message.Failure{Kind: message.Malformed, Code: 102, Err: errors.New("a line too long")})
+		}
 		if line == "broken" {
 			return &message.Failure{Kind: message.Malformed, Code: 100, Err: errors.New("not a line")}
 		}
@@ -230,19 +239,31 @@ func TestRequests(t *testing.T) {
 		taken  string
 		event  string
 	}{
-		"content":                              {sent: post(5) + "hello", want: "200 ", taken: "hello"},
-		"chunks":                               {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", want: "200 ", taken: "hello"},
-		"no content":                           {sent: post(0), want: "400 the request has no content\n", event: "empty-body"},
-		"another path":                         {sent: strings.Replace(post(5), "/", "/other", 1) + "hello", want: "404 there is nothing at this path\n", event: "path-unknown"},
-		"two slashes":                          {sent: strings.Replace(post(5), "/", "//", 1) + "hello", want: "404 there is nothing at this path\n", event: "path-unknown"},
-		"GET":                                  {sent: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
-		"DELETE":                               {sent: "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
-		"a method override":                    {sent: "GET / HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: POST\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
-		"OPTIONS":                              {sent: "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", want: "404 there is nothing at this path\n", event: "path-unknown"},
-		"compressed":                           {sent: post(5, "Content-Encoding: gzip") + "hello", want: "415 compressed content is not taken\n", event: "content-refused"},
-		"too large by length":                  {sent: post(64<<10+1) + strings.Repeat("x", 64<<10+1), want: "413 100: the content is larger than this channel takes: more than 65536 bytes\n", taken: "65536 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
-		"too large by far":                     {sent: post(1<<40) + strings.Repeat("x", 1<<20), want: "413 100: the content is larger than this channel takes: more than 65536 bytes\n", taken: "65536 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
-		"too large by chunks":                  {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 0x20000) + "\r\n0\r\n\r\n", want: "413 100: the content is larger than this channel takes: more than 65536 bytes\n", taken: "16385 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
+		"content":             {sent: post(5) + "hello", want: "200 ", taken: "hello"},
+		"chunks":              {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", want: "200 ", taken: "hello"},
+		"no content":          {sent: post(0), want: "400 the request has no content\n", event: "empty-body"},
+		"another path":        {sent: strings.Replace(post(5), "/", "/other", 1) + "hello", want: "404 there is nothing at this path\n", event: "path-unknown"},
+		"two slashes":         {sent: strings.Replace(post(5), "/", "//", 1) + "hello", want: "404 there is nothing at this path\n", event: "path-unknown"},
+		"GET":                 {sent: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
+		"DELETE":              {sent: "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
+		"a method override":   {sent: "GET / HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: POST\r\n\r\n", want: "405 this method is not taken here\n", event: "method-refused"},
+		"OPTIONS":             {sent: "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", want: "404 there is nothing at this path\n", event: "path-unknown"},
+		"compressed":          {sent: post(5, "Content-Encoding: gzip") + "hello", want: "415 compressed content is not taken\n", event: "content-refused"},
+		"too large by length": {sent: post(64<<10+1) + strings.Repeat("x", 64<<10+1), want: "413 102: the content is larger than this channel takes: more than 65536 bytes\n", taken: "65536 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
+		"too large by far":    {sent: post(1<<40) + strings.Repeat("x", 1<<20), want: "413 102: the content is larger than this channel takes: more than 65536 bytes\n", taken: "65536 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
+		"too large by chunks": {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 0x20000) + "\r\n0\r\n\r\n", want: "413 102: the content is larger than this channel takes: more than 65536 bytes\n", taken: "16385 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
+		"too large by chunks, below what is whole": {
+			change: func(s *site) { s.env.Size, s.env.Whole = 8<<10, 8<<10 },
+			sent:   "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 0x20000) + "\r\n0\r\n\r\n",
+			want:   "413 102: the content is larger than this channel takes: more than 8192 bytes\n",
+			taken:  "8192 bytes damaged: the content is larger than this channel takes: more than 8192 bytes", event: "body-too-large",
+		},
+		"several, the last too large": {
+			change: func(s *site) { split(s); s.env.Size, s.env.Whole = 16, 8 },
+			sent:   "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n14\r\none\nxxxxxxxxxxxxxxxx\r\n0\r\n\r\n",
+			want:   "413 102: message 2: the content is larger than this channel takes: more than 16 bytes\n",
+			taken:  "one|xxxxxxxxxxxx damaged: the content is larger than this channel takes: more than 16 bytes", event: "body-too-large",
+		},
 		"as large as it may be":                {sent: post(64<<10) + strings.Repeat("x", 64<<10), want: "200 ", taken: "stream of 65536"},
 		"no credential":                        {change: withAuth, sent: post(5) + "hello", want: "401 a credential is needed\n", event: "auth-failed"},
 		"no credential elsewhere":              {change: withAuth, sent: "GET /%2e/other HTTP/1.1\r\nHost: x\r\n\r\n", want: "401 a credential is needed\n", event: "auth-failed"},
@@ -286,9 +307,11 @@ func TestRequests(t *testing.T) {
 			sent:   post(13) + "one\ntwo\nthree", want: "503 not taken now, send it again later\n", taken: "one|two", event: "unanswered",
 		},
 		"several, then nonsense": {change: split, sent: post(10) + "one\nbroken", want: "422 100: message 2: not a line\n", taken: "one"},
+		"several, one too long":  {change: split, sent: post(16) + "one\ntoo long\ntwo", want: "400 102: message 2: a line too long\n", taken: "one|too long damaged: a line too long", event: "message-too-large"},
+		"one too long":           {change: split, sent: post(8) + "too long", want: "400 102: a line too long\n", taken: "too long damaged: a line too long", event: "message-too-large"},
 		"nonsense":               {change: split, sent: post(6) + "broken", want: "400 100: not a line\n", taken: "broken damaged: not a line"},
 		"none of several":        {change: split, sent: post(3) + " \n ", want: "400 100: there is no message in the content\n", taken: " \n  damaged: there is no message in the content"},
-		"several too large":      {change: split, sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 0x20000) + "\r\n0\r\n\r\n", want: "413 100: the content is larger than this channel takes: more than 65536 bytes\n", taken: "16385 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
+		"several too large":      {change: split, sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 0x20000) + "\r\n0\r\n\r\n", want: "413 102: the content is larger than this channel takes: more than 65536 bytes\n", taken: "16385 bytes damaged: the content is larger than this channel takes: more than 65536 bytes", event: "body-too-large"},
 		"a fault of ours":        {change: func(s *site) { s.answer = fail("hello") }, sent: post(5) + "hello", want: "503 not taken now, send it again later\n", taken: "hello", event: "unanswered"},
 		"a panic":                {change: func(s *site) { s.answer = func(*message.Message) (message.Reply, error) { panic(can) } }, sent: post(5) + "hello", want: "closed", taken: "hello", event: "panic"},
 		"no answer":              {change: func(s *site) { s.answer = refuse("hello", message.Answer{}) }, sent: post(5) + "hello", want: "503 not taken now, send it again later\n", taken: "hello", event: "unanswered"},
@@ -305,10 +328,12 @@ func TestRequests(t *testing.T) {
 			},
 			sent: post(5, "Accept: application/json") + "hello", want: `422 {"problems":[{"where":"L-1","code":101,"text":"missing"}]}`, taken: "hello",
 		},
-		"half of the content":     {sent: post(50000) + strings.Repeat("x", 30000), want: "closed", event: "body-cut"},
-		"half of a small content": {sent: post(50) + can, want: "closed", event: "body-cut"},
-		"half of a chunk":         {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nhello", want: "closed", event: "body-cut"},
-		"half of several":         {change: split, sent: post(50) + "one\ntw", want: "closed", event: "body-cut"},
+		"half of the content":     {sent: post(50000) + strings.Repeat("x", 30000), want: "closed", taken: "16384 bytes damaged: the content did not come whole", event: "body-cut"},
+		"half of a small content": {sent: post(50) + can, want: "closed", taken: can[:len(can)-1] + " damaged: the content did not come whole", event: "body-cut"},
+		"no byte of the content":  {sent: post(50), want: "closed", event: "body-cut"},
+		"half of a chunk":         {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nhello", want: "closed", taken: "hell damaged: the content did not come whole", event: "body-cut"},
+		"half of several":         {change: split, sent: post(50) + "one\ntwo", want: "closed", taken: "one\ntw damaged: the content did not come whole", event: "body-cut"},
+		"a whole one and a half":  {change: func(s *site) { split(s); s.env.Whole = 4 }, sent: post(50) + "one\ntwo", want: "closed", taken: "one|tw damaged: the content did not come whole", event: "body-cut"},
 		"chunks that are none":    {sent: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello", want: "400 the content did not come whole\n", event: "body-cut"},
 		"length and chunks":       {sent: post(5, "Transfer-Encoding: chunked") + "0\r\n\r\n", want: "400 the request has no content\n", event: "empty-body"},
 		"headers above the limit": {sent: post(5, "X-Y: "+strings.Repeat("z", 100<<10)) + "hello", want: "431 431 Request Header Fields Too Large"},

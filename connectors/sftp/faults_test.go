@@ -194,7 +194,7 @@ func TestPickup(t *testing.T) {
 		handle connectors.Handler
 		want   string
 	}{
-		"empty":     {"", nil, "the file is empty"},
+		"empty":     {"", nil, "100: the file is empty"},
 		"refused":   {"x", refuse, "MSH-9: 200: not taken"},
 		"too large": {strings.Repeat("x", 4<<20+1), refuse, "MSH-9: 200: not taken"},
 	} {

@@ -347,6 +347,9 @@ func (s *site) accepted(_ context.Context, m *message.Message) (message.Reply, e
 			return message.Reply{}, err
 		}
 	}
+	if m.Damage != nil {
+		return message.Reply{Answer: message.Answer{Code: message.Erroneous, Problems: []message.Problem{message.Explain(m.Damage)}}}, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.got = append(s.got, string(raw))

@@ -68,12 +68,16 @@ func (t *taking) content() Outcome {
 		return refused(http.StatusUnsupportedMediaType, "compressed content is not taken")
 	}
 	if request.ContentLength > env.Size {
-		return t.tooLarge(nil)
+		head, err := io.ReadAll(io.LimitReader(t.body, min(beginning, env.Size)))
+		if err != nil {
+			return t.notWhole(err, head)
+		}
+		return t.tooLarge(head)
 	}
 	head, err := io.ReadAll(io.LimitReader(t.body, env.Whole+1))
 	switch {
 	case err != nil:
-		return t.broken(err)
+		return t.notWhole(err, head)
 	case len(head) == 0:
 		env.Count("empty-body", 1)
 		return refused(http.StatusBadRequest, "the request has no content")
@@ -110,25 +114,41 @@ func (t *taking) split(head []byte) Outcome {
 		t.ours = t.message(m, head, whole)
 		return t.ours
 	})
+	partial, begun := errors.AsType[*message.Partial](err)
 	switch {
 	case t.ours != nil:
 		return t.end(t.ours)
-	case t.body.failure != nil && t.parts == 0:
-		return t.notWhole(t.body.failure, head)
 	case t.body.failure != nil: // what came whole before is taken
-		return t.broken(t.body.failure)
-	case t.parts == 0: // whatever it is, it is journaled with its reason
-		fault, _ := errors.AsType[*message.Failure](err)
-		if fault == nil {
-			fault = &message.Failure{Kind: message.Malformed, Err: errors.New("there is no message in the content")}
+		if t.parts > 0 && begun {
+			t.parts++
+			head = partial.Beginning
 		}
-		t.check = func([]byte, bool) *message.Failure { return fault }
-		head = head[:min(len(head), beginning)]
-		return t.end(t.message(&message.Message{Raw: head, Size: int64(len(head))}, head, true))
-	case err != nil:
-		t.worse(http.StatusUnprocessableEntity, []message.Problem{message.Explain(err)}, t.parts+1)
+		return t.notWhole(t.body.failure, head)
+	case err != nil && begun:
+		head = partial.Beginning
+		t.x.run.Env.Count("message-too-large", 1)
 	}
-	return t.end(nil)
+	fault, _ := errors.AsType[*message.Failure](err)
+	switch {
+	case t.parts == 0 && fault == nil: // whatever it is, it is journaled with its reason
+		fault = &message.Failure{Kind: message.Malformed, Code: 100, Err: errors.New("there is no message in the content")}
+	case t.parts > 0 && err != nil && (!begun || fault == nil):
+		t.worse(http.StatusUnprocessableEntity, []message.Problem{message.Explain(err)}, t.parts+1)
+		return t.end(nil)
+	case err == nil:
+		return t.end(nil)
+	}
+	if t.parts > 0 {
+		t.parts++
+	}
+	return t.end(t.damaged(head, fault))
+}
+
+// damaged hands over the beginning of content that cannot be taken.
+func (t *taking) damaged(head []byte, fault *message.Failure) error {
+	head = head[:min(len(head), beginning)]
+	t.check = func([]byte, bool) *message.Failure { return fault }
+	return t.message(&message.Message{Raw: head, Size: int64(len(head))}, head, true)
 }
 
 // message hands over one message and notes what was said of it.
@@ -205,47 +225,46 @@ func (t *taking) end(err error) Outcome {
 	return o
 }
 
-// notWhole is the outcome of a message of which a part is missing or too much.
+// notWhole is the outcome of content of which a part is missing or too much: its
+// beginning is journaled as refused.
 func (t *taking) notWhole(err error, head []byte) Outcome {
-	if errors.Is(err, errLarge) {
-		return t.tooLarge(head)
-	}
-	return t.broken(err)
-}
-
-// broken is the outcome of content that did not come: nothing of it is taken.
-func (t *taking) broken(err error) Outcome {
-	env := &t.x.run.Env
 	switch {
 	case t.x.run.ctx.Err() != nil:
 		return refused(http.StatusServiceUnavailable, "the listener stops, send it again later")
 	case errors.Is(err, errLarge):
-		env.Count("body-too-large", 1)
-		return refused(http.StatusRequestEntityTooLarge, errLarge.Error())
-	case errors.Is(err, errSlow):
-		env.Count("body-timeout", 1)
-		return refused(http.StatusRequestTimeout, errSlow.Error())
+		return t.tooLarge(head)
 	}
-	env.Count("body-cut", 1)
-	env.Log.Info("message not taken", "peer", t.x.Request.RemoteAddr, "error", errCut.Error())
-	return refused(http.StatusBadRequest, errCut.Error())
+	return t.cut(err, head)
+}
+
+// cut is the outcome of content whose end did not come. The sender is told so,
+// and not by an answer of the format: that would be one to its whole message.
+func (t *taking) cut(err error, head []byte) Outcome {
+	env, status := &t.x.run.Env, http.StatusBadRequest
+	if errors.Is(err, errSlow) {
+		status = http.StatusRequestTimeout
+		env.Count("body-timeout", 1)
+	} else {
+		err = errCut
+		env.Count("body-cut", 1)
+	}
+	env.Log.Info("message not taken", "peer", t.x.Request.RemoteAddr, "error", err.Error())
+	// All bytes may be there and the end of the last chunk may not: what is
+	// kept must not be the message itself, or it would come again as a copy.
+	if head = head[:max(0, len(head)-1)]; len(head) == 0 {
+		return refused(status, err.Error())
+	}
+	if ours := t.damaged(head, &message.Failure{Kind: message.Malformed, Err: err}); ours != nil {
+		return t.end(ours)
+	}
+	return refused(status, err.Error())
 }
 
 // tooLarge has content above the limit journaled as refused, with its beginning.
 func (t *taking) tooLarge(head []byte) Outcome {
 	t.x.run.Env.Count("body-too-large", 1)
-	if head == nil {
-		var err error
-		if head, err = io.ReadAll(io.LimitReader(t.body, min(beginning, t.x.run.Env.Size))); err != nil {
-			return t.broken(err)
-		}
-	}
-	head = head[:min(len(head), beginning)]
-	t.check = func([]byte, bool) *message.Failure {
-		return &message.Failure{Kind: message.Malformed, Err: fmt.Errorf("%w: more than %d bytes", errLarge, t.x.run.Env.Size)}
-	}
 	t.status, t.problems, t.raw = http.StatusOK, nil, nil
-	out := t.end(t.message(&message.Message{Raw: head, Size: int64(len(head))}, head, true))
+	out := t.end(t.damaged(head, &message.Failure{Kind: message.Malformed, Err: fmt.Errorf("%w: more than %d bytes", errLarge, t.x.run.Env.Size)}))
 	if out.Status != http.StatusServiceUnavailable {
 		out.Status = http.StatusRequestEntityTooLarge
 	}

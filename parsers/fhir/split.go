@@ -27,7 +27,7 @@ func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) er
 			return s.part(s.held)
 		}
 		if err != nil {
-			return fmt.Errorf("read: %w", err)
+			return message.PartialOf(s.held, fmt.Errorf("read: %w", err))
 		}
 	}
 }
@@ -70,13 +70,15 @@ func (s *splitter) cut() error {
 	}
 	s.held = append(s.held[:0], s.held[start:]...)
 	if int64(len(s.held)) > s.limit {
-		return s.tooLong()
+		return s.tooLong(s.held)
 	}
 	return nil
 }
 
-func (s *splitter) tooLong() error {
-	return &message.Failure{Kind: message.Malformed, Offset: 1, Code: 102, Err: fmt.Errorf("a resource is larger than %d bytes", s.limit)}
+func (s *splitter) tooLong(raw []byte) error {
+	return message.PartialOf(raw, &message.Failure{
+		Kind: message.Malformed, Offset: int(s.limit) + 1, Code: 102, Err: fmt.Errorf("a resource is larger than %d bytes", s.limit),
+	})
 }
 
 // part hands on one message, unless it is empty.
@@ -85,7 +87,7 @@ func (s *splitter) part(raw []byte) error {
 	case len(bytes.TrimSpace(bytes.TrimPrefix(raw, []byte(mark)))) == 0:
 		return nil
 	case int64(len(raw)) > s.limit:
-		return s.tooLong()
+		return s.tooLong(raw)
 	}
 	if s.lines {
 		raw = bytes.TrimSuffix(raw, []byte("\r"))

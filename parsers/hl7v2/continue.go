@@ -90,7 +90,7 @@ func (p *Parser) Join(parts [][]byte) ([]byte, error) {
 		if i == 0 {
 			first = s.delims
 		} else if s.delims != first {
-			return nil, malformed("MSH-2", at, 100, "part %d of the message has other delimiters than the first", i+1)
+			return nil, malformed("MSH-2", at, 102, "part %d of the message has other delimiters than the first", i+1)
 		}
 		body := raw[at:]
 		if i > 0 {
@@ -105,7 +105,7 @@ func (p *Parser) Join(parts [][]byte) ([]byte, error) {
 			}
 		}
 		if len(out)+len(body) > math.MaxInt32/4 {
-			return nil, malformed("", 0, 100, "the parts of the message are together longer than %d bytes", math.MaxInt32/4)
+			return nil, malformed("", 0, 102, "the parts of the message are together longer than %d bytes", math.MaxInt32/4)
 		}
 		if out = append(out, body...); len(out) > 0 && out[len(out)-1] != '\r' && out[len(out)-1] != '\n' {
 			out = append(out, '\r')

@@ -17,6 +17,10 @@ type Options struct {
 	// such as no-final-cr or segment-end-lf, and rules of validate that are not
 	// looked at, such as length.
 	Tolerate []string `yaml:"tolerate"`
+	// Strict lists oddities, and rules of validate that only warn, which keep a
+	// message of this sender from being processed, such as charset-wrong and
+	// charset-unknown: it is parked or refused as for an error of validate.
+	Strict []string `yaml:"strict"`
 	// Level is how much of each message is checked: syntax, structure,
 	// types, tables or profile; each includes those before it. What is an error
 	// parks the message, or where the sender waits for the outcome (ack:
@@ -79,9 +83,20 @@ func (o *Options) Validate() []parsers.Problem {
 	if o.Charset != "" && charsetByName(o.Charset) == nil {
 		wrong("charset", "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252")
 	}
-	for _, code := range o.Tolerate {
-		if known := slices.Concat(codes, o.validation.Rules); !slices.Contains(known, code) {
-			wrong("tolerate", "\""+code+"\" is not a warning; known: "+strings.Join(known, ", "))
+	known := slices.Concat(codes, o.validation.Rules)
+	for _, list := range []struct {
+		field string
+		words []string
+	}{{"tolerate", o.Tolerate}, {"strict", o.Strict}} {
+		for _, code := range list.words {
+			if !slices.Contains(known, code) {
+				wrong(list.field, "\""+code+"\" is not a warning; known: "+strings.Join(known, ", "))
+			}
+		}
+	}
+	for _, code := range o.Strict {
+		if slices.Contains(o.Tolerate, code) {
+			wrong("strict", "\""+code+"\" is tolerated, too: it can be one of them")
 		}
 	}
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
@@ -133,12 +148,46 @@ func (o *Options) OpenWith(files map[string][]byte) (parsers.Parser, error) {
 	return p, err
 }
 
-// Check finds what `validate:` and `profile:` ask for; what is tolerated is not
-// among it.
+// Check finds what `validate:`, `profile:` and `strict:` ask for; what is
+// tolerated is not among it.
 func (p *Parser) Check(doc message.Document) []parsers.Finding {
 	m, ok := doc.(*Message)
-	if p.check == nil || !ok {
+	if !ok {
 		return nil
 	}
-	return slices.DeleteFunc(p.check(m), func(f parsers.Finding) bool { return slices.Contains(p.options.Tolerate, f.Rule) })
+	found := p.oddities(m)
+	if p.check == nil {
+		return found
+	}
+	for _, f := range p.check(m) {
+		strict := slices.Contains(p.options.Strict, f.Rule)
+		if slices.Contains(p.options.Tolerate, f.Rule) || strict && f.Rule == "grouping" {
+			continue
+		}
+		f.Severe = f.Severe || strict
+		found = append(found, f)
+	}
+	return found
+}
+
+// oddities are the warnings of a message that this sender's messages may not have.
+func (p *Parser) oddities(m *Message) []parsers.Finding {
+	var found []parsers.Finding
+	if slices.Contains(p.options.Strict, "grouping") {
+		m.Groups() // only then it is known
+	}
+	for _, w := range m.Warnings() {
+		if !slices.Contains(p.options.Strict, w.Code) {
+			continue
+		}
+		code := 100
+		switch w.Code {
+		case "charset-unknown":
+			code = 103 // of table 0211
+		case "charset-wrong", "charset-undeclared":
+			code = 102
+		}
+		found = append(found, parsers.Finding{Problem: message.Problem{Where: w.Where, Code: code, Text: w.Text}, Rule: w.Code, Severe: true})
+	}
+	return found
 }

@@ -56,7 +56,7 @@ func Parse(raw []byte) (*Message, error) { return parse(raw, Options{}) }
 
 func parse(raw []byte, o Options) (*Message, error) {
 	if len(raw) > math.MaxInt32/4 {
-		return nil, malformed("", 0, 100, "the message is longer than %d bytes", math.MaxInt32/4)
+		return nil, malformed("", 0, 102, "the message is longer than %d bytes", math.MaxInt32/4)
 	}
 	start, err := findHeader(raw)
 	if err != nil {
@@ -136,7 +136,7 @@ func findHeader(raw []byte) (int, error) {
 	case len(head) >= 3 && isHeader(head[:3]):
 		return at, nil
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")), bytes.HasPrefix(head, []byte("M\x00S\x00")), bytes.HasPrefix(head, []byte("\x00M\x00S")):
-		return 0, malformed("", at, 100, "the message is in UTF-16, which segments cannot be found in: UTF-8 is meant")
+		return 0, malformed("", at, 102, "the message is in UTF-16, which segments cannot be found in: UTF-8 is meant")
 	}
 	return 0, malformed("MSH", at, 100, "the message does not begin with MSH, FHS or BHS")
 }
@@ -152,11 +152,11 @@ func isHeader(name []byte) bool {
 // readDelims reads MSH-1 and MSH-2 (2.5.4).
 func readDelims(head []byte, offset int) (Delims, error) {
 	if len(head) < 5 {
-		return Delims{}, malformed("MSH-2", offset+len(head), 100, "the message ends inside MSH-2")
+		return Delims{}, malformed("MSH-2", offset+len(head), 102, "the message ends inside MSH-2")
 	}
 	d := Delims{Field: head[3]}
 	if !punctuation(d.Field) {
-		return d, malformed("MSH-1", offset+3, 100, "the field separator is a letter, a digit, a space or a control character")
+		return d, malformed("MSH-1", offset+3, 102, "the field separator is a letter, a digit, a space or a control character")
 	}
 	rest := head[4:]
 	end := bytes.IndexAny(rest, string([]byte{d.Field, '\r', '\n'}))
@@ -165,19 +165,19 @@ func readDelims(head []byte, offset int) (Delims, error) {
 	}
 	set := rest[:end]
 	if len(set) < 1 || len(set) > 8 {
-		return d, malformed("MSH-2", offset+4, 100, "MSH-2 has %d characters, not 1 to 5", len(set))
+		return d, malformed("MSH-2", offset+4, 102, "MSH-2 has %d characters, not 1 to 5", len(set))
 	}
 	distinct := make([]byte, 0, 8)
 	for i, c := range set {
 		if !punctuation(c) {
-			return d, malformed("MSH-2", offset+4+i, 100, "character %d of MSH-2 cannot be a separator", i+1)
+			return d, malformed("MSH-2", offset+4+i, 102, "character %d of MSH-2 cannot be a separator", i+1)
 		}
 		switch bytes.IndexByte(set[:i], c) {
 		case -1:
 			distinct = append(distinct, c)
 		case 2: // an escape character that was itself escaped: ^~\\&
 		default:
-			return d, malformed("MSH-2", offset+4+i, 100, "character %d of MSH-2 stands there twice", i+1)
+			return d, malformed("MSH-2", offset+4+i, 102, "character %d of MSH-2 stands there twice", i+1)
 		}
 	}
 	set = distinct

@@ -101,11 +101,12 @@ func asFailure(err error) *message.Failure {
 	return f
 }
 
-// complete says what a header lacks (2.14.9.9, 2.14.9.10).
+// complete says what a header lacks (2.14.9.9, 2.14.9.10). Without a type it is
+// of none that is taken: MSH-9 is unacceptable, which is a rejection (2.9.3.1).
 func complete(msh Segment, at int) *message.Failure {
 	start, _ := msh.Span()
 	if !msh.Field(9).Comp(1).Valued() {
-		return malformed("MSH-9", at+start, 101, "the message type is missing")
+		return malformed("MSH-9", at+start, 200, "the message type is missing")
 	}
 	if !msh.Field(10).Valued() {
 		return malformed("MSH-10", at+start, 101, "the control id is missing")

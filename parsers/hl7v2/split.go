@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/plexus-health/plexus/message"
 )
 
 // Split yields the messages of a batch or file: each begins at MSH and ends
@@ -29,7 +31,7 @@ func (s *splitter) read(r io.Reader) error {
 			return s.part(s.held)
 		}
 		if err != nil {
-			return fmt.Errorf("read: %w", err)
+			return message.PartialOf(s.held, fmt.Errorf("read: %w", err))
 		}
 	}
 }
@@ -66,7 +68,7 @@ func (s *splitter) cut(ended bool) error {
 	}
 	s.held = append(s.held[:0], s.held[start:]...)
 	if int64(len(s.held)) > s.limit {
-		return malformed("", 0, 100, "a message of the batch is longer than %d bytes", s.limit)
+		return s.tooLong(s.held)
 	}
 	return nil
 }
@@ -83,9 +85,14 @@ func (s *splitter) part(raw []byte) error {
 		}
 		return nil
 	case int64(len(raw)) > s.limit:
-		return malformed("", 0, 100, "a message of the batch is longer than %d bytes", s.limit)
+		return s.tooLong(raw)
 	}
 	return s.take(bytes.Clone(raw))
+}
+
+// tooLong is the error of a message above the limit.
+func (s *splitter) tooLong(raw []byte) error {
+	return message.PartialOf(raw, malformed("", int(s.limit), 102, "the message is longer than %d bytes", s.limit))
 }
 
 // envelopeBegins reports whether a line begins a message or is of the envelope.

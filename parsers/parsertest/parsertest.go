@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
@@ -451,9 +452,26 @@ func (c *Case) split(t *testing.T, samples map[string][]byte) {
 		if err := splitter.Split(bytes.NewReader(raw), 1<<30, func([]byte) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("%s: the error of take is not returned: %v", name, err)
 		}
-		if err := splitter.Split(bytes.NewReader(raw), 16, func([]byte) error { return nil }); err == nil {
+		err = splitter.Split(bytes.NewReader(raw), 16, func([]byte) error { return nil })
+		if err == nil {
 			t.Errorf("%s: a message above the limit is taken", name)
 		}
+		wantPartial(t, name, err, raw)
+		err = splitter.Split(io.MultiReader(bytes.NewReader(raw[:len(raw)/2]), iotest.ErrReader(stop)), 1<<30, func([]byte) error { return nil })
+		if !errors.Is(err, stop) {
+			t.Errorf("%s: the error of reading is not returned: %v", name, err)
+		}
+		wantPartial(t, name, err, raw)
+	}
+}
+
+// wantPartial holds that the beginning of what could not be handed over comes
+// with the error.
+func wantPartial(t *testing.T, name string, err error, raw []byte) {
+	t.Helper()
+	partial, ok := errors.AsType[*message.Partial](err)
+	if !ok || len(partial.Beginning) == 0 || len(partial.Beginning) > 64<<10 || !bytes.Contains(raw, partial.Beginning) {
+		t.Errorf("%s: the beginning of the message does not come with %v", name, err)
 	}
 }
 

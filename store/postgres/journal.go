@@ -240,7 +240,7 @@ func known(ctx context.Context, p pgx.Tx, batch []*record) error {
 		r := batch[i]
 		switch {
 		case !same:
-			r.entry.Clash = true
+			r.entry.Clash = r.entry.Clash || state != string(message.Refused) // what was refused has taken no number
 		case r.entry.Seq == 0:
 			clash := r.entry.Clash
 			r.entry = relational.EntryOf(seq, id, state, reason, answer, run)

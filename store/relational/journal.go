@@ -164,7 +164,7 @@ func intakeRows(rows Rows, r *Row) (entry store.Entry, copied, clash bool, err e
 			return entry, false, false, errors.Join(err, rows.Close())
 		}
 		if string(hash) != string(r.Hash) {
-			clash = true
+			clash = clash || state != string(message.Refused) // what was refused has taken no number
 			continue
 		}
 		e.State, e.Answer, e.Copy = message.State(state), answerOf(answer), true
@@ -182,7 +182,7 @@ func intakeRows(rows Rows, r *Row) (entry store.Entry, copied, clash bool, err e
 // statement whether its control id was used with other content.
 const recordAtOnce = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, body)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING
-RETURNING seq, ?8 <> '' AND EXISTS (SELECT 1 FROM messages m WHERE m.channel = ?2 AND m.sender = ?7 AND m.control = ?8 AND m.hash <> ?9)`
+RETURNING seq, ?8 <> '' AND EXISTS (SELECT 1 FROM messages m WHERE m.channel = ?2 AND m.sender = ?7 AND m.control = ?8 AND m.hash <> ?9 AND m.state <> 'refused')`
 
 // RecordAtOnce is T1 of one message in one statement where that is possible:
 // on SQLite, for a new message of a channel that takes clashes.

@@ -121,6 +121,21 @@ func journal(t *testing.T, o Opener) {
 			}
 		}
 	})
+	t.Run("what was refused has taken no control id", func(t *testing.T) {
+		for _, refuse := range []bool{false, true} {
+			control := fmt.Sprint("cut", refuse)
+			cut := Intake("lab", control, "the begin")
+			cut.Message.State, cut.Message.Reason, cut.Message.Answer = message.Refused, "cut off", message.Answer{Code: message.Erroneous}
+			if e := record(t, s, cut); e.State != message.Refused {
+				t.Fatalf("got %+v", e)
+			}
+			whole := Intake("lab", control, "the beginning and the end")
+			whole.RefuseClash = refuse
+			if e := record(t, s, whole); e.State != message.Stored || e.Clash || e.Copy {
+				t.Errorf("got %+v", e)
+			}
+		}
+	})
 	t.Run("without a control id only the same content is a copy", func(t *testing.T) {
 		record(t, s, Intake("lab", "", "a"))
 		if e := record(t, s, Intake("lab", "", "b")); e.Copy || e.Clash {

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -28,6 +29,8 @@ func TestWordsOfAChannel(t *testing.T) {
 		`profile "vxx" is not a profile; known: `:                                       func(o *hl7v2.Options) { o.Profile = "vxx" },
 		`profile is missing: the name of a profile, known: `:                            func(o *hl7v2.Options) { o.Level = "profile" },
 		`tolerate "lengths" is not a warning; known: batch-count, `:                     func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
+		`strict "charset" is not a warning; known: batch-count, `:                       func(o *hl7v2.Options) { o.Strict = []string{"charset"} },
+		`strict "length" is tolerated, too: it can be one of them`:                      func(o *hl7v2.Options) { o.Tolerate, o.Strict = []string{"length"}, []string{"length"} },
 	} {
 		problems := options(t, change).Validate()
 		if len(problems) != 1 || !strings.HasPrefix(problems[0].Field+" "+problems[0].Text, want) {
@@ -77,6 +80,48 @@ func TestCheckOfAChannel(t *testing.T) {
 		if strings.Join(sorted(got), " ") != want {
 			t.Errorf("%q: %q, want %q", level, got, want)
 		}
+	}
+}
+
+// TestStrictChannel holds that what only warns keeps a message back where the
+// channel says so, whatever level it checks.
+func TestStrictChannel(t *testing.T) {
+	wrong := strings.Replace(header, "|2.5.1", "|2.5.1||||||UNICODE UTF-8", 1)
+	for name, c := range map[string]struct {
+		raw, level string
+		strict     []string
+		want       string
+	}{
+		"nothing is strict":           {wrong + "\rPV1|1|O\rPID|1||7||CAN\xffARY\r", "", nil, ""},
+		"bytes of another set":        {wrong + "\rPID|1||7||CAN\xffARY\r", "", []string{"charset-wrong"}, "102 charset-wrong!"},
+		"a set that nobody knows":     {strings.Replace(wrong, "UNICODE UTF-8", "CANARY-8", 1) + "\rPID|1||7\r", "syntax", []string{"charset-wrong", "charset-unknown"}, "103 charset-unknown!"},
+		"bytes nobody declared":       {header + "\rPID|1||7||CAN\xffARY\r", "", []string{"charset-undeclared"}, "102 charset-undeclared!"},
+		"the order":                   {header + "\rPV1|1|O\rPID|1||7\r", "", []string{"grouping"}, "100 grouping!"},
+		"the order, told once":        {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rEVN||20260105\r", "structure", []string{"grouping"}, "100 grouping!"},
+		"a rule that otherwise warns": {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rQQQ|1\r", "structure", []string{"segment-unknown"}, "100 segment-unknown!"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parser, err := options(t, func(o *hl7v2.Options) { o.Level, o.Strict = c.level, c.strict }).Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc, err := parser.Parse([]byte(c.raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range parser.(parsers.Checker).Check(doc) {
+				if f.Severe {
+					f.Rule += "!"
+				}
+				if got = append(got, fmt.Sprint(f.Problem.Code, " ", f.Rule)); strings.Contains(f.Problem.Text+f.Problem.Where, "CANARY") {
+					t.Errorf("a value is told: %+v", f)
+				}
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 
