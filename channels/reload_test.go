@@ -32,6 +32,7 @@ func TestAChangedOrderIsABarrier(t *testing.T) {
 			must(t, h.line.Apply(h.load(lab(rule))))
 		}
 		h.giveAll(60, "A", "B", "C", "D", "E", "F")
+		h.eventually("one is made by this rule", func() bool { return h.queues()["lab/out"].Open() > int64(60*i) })
 	}
 	h.eventually("all deliveries are made", func() bool { return h.queues()["lab/out"].Open() == 240 })
 	list, err := h.store.Deliveries(t.Context(), store.DeliveryFilter{Unit: "lab/out", Limit: 1000})
