@@ -21,7 +21,7 @@ import (
 // died in the middle of a send: the third life owns them, and everything is
 // sent once, in order.
 func TestKillTakingOver(t *testing.T) {
-	killAtSteps(t, []string{"before_t5_commit:1", "after_t5_commit:1", "before_t5_commit:2", "after_t5_commit:2"}, killTakingOver)
+	killAtSteps(t, []string{"before_t5_commit:1", "after_t5_commit:1", "before_t5_commit:2", "after_t5_commit:2", "before_t5_commit:3", "after_t5_commit:3"}, killTakingOver)
 }
 
 // TestKillOperating kills the engine while an operator decides: what was
@@ -73,7 +73,8 @@ func killTakingOver(t *testing.T, database, point string) {
 	s.forwardTo(r)
 	lanes := lanesOf(3, 6)
 	trade := tradeOf(r)
-	first := s.mustReady("PLEXUS_KILL_AT=after_claim:4") // a delivery is sending, others wait
+	const send = "after_send_before_answer" // the receiver has a delivery that is still sending here, others wait
+	first := s.mustReady("PLEXUS_KILL_AT=" + send + ":4")
 	var senders sync.WaitGroup
 	for _, lane := range lanes {
 		senders.Go(func() {
@@ -83,12 +84,15 @@ func killTakingOver(t *testing.T, database, point string) {
 		})
 	}
 	senders.Wait()
-	first.diesAt("after_claim")
+	first.diesAt(send)
 	s.start("PLEXUS_KILL_AT=" + point).diesAt(point)
 	third := s.mustReady()
 	sendLanes(t, s, lanes)
 	queue := s.drained(trade.unit, 18)
 	compareArrivals(t, s, r.arrived(t), lanes, queue)
+	if !slices.ContainsFunc(queue, func(d deliveryRow) bool { return d.MaybeSent }) {
+		t.Error("no delivery is marked as perhaps sent, and one was under way")
+	}
 	third.stop()
 }
 
