@@ -85,10 +85,23 @@ func killTakingOver(t *testing.T, database, point string) {
 	}
 	senders.Wait()
 	first.diesAt(send)
-	s.start("PLEXUS_KILL_AT=" + point).diesAt(point)
+	// The second life has work in every unit, so that it takes them all over.
+	extra := oru("D3-000", "K3", "30", 1)
+	lanes = append(lanes, []string{extra})
+	second := s.start("PLEXUS_KILL_AT=" + point)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for address, raw := range map[string]string{s.results: extra, s.admit: adt("ADMIT", "K3", 1, "A08")} {
+		senders.Go(func() {
+			_, _, _ = deliver(ctx, address, raw) // perhaps it dies before it answers
+		})
+	}
+	second.diesAt(point)
+	cancel()
+	senders.Wait()
 	third := s.mustReady()
 	sendLanes(t, s, lanes)
-	queue := s.drained(trade.unit, 18)
+	queue := s.drained(trade.unit, 19)
 	compareArrivals(t, s, r.arrived(t), lanes, queue)
 	if !slices.ContainsFunc(queue, func(d deliveryRow) bool { return d.MaybeSent }) {
 		t.Error("no delivery is marked as perhaps sent, and one was under way")
