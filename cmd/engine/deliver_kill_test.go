@@ -190,6 +190,7 @@ func lanesOf(lanes, n int) [][]string {
 
 // A deliveryRow is a delivery as the API lists it.
 type deliveryRow struct {
+	N         int64  `json:"n"`
 	ID        string `json:"id"`
 	Control   string `json:"control"`
 	State     string `json:"state"`
@@ -222,15 +223,23 @@ func (s *site) drained(unit string, n int) []deliveryRow {
 	}
 }
 
+// queueOf lists the deliveries of a queue.
 func (s *site) queueOf(unit string) []deliveryRow {
 	s.t.Helper()
-	var answer struct {
-		Deliveries []deliveryRow `json:"deliveries"`
+	const page = 10000
+	for all, after := []deliveryRow(nil), int64(0); ; {
+		var answer struct {
+			Deliveries []deliveryRow `json:"deliveries"`
+		}
+		if status, body := s.get(fmt.Sprintf("/api/queues/%s?limit=%d&after=%d", unit, page, after), &answer); status != 200 && status != 404 {
+			s.t.Fatalf("queue %s: %d %s", unit, status, body)
+		}
+		all = append(all, answer.Deliveries...)
+		if len(answer.Deliveries) < page {
+			return all
+		}
+		after = all[len(all)-1].N
 	}
-	if status, body := s.get("/api/queues/"+unit+"?limit=10000", &answer); status != 200 && status != 404 {
-		s.t.Fatalf("queue %s: %d %s", unit, status, body)
-	}
-	return answer.Deliveries
 }
 
 // compareArrivals holds what arrived against what was acknowledged: everything

@@ -81,30 +81,6 @@ func (c *crowd) end() int {
 	return int(c.sent.Load())
 }
 
-// TestAnEngineDiesUnderLoad kills the one of two engines that owns the units:
-// the other takes them over, nothing is lost, the order of each patient is
-// kept, and only what was under way may arrive twice.
-func TestAnEngineDiesUnderLoad(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: no processes are killed")
-	}
-	sites, r, env := twoSites(t)
-	first := sites[0].mustReady(env)
-	second := sites[1].mustReady(env)
-	crowd := newCrowd(t, 8, sites)
-	eventually(t, "300 have arrived", func() bool { return len(r.arrived(t)) >= 300 })
-	before := len(r.arrived(t))
-	first.kill()
-	killed := time.Now()
-	eventually(t, "the other engine sends", func() bool { return len(r.arrived(t)) > before+50 })
-	moved := time.Since(killed)
-	n := crowd.end()
-	queue := sites[1].drained("lab-results/out", n)
-	compareArrivals(t, sites[1], r.arrived(t), crowd.lanes, queue)
-	t.Logf("%d messages; the units had moved and 50 more had arrived %s after the kill", n, moved.Round(100*time.Millisecond))
-	second.stop()
-}
-
 // TestARollingRestartLosesNothing stops and starts two engines in turn while
 // messages come.
 func TestARollingRestartLosesNothing(t *testing.T) {

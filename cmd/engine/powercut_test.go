@@ -93,6 +93,10 @@ type plant struct {
 	cluster *pgtest.Cluster // PostgreSQL in place of the embedded store
 	life    *life
 
+	// unit, if it is not empty, is a route that is held until a queue waits for
+	// it: the power is cut while the engine sends.
+	unit string
+
 	book     *book
 	promised map[string]bool // acknowledged before the cut began
 	late     map[string]bool // acknowledged after it began
@@ -179,6 +183,7 @@ func (p *plant) cut(n int, step string) int {
 	}
 	p.life = p.site.mustReady(env...)
 	before := len(p.promised)
+	p.decide("pause")
 	var down atomic.Bool
 	var senders sync.WaitGroup
 	for lane := range 4 {
@@ -188,6 +193,10 @@ func (p *plant) cut(n int, step string) int {
 		p.book.mu.Lock()
 		defer p.book.mu.Unlock()
 		return len(p.promised) - before
+	}
+	if p.unit != "" {
+		eventually(p.t, "a queue waiting", func() bool { return acknowledged() >= queued })
+		p.decide("resume")
 	}
 	if step != "" {
 		eventually(p.t, "the engine being stopped at "+step, p.life.stopped)

@@ -80,7 +80,7 @@ func TestProxy(t *testing.T) {
 func TestCutAt(t *testing.T) {
 	for name, passed := range map[string]bool{"before it arrives": false, "when it has arrived": true} {
 		t.Run(name, func(t *testing.T) {
-			got := make(chan string, 2)
+			got, begun := make(chan string, 2), make(chan struct{}, 2)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -92,9 +92,12 @@ func TestCutAt(t *testing.T) {
 					if err != nil {
 						return
 					}
+					first := make([]byte, 1)
+					n, _ := io.ReadFull(conn, first)
+					begun <- struct{}{}
 					all, _ := io.ReadAll(conn) // what came before the cut
 					_, _ = conn.Write([]byte("answer"))
-					got <- string(all)
+					got <- string(first[:n]) + string(all)
 					_ = conn.Close()
 				}
 			}()
@@ -114,7 +117,7 @@ func TestCutAt(t *testing.T) {
 					t.Fatal(err)
 				}
 				if part == "E" {
-					time.Sleep(time.Millisecond) // as likely as not in one piece otherwise
+					<-begun // the second piece comes by itself
 				}
 			}
 			<-cut

@@ -326,7 +326,7 @@ func insertFresh(ctx context.Context, p pgx.Tx, fresh []*record, led *relational
 // TakeOver is T5.
 func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) (store.Lease, error) {
 	l := &lease{store: s, unit: unit, owner: *s.owner.Load()}
-	err := s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
+	err := s.inStep(ctx, "t5", func(t *tx, led *relational.Ledger) error {
 		now, err := clockOf(ctx, t)
 		if err != nil {
 			return err
@@ -345,7 +345,7 @@ func (s *Store) TakeOver(ctx context.Context, unit string, grace time.Duration) 
 func (s *Store) Operate(ctx context.Context, o store.Order) (err error) {
 	now := s.options.Now()
 	for range 3 {
-		err = s.inTx(ctx, func(t *tx, led *relational.Ledger) error {
+		err = s.inStep(ctx, "t6", func(t *tx, led *relational.Ledger) error {
 			return relational.Operate(ctx, t, o, now, led)
 		})
 		if !errors.Is(err, store.ErrConflict) {
@@ -371,7 +371,7 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
 	relational.Triggered(s.trigger, writes, "")
 	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number)
-	err = s.inTx(ctx, func(t *tx, led *relational.Ledger) (err error) {
+	err = s.inStep(ctx, "write", func(t *tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, t, set, by, led)
 		killpoint.Hit("before_commit")
 		return err

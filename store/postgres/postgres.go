@@ -27,6 +27,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 	"golang.org/x/sys/unix"
 
+	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
@@ -424,14 +425,27 @@ func lendOf(ctx context.Context, pool *pgxpool.Pool, f func(relational.Tx) error
 
 // inTx runs f in a transaction of its own.
 func (s *Store) inTx(ctx context.Context, f func(*tx, *relational.Ledger) error) error {
+	return s.inStep(ctx, "", f)
+}
+
+// inStep runs f in a transaction that is a durable step with a name: it passes
+// before_<step>_commit and after_<step>_commit (internal/killpoint).
+func (s *Store) inStep(ctx context.Context, step string, f func(*tx, *relational.Ledger) error) error {
 	err := s.transact(ctx, func(p pgx.Tx) error {
 		led := &relational.Ledger{}
 		t := &tx{p}
 		if err := f(t, led); err != nil {
 			return err
 		}
-		return led.Write(ctx, t, s.shard(20))
+		if err := led.Write(ctx, t, s.shard(20)); err != nil {
+			return err
+		}
+		killpoint.Hit("before_" + step + "_commit")
+		return nil
 	})
+	if err == nil {
+		killpoint.Hit("after_" + step + "_commit")
+	}
 	return plain(err)
 }
 

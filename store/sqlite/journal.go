@@ -57,7 +57,7 @@ func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error
 // before has ended.
 func (s *Store) TakeOver(ctx context.Context, unit string, _ time.Duration) (store.Lease, error) {
 	l := &lease{store: s, unit: unit}
-	err := s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{whole: true, step: stepT5, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		l.epoch, err = relational.TakeOver(ctx, tx, unit, s.owner, s.options.Now(), 0, led)
 		return err
 	}})
@@ -70,7 +70,7 @@ func (s *Store) TakeOver(ctx context.Context, unit string, _ time.Duration) (sto
 // Operate is T6.
 func (s *Store) Operate(ctx context.Context, o store.Order) error {
 	now := s.options.Now()
-	return s.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error {
+	return s.writer.do(ctx, &op{whole: true, step: stepT6, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error {
 		return relational.Operate(ctx, tx, o, now, led)
 	}})
 }
@@ -90,7 +90,7 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	err := s.writer.do(ctx, &op{whole: true, step: stepWrite, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
 		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
 		return err
 	}})
@@ -154,7 +154,7 @@ func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
 func (l *lease) Finish(ctx context.Context, o store.Outcome) error {
 	now := l.store.options.Now()
 	relational.Triggered(l.store.trigger, o.Writes, o.Via)
-	err := l.store.writer.do(ctx, &op{bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
+	err := l.store.writer.do(ctx, &op{step: stepT2, bytes: weight(o.Writes, o.Deliveries, o.Intakes), outcome: &outcome{
 		lease:    l,
 		finished: relational.FinishedOf(&o, l.unit, now),
 		set:      relational.SetOf(o.Writes, o.Seq, now, o.Actor, l.store.index.Number),

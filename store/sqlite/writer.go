@@ -47,6 +47,8 @@ type op struct {
 	whole bool
 	// after, if it is not nil, is called when the operation is durable.
 	after func()
+	// step is what the durable step that this operation is part of is called.
+	step  step
 	bytes int
 	err   error
 	done  chan struct{}
@@ -284,7 +286,7 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 	default:
 	}
 	killpoint.Hit("after_commit")
-	hitOutcome("after_t2_commit", batch)
+	hit("after", batch)
 	for _, o := range batch {
 		if contains(left, o) {
 			continue
@@ -316,15 +318,6 @@ func contains(list []*op, o *op) bool {
 		}
 	}
 	return false
-}
-
-func hitOutcome(name string, batch []*op) {
-	for _, o := range batch {
-		if o.outcome != nil {
-			killpoint.Hit(name)
-			return
-		}
-	}
 }
 
 // passing reports whether a fault of the database wrote nothing and may pass by
@@ -401,7 +394,7 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 		return nil, err
 	}
 	killpoint.Hit("before_commit")
-	hitOutcome("before_t2_commit", batch)
+	hit("before", batch)
 	if err := w.end(ctx); err != nil {
 		return nil, err
 	}
