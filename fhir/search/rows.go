@@ -255,7 +255,7 @@ func Interval(s string) (lo, hi int64, ok bool) {
 func (x *rows) number(id fhir.Param, n *fhir.Node) {
 	switch n.Kind {
 	case fhir.Number:
-		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: n.Text})
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: bounded(n.Text)})
 	case fhir.Object:
 		if origin := n.Get("origin"); origin != nil {
 			x.sampled(id, n, origin)
@@ -270,16 +270,16 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 		if v == nil || v.Kind != fhir.Number {
 			return
 		}
-		unit := textOf(n, "code")
+		value, unit := bounded(v.Text), textOf(n, "code")
 		if unit == "" {
 			unit = textOf(n, "unit")
 		}
 		if c := textOf(n, "currency"); c != "" {
 			unit = c
 		}
-		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: v.Text})
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: value})
 		if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
-			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: v.Text})
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: value})
 		}
 	}
 }

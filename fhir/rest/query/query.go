@@ -383,6 +383,9 @@ func numbers(c *store.Clause, value string) error {
 		if err != nil || d.Form != apd.Finite || d.Exponent < -100 || d.Exponent > 100 {
 			return bad("a number is not written as a decimal")
 		}
+		if d.NumDigits()+int64(d.Exponent) > search.MostDigits {
+			return bad("a number is out of range")
+		}
 		half := apd.New(5, d.Exponent-1)
 		low, high := new(apd.Decimal), new(apd.Decimal)
 		ctx := apd.BaseContext.WithPrecision(100)

@@ -1,0 +1,40 @@
+package rest
+
+import (
+	"strings"
+	"testing"
+)
+
+func observation(id, more string) string {
+	return `{"resourceType":"Observation","id":"` + id + `","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]}` + more + `}`
+}
+
+// TestNumbersOfAnySize: a decimal that no column holds is taken, comes back as it
+// was written and is found as larger or smaller than others.
+func TestNumbersOfAnySize(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		large := []string{"1e999999999", "1e200000", "1e131072", strings.Repeat("9", 5000), "5e299"}
+		small := []string{"1e-999999999", "1e-20000", "1e-99"}
+		var ids []string
+		for i, value := range append(large, small...) {
+			id := "n" + string(rune('a'+i))
+			ids = append(ids, id)
+			w, _ := a.want(201, "PUT", "/Observation/"+id, observation(id, `,"valueQuantity":{"value":`+value+`,"unit":"g"}`))
+			if !strings.Contains(w.Body.String(), value) {
+				t.Errorf("%.20s did not come back", value)
+			}
+		}
+		a.put(observation("minus", `,"valueQuantity":{"value":-1e400}`), observation("sampled", `,"valueSampledData":{"origin":{"value":0},"period":1,"dimensions":1,"data":"1 `+strings.Repeat("7", 9000)+`"}`))
+		if got, want := a.found("Observation?value-quantity=gt1e99&_sort=_id"), strings.Join(append(ids[:len(large):len(large)], "sampled"), " "); got != want {
+			t.Errorf("large: %s, want %s", got, want)
+		}
+		if got, want := a.found("Observation?value-quantity=lt0.1&value-quantity=gt-1&_sort=_id"), strings.Join(ids[len(large):], " "); got != want {
+			t.Errorf("small: %s, want %s", got, want)
+		}
+		if got := a.found("Observation?value-quantity=lt-1e99"); got != "minus" {
+			t.Errorf("negative: %s", got)
+		}
+		a.want(200, "GET", "/Observation?_sort=-value-quantity&_count=2", "")
+		a.want(400, "GET", "/Observation?value-quantity=gt"+strings.Repeat("9", 5000), "")
+	})
+}
