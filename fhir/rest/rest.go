@@ -21,6 +21,7 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/rest/capability"
 	"github.com/plexus-health/plexus/fhir/rest/format"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
@@ -173,6 +174,9 @@ func (c *call) serve() {
 	}
 	if content := c.typ == "Binary" && (action == "read" || action == "vread"); err == nil && !content {
 		err = c.unacceptable
+	}
+	if err == nil {
+		_, err = query.Values(r.URL.RawQuery)
 	}
 	if err == nil && action == "search" && r.Method == http.MethodPost {
 		err = c.form()

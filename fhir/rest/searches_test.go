@@ -38,3 +38,20 @@ func TestNumbersOfAnySize(t *testing.T) {
 		a.want(400, "GET", "/Observation?value-quantity=gt"+strings.Repeat("9", 5000), "")
 	})
 }
+
+// TestQueriesThatAreNone: what is no text is refused on every store, whatever it is
+// asked of.
+func TestQueriesThatAreNone(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		a.put(patientJSON("p", "A", ""))
+		for _, query := range []string{
+			"/Patient?_id=%ff", "/Patient?organization=%ff", "/Patient?organization._id=%ff", "/Observation?value-quantity=5||%ff",
+			"/Patient?family=a%00b", "/Patient?_has:Observation:patient:_id=%c3", "/Patient?%ff=1", "/Patient/_history?_since=%ff", "/Patient/p/Observation?code=%ff",
+		} {
+			a.want(400, "GET", query, "")
+		}
+		a.want(400, "POST", "/Patient/_search", "_id=%ff", "Content-Type", "application/x-www-form-urlencoded")
+		a.want(400, "POST", "/Patient", patientJSON("", "B", ""), "If-None-Exist", "_id=%ff")
+		a.want(400, "PUT", "/Patient?_id=%ff", patientJSON("", "B", ""))
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
 
@@ -76,6 +77,28 @@ func PageSize(values url.Values) int {
 	return min(n, largestPage)
 }
 
+// Values reads the text of a query. What is malformed in it is refused, not left
+// out: a parameter that is lost would find too much. The error is an *Error.
+func Values(text string) (url.Values, error) {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, bad("the query is malformed: it is written name=value&name=value, with % before two hexadecimal digits and %3B for a semicolon")
+	}
+	return values, readable(values)
+}
+
+// readable refuses what is no text that a store can hold.
+func readable(values url.Values) error {
+	for name, list := range values {
+		for _, one := range append([]string{name}, list...) {
+			if !utf8.ValidString(one) || strings.IndexByte(one, 0) >= 0 {
+				return bad("the query is not valid UTF-8, or has a NUL")
+			}
+		}
+	}
+	return nil
+}
+
 func bad(text string) error { return &Error{"invalid", text} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
@@ -84,6 +107,9 @@ func Parse(typ string, values url.Values, strict bool) (*Search, error) {
 	p := &Search{
 		Query: store.Query{Type: typ, Limit: PageSize(values)}, Used: url.Values{},
 		left: &budget{mostAlternatives, mostQueries},
+	}
+	if err := readable(values); err != nil {
+		return nil, err
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
