@@ -55,3 +55,30 @@ func TestQueriesThatAreNone(t *testing.T) {
 		a.want(400, "PUT", "/Patient?_id=%ff", patientJSON("", "B", ""))
 	})
 }
+
+// TestMalformedQueries: a search of which a part is not understood by its form
+// finds nothing rather than everything.
+func TestMalformedQueries(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		a.put(patientJSON("p", "A", ""))
+		for _, query := range []string{"/Patient?family=nomatchxyz%ZZ", "/Patient?family=x;a=b", "/Patient?family=%", "/Patient/p/Observation?code=%2", "/Patient/_history?_since=%"} {
+			a.want(400, "GET", query, "")
+			a.want(400, "GET", query, "", "Prefer", "handling=strict")
+		}
+		const form = "application/x-www-form-urlencoded"
+		a.want(400, "POST", "/Patient/_search", "family=%ZZ", "Content-Type", form)
+		a.want(400, "POST", "/Patient/_search?family=%ZZ", "family=A", "Content-Type", form)
+		for _, media := range []string{"text/plain", "application/json", "application/fhir+json", "multipart/form-data; boundary=x", form + "; charset=utf-16"} {
+			a.want(415, "POST", "/Patient/_search", "family=nomatchxyz", "Content-Type", media)
+			a.want(415, "POST", "/Patient/p/Observation/_search", "code=x", "Content-Type", media)
+		}
+		for _, media := range []string{form, form + "; charset=UTF-8"} {
+			if _, n := a.want(200, "POST", "/Patient/_search", "family=A", "Content-Type", media); total(n) != 1 {
+				t.Errorf("%s: %d", media, total(n))
+			}
+		}
+		if _, n := a.want(200, "POST", "/Patient/_search?family=nomatchxyz", ""); total(n) != 0 {
+			t.Error("parameters of the address are not taken without a body")
+		}
+	})
+}
