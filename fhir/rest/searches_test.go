@@ -1,8 +1,13 @@
 package rest
 
 import (
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/plexus-health/plexus/fhir"
 )
 
 func observation(id, more string) string {
@@ -80,5 +85,40 @@ func TestMalformedQueries(t *testing.T) {
 		if _, n := a.want(200, "POST", "/Patient/_search?family=nomatchxyz", ""); total(n) != 0 {
 			t.Error("parameters of the address are not taken without a body")
 		}
+	})
+}
+
+// TestWritesThatChangeNothing: what makes no version answers with the time of the
+// version that there is.
+func TestWritesThatChangeNothing(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		first, n := a.want(201, "PUT", "/Patient/p", patientJSON("p", "A", ""))
+		updated := text(n.Get("meta"), "lastUpdated")
+		for instant(time.Now()) == updated { // until a new version would have another time
+			runtime.Gosched()
+		}
+		same := func(what string, w *httptest.ResponseRecorder, n *fhir.Node) {
+			t.Helper()
+			if got := text(n.Get("meta"), "lastUpdated"); got != updated || text(n.Get("meta"), "versionId") != "1" {
+				t.Errorf("%s: version %s of %s, want 1 of %s", what, text(n.Get("meta"), "versionId"), got, updated)
+			}
+			if got := w.Header().Get("Last-Modified"); got != "" && got != first.Header().Get("Last-Modified") {
+				t.Errorf("%s: Last-Modified %s", what, got)
+			}
+		}
+		w, n := a.want(200, "PUT", "/Patient/p", patientJSON("p", "A", ""))
+		same("PUT", w, n)
+		w, n = a.want(200, "PATCH", "/Patient/p", `[{"op":"test","path":"/id","value":"p"}]`, "Content-Type", "application/json-patch+json")
+		same("PATCH", w, n)
+		for _, kind := range []string{"batch", "transaction"} {
+			w, n = a.want(200, "POST", "/", `{"resourceType":"Bundle","type":"`+kind+`","entry":[{"resource":`+patientJSON("p", "A", "")+`,"request":{"method":"PUT","url":"Patient/p"}}]}`)
+			entry := n.Get("entry").Items[0]
+			same(kind, w, entry.Get("resource"))
+			if got := text(entry.Get("response"), "lastModified"); kind == "transaction" && got != updated {
+				t.Errorf("%s: lastModified %s", kind, got)
+			}
+		}
+		w, n = a.want(200, "GET", "/Patient/p", "")
+		same("GET", w, n)
 	})
 }
