@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -121,4 +122,63 @@ func TestWritesThatChangeNothing(t *testing.T) {
 		w, n = a.want(200, "GET", "/Patient/p", "")
 		same("GET", w, n)
 	})
+}
+
+func linkedTo(id, to string) string {
+	return patientJSON(id, "F", `,"link":[{"other":{"reference":"Patient/`+to+`"},"type":"seealso"}]`)
+}
+
+// TestIncludesGoOn: :iterate goes on until nothing new is found or the bound is
+// met, * are all references, and a target that is no type is not known.
+func TestIncludesGoOn(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		for i := range 7 {
+			a.put(linkedTo(string(rune('a'+i)), string(rune('a'+(i+1)%7)))) // a circle
+		}
+		a.put(
+			`{"resourceType":"Practitioner","id":"pr"}`, `{"resourceType":"Group","id":"g","type":"person","actual":true}`,
+			observation("o", `,"subject":{"reference":"Patient/a"},"performer":[{"reference":"Practitioner/pr"}]`), observation("og", `,"subject":{"reference":"Group/g"}`),
+		)
+		for query, want := range map[string]string{
+			"Patient?_id=a&_include=Patient:link":                        "a b",
+			"Patient?_id=a&_include:iterate=Patient:link":                "a b c d e f g",
+			"Patient?_id=a&_include:recurse=Patient:link":                "a b c d e f g",
+			"Patient?_id=a&_revinclude:iterate=Patient:link":             "a b c d e f g",
+			"Observation?_id=o&_include=Observation:*":                   "a o pr",
+			"Observation?_id=o&_include=Observation:*:Practitioner":      "o pr",
+			"Observation?_id=o&_include=Observation:subject:Group":       "o",
+			"Practitioner?_id=pr&_revinclude=Observation:*":              "o pr",
+			"Patient?_id=a&_revinclude=Observation:subject:Group":        "a",
+			"Group?_id=g&_revinclude=Observation:patient":                "g",
+			"Group?_id=g&_revinclude=Observation:subject":                "g og",
+			"Observation?_id=o&_include=Observation:subject:Foo":         "invalid",
+			"Observation?_id=o&_include=Foo:*":                           "invalid",
+			"Observation?_id=o&_include:once=Observation:subject":        "invalid",
+			"Observation?_id=o&_include=Observation:*&_include=Foo:link": "invalid",
+		} {
+			if got := a.found(query); got != want {
+				t.Errorf("%s: %s, want %s", query, got, want)
+			}
+		}
+		_, n := a.want(200, "GET", "/Observation?_id=o&_include=Observation:subject:Foo", "")
+		if link := text(n.Get("link").Items[0], "url"); total(n) != 1 || strings.Contains(link, "Foo") {
+			t.Errorf("an include that is not known: %d, %s", total(n), link)
+		}
+	})
+}
+
+// TestIncludesEnd: a row of links that is longer than the bound is cut there, and
+// that is said.
+func TestIncludesEnd(t *testing.T) {
+	a := newAPI(t)
+	var entries []string
+	for i := range mostIncluded + 3 {
+		entries = append(entries, fmt.Sprintf(`{"resource":%s,"request":{"method":"PUT","url":"Patient/c%d"}}`, linkedTo(fmt.Sprint("c", i), fmt.Sprint("c", i+1)), i))
+	}
+	a.want(200, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+strings.Join(entries, ",")+`]}`)
+	_, n := a.want(200, "GET", "/Patient?_id=c0&_include:iterate=Patient:link", "")
+	list := n.Get("entry").Items
+	if last := list[len(list)-1]; len(list) != mostIncluded+2 || text(last.Get("search"), "mode") != "outcome" {
+		t.Errorf("%d entries, the last %s", len(list), last.AppendJSON(nil))
+	}
 }

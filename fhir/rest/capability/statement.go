@@ -116,7 +116,7 @@ func capabilitiesOf(name string, pointing []string) *fhir.Node {
 		}
 	}
 	if len(includes) > 0 {
-		r.Set("searchInclude", words(includes...))
+		r.Set("searchInclude", words(append(includes, name+":*")...))
 	}
 	if len(pointing) > 0 {
 		r.Set("searchRevInclude", words(pointing...))

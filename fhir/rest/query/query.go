@@ -37,16 +37,6 @@ type Search struct {
 	left *budget
 }
 
-// An Include asks for resources that matches point to, or that point to them.
-type Include struct {
-	Reverse bool
-	Type    string
-	Param   *definitions.Param
-	// Target is the type pointed to, or empty for any.
-	Target  string
-	Iterate bool
-}
-
 const (
 	defaultPage = 50
 	largestPage = 1000
@@ -173,8 +163,8 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 			return true, costly("_list takes at most 100 lists")
 		}
 		return true, p.list(value)
-	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
-		return true, p.include(name, value)
+	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate", "_include:recurse", "_revinclude:recurse":
+		return p.include(name, value)
 	}
 	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
 		return true, p.has(rest, value, depth)
@@ -534,23 +524,5 @@ func (p *Search) sort(value string) error {
 	if len(p.Sort) > 4 {
 		return bad("_sort has more than 4 keys")
 	}
-	return nil
-}
-
-func (p *Search) include(name, value string) error {
-	name, iterate := strings.CutSuffix(name, ":iterate")
-	parts := strings.Split(value, ":")
-	if len(parts) < 2 || len(parts) > 3 {
-		return bad(name + " is written Type:parameter or Type:parameter:Target")
-	}
-	param, ok := definitions.FindParam(parts[0], parts[1])
-	if !ok || param.Kind != "reference" {
-		return bad(name + " names no reference parameter")
-	}
-	i := Include{Reverse: name == "_revinclude", Type: parts[0], Param: param, Iterate: iterate}
-	if len(parts) == 3 {
-		i.Target = parts[2]
-	}
-	p.Includes = append(p.Includes, i)
 	return nil
 }
