@@ -125,7 +125,7 @@ func (c *call) pointed(q *query.Search, step int, res *store.Resource, out []pla
 			if err != nil {
 				return nil, err
 			}
-			refs = search.Index(res.Type, n).Refs
+			refs = search.IndexUnder(c.own(), res.Type, n).Refs
 		}
 		for _, row := range refs {
 			if i.Points(row) {

@@ -182,3 +182,50 @@ func TestIncludesEnd(t *testing.T) {
 		t.Errorf("%d entries, the last %s", len(list), last.AppendJSON(nil))
 	}
 }
+
+// TestReferencesUnderTheOwnBase: a reference that is written with the address of
+// this server leads where a relative one does, and one to a contained resource is
+// not missing.
+func TestReferencesUnderTheOwnBase(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		const base = "http://127.0.0.1/fhir/"
+		whole := observation("o", `,"subject":{"reference":"`+base+`Patient/gp"},"performer":[{"reference":"`+base+`Practitioner/pr/_history/1"}]`)
+		a.put(
+			patientJSON("gp", "Own", ""), `{"resourceType":"Practitioner","id":"pr","name":[{"family":"Doc"}]}`, whole,
+			observation("elsewhere", `,"subject":{"reference":"http://other.example/fhir/Patient/gp"}`),
+			patientJSON("inside", "In", `,"contained":[{"resourceType":"Practitioner","id":"c"}],"generalPractitioner":[{"reference":"#c"}]`),
+		)
+		if w, _ := a.want(200, "GET", "/Observation/o", ""); !strings.Contains(w.Body.String(), base+"Patient/gp") {
+			t.Error("what is stored was changed")
+		}
+		for query, want := range map[string]string{
+			"Observation?subject=gp":                                                    "o",
+			"Observation?subject=Patient/gp":                                            "o",
+			"Observation?subject=" + base + "Patient/gp":                                "o",
+			"Observation?subject=http://other.example/fhir/Patient/gp":                  "elsewhere",
+			"Observation?patient=gp":                                                    "o",
+			"Observation?subject:Patient.family=own":                                    "o",
+			"Observation?performer:Practitioner.family=doc":                             "o",
+			"Patient?_has:Observation:patient:status=final":                             "gp",
+			"Observation?_id=o&_include=Observation:subject":                            "gp o",
+			"Observation?_id=o&_include=Observation:*":                                  "gp o pr",
+			"Patient?_id=gp&_revinclude=Observation:subject":                            "gp o",
+			"Patient/gp/Observation?":                                                   "o",
+			"Patient?general-practitioner:missing=true":                                 "gp",
+			"Patient?general-practitioner:missing=false":                                "inside",
+			"Patient?_id=inside&_include=Patient:general-practitioner":                  "inside",
+			"Patient?general-practitioner=c":                                            "",
+			"Observation?subject:missing=false&_id=elsewhere&_include=Observation:*":    "elsewhere",
+			"Observation?performer:missing=false&performer=" + base + "Practitioner/pr": "o",
+		} {
+			if got := a.found(query); got != want {
+				t.Errorf("%s: %s, want %s", query, got, want)
+			}
+		}
+		a.want(200, "POST", "/", `{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"`+base+`Patient/new","resource":`+patientJSON("", "New", "")+`,"request":{"method":"POST","url":"Patient"}},
+			{"resource":`+observation("t", `,"subject":{"reference":"`+base+`Patient/new"},"performer":[{"reference":"`+base+`Practitioner/pr"}]`)+`,"request":{"method":"PUT","url":"Observation/t"}}]}`)
+		if got := a.found("Observation?subject:Patient.family=new&performer=pr"); got != "t" {
+			t.Errorf("of a transaction: %s", got)
+		}
+	})
+}

@@ -17,6 +17,8 @@ import (
 type rows struct {
 	fhir.Index
 	values []found
+	// root is the resource, whose contained ones its references may name.
+	root *fhir.Node
 }
 
 func (x *rows) add(p *definitions.Param, v found) {
@@ -100,7 +102,11 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 			reference = typ + "/" + textOf(n, "id")
 		}
 	}
-	if reference == "" || strings.HasPrefix(reference, "#") {
+	if reference == "" {
+		return
+	}
+	if strings.HasPrefix(reference, "#") { // it is not missing; nothing leads there from elsewhere
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: contained(x.root, reference[1:]), ID: reference})
 		return
 	}
 	if t, rid, ok := local(reference); ok {

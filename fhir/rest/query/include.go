@@ -50,7 +50,7 @@ func (p *Search) include(name, value string) (known bool, err error) {
 // Points reports whether a reference of a resource of the type is one of those the
 // include follows, or follows back.
 func (i *Include) Points(row fhir.RefRow) bool {
-	if row.Type == "" || i.Target != "" && row.Type != i.Target {
+	if row.Type == "" || strings.HasPrefix(row.ID, "#") || i.Target != "" && row.Type != i.Target {
 		return false
 	}
 	return slices.ContainsFunc(i.Params, func(p *definitions.Param) bool {
