@@ -57,6 +57,9 @@ type Options struct {
 	// Origins are those of browser applications that may use the API, as
 	// browsers write them: "https://app.example.org". None unless given.
 	Origins []string
+	// RequireReferences refuses writes of which a reference to this server leads
+	// to nobody.
+	RequireReferences bool
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -91,7 +94,7 @@ func New(o Options) http.Handler {
 // what is served does not change while a server runs.
 func (o *Options) capabilities() []byte {
 	return capability.Statement(capability.Options{
-		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: format.Medias(), PatchFormats: patchMedias,
+		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, RequireReferences: o.RequireReferences, Formats: format.Medias(), PatchFormats: patchMedias,
 	}).AppendJSON(nil)
 }
 
@@ -131,6 +134,8 @@ type call struct {
 	// key is the idempotency key, or empty, and sent the hash of the body.
 	key  string
 	sent [32]byte
+	// entries are those of the Bundle that was sent.
+	entries []*fhir.Node
 	// started is true once something of a Bundle has gone out: what fails then
 	// can be told by cutting the connection only.
 	started bool
@@ -334,7 +339,11 @@ func (c *call) body() (*fhir.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.parse(data, media)
+	n, err := c.parse(data, media)
+	if entries := n.Get("entry"); entries != nil && c.typ == "" {
+		c.entries = entries.Items
+	}
+	return n, err
 }
 
 // unicode refuses a body that says it is in another charset than UTF-8.

@@ -24,6 +24,7 @@ type api struct {
 	t       *testing.T
 	handler http.Handler
 	log     *strings.Builder
+	records store.Records
 }
 
 func newAPI(t *testing.T) *api {
@@ -42,7 +43,7 @@ func newAPI(t *testing.T) *api {
 
 func apiOver(t *testing.T, s store.Records) *api {
 	log := &strings.Builder{}
-	return &api{t: t, log: log, handler: New(Options{Records: s, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.NewTextHandler(log, nil)), Limit: 1 << 20})}
+	return &api{t: t, log: log, records: s, handler: New(Options{Records: s, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.NewTextHandler(log, nil)), Limit: 1 << 20})}
 }
 
 // eachStore runs a test over each store there is.

@@ -2,12 +2,15 @@ package rest
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/plexus-health/plexus/access"
 	"github.com/plexus-health/plexus/fhir"
 )
 
@@ -227,5 +230,65 @@ func TestReferencesUnderTheOwnBase(t *testing.T) {
 		if got := a.found("Observation?subject:Patient.family=new&performer=pr"); got != "t" {
 			t.Errorf("of a transaction: %s", got)
 		}
+	})
+}
+
+// TestRequiredReferences: when references have to lead to a resource, a write of
+// which one leads to nobody is refused with its place.
+func TestRequiredReferences(t *testing.T) {
+	eachStore(t, func(t *testing.T, loose *api) {
+		strict := *loose
+		strict.handler = New(Options{Records: loose.records, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.DiscardHandler), RequireReferences: true})
+		a := &strict
+		refused := func(n *fhir.Node, places ...string) {
+			t.Helper()
+			var got []string
+			for _, issue := range n.Get("issue").Items {
+				got = append(got, issue.Get("expression").Items[0].Text)
+			}
+			if !slices.Equal(got, places) {
+				t.Errorf("got %q, want %q", got, places)
+			}
+			if strings.Contains(string(n.AppendJSON(nil)), "nobody") {
+				t.Errorf("a value is shown: %s", n.AppendJSON(nil))
+			}
+		}
+		a.put(patientJSON("p", "A", ""), patientJSON("gone", "B", ""))
+		a.want(204, "DELETE", "/Patient/gone", "")
+		subject := func(id, reference string) string {
+			return observation(id, `,"subject":{"reference":"`+reference+`"}`)
+		}
+		for _, reference := range []string{"Patient/nobody", "Patient/gone", "Patient/p/_history/7", "http://127.0.0.1/fhir/Patient/nobody"} {
+			_, n := a.want(422, "PUT", "/Observation/o", subject("o", reference))
+			refused(n, "Observation.subject")
+		}
+		for _, reference := range []string{"Patient/p", "Patient/p/_history/1", "http://127.0.0.1/fhir/Patient/p", "http://other.example/fhir/Patient/nobody", "urn:uuid:7d6a1d59-0b3b-4d09-8b1a-0a3a1f2b3c4d"} {
+			a.do("DELETE", "/Observation/o", "")
+			a.want(201, "PUT", "/Observation/o", subject("o", reference))
+		}
+		a.want(201, "POST", "/Patient", patientJSON("", "In", `,"contained":[{"resourceType":"Practitioner","id":"c"}],"generalPractitioner":[{"reference":"#c"},{"display":"x"}]`))
+		_, n := a.want(422, "POST", "/Patient", patientJSON("", "In", `,"contained":[{"resourceType":"Practitioner","id":"c","extension":[{"url":"http://x.example/y","valueReference":{"reference":"Patient/nobody"}}]}],"generalPractitioner":[{"reference":"Practitioner/nobody"},{"reference":"#c"}]`))
+		refused(n, "Patient.contained[0].extension[0].valueReference", "Patient.generalPractitioner[0]")
+		_, n = a.want(422, "PATCH", "/Observation/o", `[{"op":"add","path":"/subject","value":{"reference":"Patient/nobody"}}]`, "Content-Type", "application/json-patch+json")
+		refused(n, "Observation.subject")
+		bundle := func(kind, entries string) string {
+			return `{"resourceType":"Bundle","type":"` + kind + `","entry":[` + entries + `]}`
+		}
+		put := func(typ, id, resource string) string {
+			return `{"resource":` + resource + `,"request":{"method":"PUT","url":"` + typ + `/` + id + `"}}`
+		}
+		a.want(200, "POST", "/", bundle("transaction", put("Observation", "t", subject("t", "Patient/new"))+","+put("Patient", "new", patientJSON("new", "N", ""))))
+		_, n = a.want(422, "POST", "/", bundle("transaction", put("Patient", "q", patientJSON("q", "N", ""))+","+put("Observation", "u", subject("u", "Patient/nobody"))))
+		refused(n, "Bundle.entry[1].resource.subject")
+		_, n = a.want(422, "POST", "/", bundle("transaction", `{"request":{"method":"DELETE","url":"Patient/new"}},`+put("Observation", "u", subject("u", "Patient/new"))))
+		refused(n, "Bundle.entry[1].resource.subject")
+		a.want(404, "GET", "/Patient/q", "")
+		a.want(200, "GET", "/Patient/new", "")
+		_, n = a.want(200, "POST", "/", bundle("batch", put("Patient", "q", patientJSON("q", "N", ""))+","+put("Observation", "u", subject("u", "Patient/nobody"))))
+		refused(n.Get("entry").Items[1].Get("response").Get("outcome"), "Observation.subject")
+		if _, n = a.want(200, "GET", "/metadata", ""); !strings.Contains(string(n.AppendJSON(nil)), `"enforced"`) {
+			t.Error("metadata does not say so")
+		}
+		loose.want(200, "PUT", "/Observation/o", subject("o", "Patient/nobody"))
 	})
 }
