@@ -50,6 +50,7 @@ const (
 	mostQueries      = 500  // of chains: one for each type a reference may point to
 	mostIncludes     = 32
 	mostPlaces       = 100 // and lists
+	mostKeys         = 4   // of _sort
 )
 
 // A budget is what a search may still ask for.
@@ -451,7 +452,7 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 		return true, bad("a chain goes through a parameter that is no reference")
 	}
 	if depth >= deepest {
-		return true, bad("a chain has more than 3 steps")
+		return true, costly("a chain has more than 3 steps")
 	}
 	targets := param.Targets
 	if target != "" {
@@ -484,8 +485,11 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 // has compiles _has:Observation:patient:code=….
 func (p *Search) has(name, value string, depth int) error {
 	parts := strings.SplitN(name, ":", 3)
-	if len(parts) != 3 || depth >= deepest {
-		return bad("_has is written _has:Type:reference:parameter, at most 3 deep")
+	if len(parts) != 3 {
+		return bad("_has is written _has:Type:reference:parameter")
+	}
+	if depth >= deepest {
+		return costly("_has is more than 3 deep")
 	}
 	param, ok := definitions.FindParam(parts[0], parts[1])
 	if !ok || param.Kind != "reference" {
@@ -504,6 +508,9 @@ func (p *Search) has(name, value string, depth int) error {
 }
 
 func (p *Search) sort(value string) error {
+	if strings.Count(value, ",") >= mostKeys {
+		return costly("_sort has more than 4 keys")
+	}
 	for key := range strings.SplitSeq(value, ",") {
 		code, desc := strings.CutPrefix(key, "-")
 		s := store.SortKey{Desc: desc}
@@ -521,8 +528,8 @@ func (p *Search) sort(value string) error {
 		}
 		p.Sort = append(p.Sort, s)
 	}
-	if len(p.Sort) > 4 {
-		return bad("_sort has more than 4 keys")
+	if len(p.Sort) > mostKeys { // of several _sort
+		return costly("_sort has more than 4 keys")
 	}
 	return nil
 }
