@@ -37,9 +37,9 @@ func (c *call) relate(writes []store.Write) error {
 // A link is a reference of a resource: where it stands, and what it says.
 type link struct{ at, reference string }
 
-// linksOf appends the references of a node. What stands in a Bundle leads where
+// referencesOf appends the references of a node. What stands in a Bundle leads where
 // its full URLs say.
-func linksOf(n *fhir.Node, at string, out []link) []link {
+func referencesOf(n *fhir.Node, at string, out []link) []link {
 	if text(n, "resourceType") == "Bundle" {
 		return out
 	}
@@ -48,10 +48,10 @@ func linksOf(n *fhir.Node, at string, out []link) []link {
 			out = append(out, link{at, m.Value.Text})
 			continue
 		}
-		out = linksOf(m.Value, at+"."+m.Name, out)
+		out = referencesOf(m.Value, at+"."+m.Name, out)
 	}
 	for i, item := range n.Items {
-		out = linksOf(item, at+"["+strconv.Itoa(i)+"]", out)
+		out = referencesOf(item, at+"["+strconv.Itoa(i)+"]", out)
 	}
 	return out
 }
@@ -77,7 +77,7 @@ func (c *call) lead(writes []store.Write) error {
 		if err != nil {
 			return err
 		}
-		for _, l := range linksOf(n, w.Type, nil) {
+		for _, l := range referencesOf(n, w.Type, nil) {
 			there, err := c.leads(l.reference, known)
 			if err != nil {
 				return err
@@ -111,7 +111,7 @@ func (c *call) placesIn(absent map[string]bool) (out []link) {
 		if r == nil {
 			continue
 		}
-		for _, l := range linksOf(r, "Bundle.entry["+strconv.Itoa(i)+"].resource", nil) {
+		for _, l := range referencesOf(r, "Bundle.entry["+strconv.Itoa(i)+"].resource", nil) {
 			if absent[l.reference] {
 				out = append(out, l)
 			}

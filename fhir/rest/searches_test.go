@@ -238,7 +238,7 @@ func TestReferencesUnderTheOwnBase(t *testing.T) {
 func TestRequiredReferences(t *testing.T) {
 	eachStore(t, func(t *testing.T, loose *api) {
 		strict := *loose
-		strict.handler = New(Options{Records: loose.records, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.DiscardHandler), RequireReferences: true})
+		strict.handler = New(Options{Records: loose.handler.(*server).Records, Access: access.Loopback{}, Base: "/fhir", Log: slog.New(slog.DiscardHandler), RequireReferences: true})
 		a := &strict
 		refused := func(n *fhir.Node, places ...string) {
 			t.Helper()
