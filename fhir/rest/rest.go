@@ -124,6 +124,8 @@ type call struct {
 	unacceptable error
 	// allow are the methods of the path, once another one was refused.
 	allow string
+	// view is what of a resource that is read is shown.
+	view query.View
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
 	// room is how many bytes the answer of such an entry may have, and spent
@@ -272,7 +274,7 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 func (c *call) instance(parts []string, method string) (string, func() error, error) {
 	switch {
 	case len(parts) == 2 && method == http.MethodGet:
-		return "read", c.read, nil
+		return "read", c.viewing(c.read), nil
 	case len(parts) == 2 && method == http.MethodPut:
 		return "update", c.update, nil
 	case len(parts) == 2 && method == http.MethodPatch:
@@ -301,7 +303,17 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the version is no number from 1"}
 	}
 	c.version = v
-	return "vread", c.vread, nil
+	return "vread", c.viewing(c.vread), nil
+}
+
+// viewing reads what of a resource is asked for.
+func (c *call) viewing(read func() error) func() error {
+	return func() (err error) {
+		if c.view, err = query.ViewOf(c.typ, c.r.URL.Query()); err != nil {
+			return err
+		}
+		return read()
+	}
 }
 
 func (c *call) ofHistory(method string) (string, func() error, error) {

@@ -59,13 +59,20 @@ type budget struct{ alternatives, queries int }
 func costly(text string) error { return &Error{"too-costly", text} }
 
 // PageSize is the number of a page's entries that _count asks for, or what is the
-// rule where it does not.
-func PageSize(values url.Values) int {
-	n, err := strconv.Atoi(values.Get("_count"))
-	if err != nil || n < 0 {
-		return defaultPage
+// rule where it does not. The error is an *Error.
+func PageSize(values url.Values) (int, error) {
+	text := values.Get("_count")
+	if text == "" {
+		return defaultPage, nil
 	}
-	return min(n, largestPage)
+	if strings.Trim(text, "0123456789") != "" {
+		return 0, bad("_count is no number from 0")
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil { // more than a number holds
+		return largestPage, nil //nolint:nilerr // it asks for the largest
+	}
+	return min(n, largestPage), nil
 }
 
 // Values reads the text of a query. What is malformed in it is refused, not left
@@ -95,12 +102,16 @@ func bad(text string) error { return &Error{"invalid", text} }
 // Parse reads search parameters (search.html). strict refuses what is not known;
 // else it is left out, also of the self link. The error is an *Error.
 func Parse(typ string, values url.Values, strict bool) (*Search, error) {
-	p := &Search{
-		Query: store.Query{Type: typ, Limit: PageSize(values)}, Used: url.Values{},
-		left: &budget{mostAlternatives, mostQueries},
-	}
 	if err := readable(values); err != nil {
 		return nil, err
+	}
+	size, err := PageSize(values)
+	if err != nil {
+		return nil, err
+	}
+	p := &Search{
+		Query: store.Query{Type: typ, Limit: size}, Used: url.Values{},
+		left: &budget{mostAlternatives, mostQueries},
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -145,18 +156,12 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	case "_total":
 		p.Total = value != "none"
 		return true, oneOf(name, value, "none", "estimate", "accurate")
-	case "_summary":
-		p.View.Summary = value
-		return true, oneOf(name, value, "true", "text", "data", "count", "false")
+	case "_summary", "_elements":
+		return true, p.View.take(p.Type, name, value)
 	case "_contained":
 		return true, oneOf(name, value, "false") // what is contained is not searched
 	case "_sort":
 		return true, p.sort(value)
-	case "_elements":
-		for one := range strings.SplitSeq(value, ",") {
-			p.View.Elements = append(p.View.Elements, strings.TrimPrefix(strings.TrimSpace(one), p.Type+"."))
-		}
-		return true, nil
 	case "_filter", "_query", "_text", "_content", "_containedType":
 		return true, &Error{"not-supported", name + " is not supported"}
 	case "_list":
