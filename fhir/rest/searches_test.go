@@ -43,7 +43,14 @@ func TestNumbersOfAnySize(t *testing.T) {
 		if got := a.found("Observation?value-quantity=lt-1e99"); got != "minus" {
 			t.Errorf("negative: %s", got)
 		}
-		a.want(200, "GET", "/Observation?_sort=-value-quantity&_count=2", "")
+		seen := 0
+		for next := "/Observation?_sort=-value-quantity&_count=1"; next != ""; seen++ {
+			_, n := a.want(200, "GET", next, "")
+			next = linked(n, "next")
+		}
+		if all := len(ids) + 2; seen != all {
+			t.Errorf("%d pages, want %d", seen, all)
+		}
 		a.want(400, "GET", "/Observation?value-quantity=gt"+strings.Repeat("9", 5000), "")
 	})
 }
