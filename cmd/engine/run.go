@@ -50,9 +50,11 @@ type settings struct {
 	Profiles string
 	LogLevel string
 	Origins  []string
-	Queue    queueSettings
-	records  *records // what maps gather from, empty until the store is open
-	loaded   *profile.Set
+	// References is what becomes of a FHIR reference that leads to nobody.
+	References string
+	Queue      queueSettings
+	records    *records // what maps gather from, empty until the store is open
+	loaded     *profile.Set
 }
 
 func runCommand(a *app) *cobra.Command {
@@ -77,6 +79,7 @@ func runCommand(a *app) *cobra.Command {
 	f.String("database", "", "postgres://… in place of the embedded store")
 	f.String("http", "127.0.0.1:8080", "address of /fhir, /api, /metrics, /healthz and /readyz")
 	f.StringSlice("fhir-origins", nil, "origins of browser applications that may use /fhir (CORS), such as https://app.example.org")
+	f.String("fhir-references", referencesAccept, "accept FHIR references to resources that are not there, or require them to lead to one")
 	f.String("profiles", "", "folder or package (.tgz) of FHIR profiles that resources are held against")
 	f.String("log-level", "info", "debug, info, warn or error")
 	queueFlags(f)
@@ -99,14 +102,24 @@ func readSettings(v *viper.Viper) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
+	references := v.GetString("fhir-references")
+	if references != referencesAccept && references != referencesRequire {
+		return settings{}, fmt.Errorf("--fhir-references %q is not known; known: %s, %s", references, referencesAccept, referencesRequire)
+	}
 	return settings{
-		Origins: origins,
-		Routes:  v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
+		Origins: origins, References: references,
+		Routes: v.GetString("routes"), Env: v.GetString("env"), Secrets: v.GetString("secrets"),
 		Data: v.GetString("data"), Database: v.GetString("database"), HTTP: v.GetString("http"),
 		Profiles: v.GetString("profiles"),
 		LogLevel: v.GetString("log-level"), Queue: readQueueSettings(v), records: new(records),
 	}, nil
 }
+
+// What becomes of references that lead to nobody (--fhir-references).
+const (
+	referencesAccept  = "accept"
+	referencesRequire = "require"
+)
 
 // readOrigins reads origins as browsers write them. All of them ("*") are none: a
 // page of anybody could read the record through a browser on this machine.
@@ -224,7 +237,7 @@ func newEngine(s settings, opened store.Store, tickets queue.Queue, log *slog.Lo
 		Metrics: channels.NewMetrics(registry), Folder: filepath.Dir(s.Routes),
 	})
 	mux := http.NewServeMux()
-	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Origins: s.Origins, Profiles: s.loaded})
+	api := rest.New(rest.Options{Records: opened, Access: access.Loopback{}, Base: "/fhir", Log: log, Origins: s.Origins, Profiles: s.loaded, RequireReferences: s.References == referencesRequire})
 	mux.Handle("/fhir", api)
 	mux.Handle("/fhir/", api)
 	mux.Handle("/", console.New(console.Options{

@@ -6,6 +6,7 @@ import (
 	"html"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -158,7 +159,7 @@ func (c *checker) entity(s string) int {
 			base, digits = 16, digits[1:]
 		}
 		n, err := strconv.ParseUint(digits, base, 32)
-		if err != nil || n == 0 || n > utf8.MaxRune {
+		if err != nil || n == 0 || n > utf8.MaxRune || utf16.IsSurrogate(rune(n)) {
 			c.broken("an entity of the XHTML is no character")
 		}
 	default:

@@ -17,6 +17,7 @@ func TestGood(t *testing.T) {
 		"<div" + ns + "><p>a &nbsp;b</p></div>":                               false,
 		"<div" + ns + "><p>a & b</p></div>":                                   false,
 		"<div" + ns + "><p>a &#0;b</p></div>":                                 false,
+		"<div" + ns + "><p>a &#xD800;b</p></div>":                             false,
 		"<div" + ns + "> </div>":                                              false,
 		"<div" + ns + "/>":                                                    false,
 		"<div" + ns + "><script>a</script></div>":                             false,

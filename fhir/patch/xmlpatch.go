@@ -80,11 +80,15 @@ func readXML(data []byte) (*etree.Document, error) {
 	broken := errors.New("is no well-formed XML")
 	d := xml.NewDecoder(bytes.NewReader(data))
 	for depth := 0; ; {
+		from := d.InputOffset()
 		t, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
+			return nil, broken
+		}
+		if fhirxml.NoCharacter(t, data[from:d.InputOffset()]) {
 			return nil, broken
 		}
 		switch t.(type) {

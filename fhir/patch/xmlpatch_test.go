@@ -118,6 +118,7 @@ func TestXMLPatch(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"no XML": `<diff>`, "an entity": `<!DOCTYPE x [<!ENTITY e "x">]><diff/>`, "deep": strings.Repeat("<a>", 300) + strings.Repeat("</a>", 300), "empty": "",
+		"half a pair": `<diff xmlns="http://hl7.org/fhir"><replace sel="Patient/name/family/@value">&#xD800;</replace></diff>`,
 	} {
 		if _, err := ApplyXML(t.Context(), parse(t, doc), []byte(text)); err == nil {
 			t.Errorf("%s was taken", name)

@@ -16,8 +16,9 @@ import (
 
 // TestCorpusIsAccepted writes every valid example of the corpus and reads it
 // back equal, decimals to the digit.
-func TestCorpusIsAccepted(t *testing.T) {
-	a := newAPI(t)
+func TestCorpusIsAccepted(t *testing.T) { eachStore(t, corpusIsAccepted) }
+
+func corpusIsAccepted(t *testing.T, a *api) {
 	a.handler = New(Options{Records: a.handler.(*server).Records, Access: a.handler.(*server).Access, Base: "/fhir", Log: a.handler.(*server).Log})
 	n, refused := 0, 0
 	for _, folder := range []string{"valid", "uscore"} {

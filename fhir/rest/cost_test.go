@@ -31,18 +31,25 @@ func TestCostlySearches(t *testing.T) {
 			many = 299
 		}
 		for query, want := range map[string]string{
-			"Patient?family:contains=a":                                                                 "too-costly",
-			"Patient?family:contains=ab":                                                                "too-costly",
-			"Patient?family:contains=xyz,a":                                                             "too-costly",
-			"Patient?name:contains=a&family:contains=b":                                                 "too-costly",
-			"Patient?family:contains=":                                                                  "invalid",
-			"Patient?family=%CC%81":                                                                     "invalid", // an accent without its letter
-			"Patient?family:contains=ily":                                                               "",
-			"Patient?family:contains=a&gender=male":                                                     "",
-			"Patient?family=f":                                                                          "",
-			"Observation?patient.family:contains=a":                                                     "", // of few that can be walked
-			"Patient?_has:Observation:patient:code=x":                                                   "",
-			"Patient?link.link.link.link.family=x":                                                      "invalid",
+			"Patient?family:contains=a":                 "too-costly",
+			"Patient?family:contains=ab":                "too-costly",
+			"Patient?family:contains=xyz,a":             "too-costly",
+			"Patient?name:contains=a&family:contains=b": "too-costly",
+			"Patient?family:contains=":                  "invalid",
+			"Patient?family=%CC%81":                     "invalid", // an accent without its letter
+			"Patient?family:contains=ily":               "",
+			"Patient?family:contains=a&gender=male":     "",
+			"Patient?family=f":                          "",
+			"Observation?patient.family:contains=a":     "", // of few that can be walked
+			"Patient?_has:Observation:patient:code=x":   "",
+			"Patient?link.link.link.link.family=x":      "too-costly",
+			"Patient?link.link.link.family=x":           "",
+			"Patient?_has:Patient:link:_has:Patient:link:_has:Patient:link:_has:Patient:link:family=x":  "too-costly",
+			"Patient?_has:Patient:link:_has:Patient:link:_has:Patient:link:family=x":                    "",
+			"Patient?_sort=family,given,birthdate,gender,_id":                                           "too-costly",
+			"Patient?_sort=family,given&_sort=birthdate,gender&_sort=_id":                               "too-costly",
+			"Patient?_sort=family,given,birthdate,_id":                                                  "",
+			"ValueSet?url:above=http://x/" + strings.Repeat("a/", 70):                                   "too-costly",
 			"Provenance?target.identifier=x":                                                            "",
 			"Provenance?target.subject.patient.family=x":                                                "too-costly",
 			"Patient?family=x" + strings.Repeat("&family=x", 64):                                        "too-costly",

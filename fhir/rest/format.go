@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -24,10 +25,18 @@ func (c *call) negotiate() (err error) {
 }
 
 // form reads the form of a search by POST, whose _format and _pretty count like
-// those of the address.
+// those of the address. A body that is no form is refused: what it asks for would
+// be left out, and too much found.
 func (c *call) form() error {
+	media, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if (err != nil || media != "application/x-www-form-urlencoded") && c.r.ContentLength != 0 {
+		return &fault{http.StatusUnsupportedMediaType, "not-supported", "", "Content-Type of a search must be application/x-www-form-urlencoded"}
+	}
+	if err := unicode(params); err != nil {
+		return err
+	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, 1<<20)
-	err := c.r.ParseForm()
+	err = c.r.ParseForm()
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return &fault{http.StatusRequestEntityTooLarge, "too-long", "", "the form is larger than 1 MB"}
 	}

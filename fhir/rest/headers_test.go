@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-func TestConditionalReads(t *testing.T) {
-	a := newAPI(t)
+func TestConditionalReads(t *testing.T) { eachStore(t, conditionalReads) }
+
+func conditionalReads(t *testing.T, a *api) {
 	a.put(patientJSON("p", "One", ""))
 	w, _ := a.want(200, "GET", "/Patient/p", "")
 	written, err := http.ParseTime(w.Header().Get("Last-Modified"))
@@ -130,8 +131,9 @@ func TestPreferences(t *testing.T) {
 	a.want(200, "GET", "/Patient?nonsense=1", "", "Prefer", "handling=lenient")
 }
 
-func TestMethods(t *testing.T) {
-	a := newAPI(t)
+func TestMethods(t *testing.T) { eachStore(t, methods) }
+
+func methods(t *testing.T, a *api) {
 	a.put(patientJSON("p", "One", ""), `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"}}`)
 	const form = "application/x-www-form-urlencoded"
 	for path, allow := range map[string]string{

@@ -17,8 +17,8 @@ const mostIncluded = 2000
 type place struct{ typ, id string }
 
 // included sends the matches of a search and then the resources that they point
-// to, or that point to them: one step, or up to three with :iterate. Of all of
-// them only the places are kept.
+// to, or that point to them: one step, or with :iterate until nothing new is found
+// or as much as is brought along. Of all of them only the places are kept.
 func (c *call) included(q *query.Search, matches []store.Resource, s *stream) error {
 	seen := map[place]bool{}
 	for i := range matches {
@@ -26,7 +26,7 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 	}
 	left, more := mostIncluded, false
 	from := matches
-	for step := range 4 {
+	for step := 0; len(from) > 0; step++ {
 		mode, v := "match", q.View
 		if step > 0 {
 			mode, v = "include", query.View{}
@@ -47,9 +47,6 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 			}
 			from[i] = store.Resource{} // it is on its way
 		}
-		if step == 3 || len(q.Includes) == 0 {
-			break
-		}
 		fresh := func(p place) bool {
 			if seen[p] {
 				return false
@@ -67,9 +64,7 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 		if from, cut, err = c.along(q, step, forward, backward, fresh); err != nil {
 			return err
 		}
-		if more = more || cut; len(from) == 0 {
-			break
-		}
+		more = more || cut
 	}
 	if !more {
 		return nil
@@ -130,13 +125,12 @@ func (c *call) pointed(q *query.Search, step int, res *store.Resource, out []pla
 			if err != nil {
 				return nil, err
 			}
-			refs = search.Index(res.Type, n).Refs
+			refs = search.IndexUnder(c.own(), res.Type, n).Refs
 		}
 		for _, row := range refs {
-			if row.Param != i.Param.Row || i.Param.Part() && row.Type != i.Param.Targets[0] || row.Type == "" || i.Target != "" && row.Type != i.Target {
-				continue
+			if i.Points(row) {
+				out = append(out, place{row.Type, row.ID})
 			}
-			out = append(out, place{row.Type, row.ID})
 		}
 	}
 	return out, nil
@@ -144,12 +138,28 @@ func (c *call) pointed(q *query.Search, step int, res *store.Resource, out []pla
 
 // pointing searches for resources of the include's type that point to these.
 func (c *call) pointing(i query.Include, to []place, room int) (store.Page, error) {
-	clause := store.Clause{Param: i.Param.Row, Shape: store.ShapeRef}
+	whole := store.Clause{} // one of the lists of clauses
+	clauses := map[string]*store.Clause{}
+	var types []string
 	for _, p := range to {
-		clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
+		if _, met := clauses[p.typ]; !met {
+			clauses[p.typ] = nil
+			if clause, ok := i.To(p.typ); ok {
+				clauses[p.typ], types = &clause, append(types, p.typ)
+			}
+		}
+		if clause := clauses[p.typ]; clause != nil {
+			clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
+		}
 	}
-	if len(clause.Any) == 0 {
+	for _, typ := range types {
+		whole.Or = append(whole.Or, []store.Clause{*clauses[typ]})
+	}
+	switch len(types) {
+	case 0:
 		return store.Page{}, nil
+	case 1: // looked up in its index
+		whole = *clauses[types[0]]
 	}
-	return c.find(store.Query{Type: i.Type, Where: []store.Clause{clause}, Limit: mostIncluded, Bytes: room})
+	return c.find(store.Query{Type: i.Type, Where: []store.Clause{whole}, Limit: mostIncluded, Bytes: room})
 }

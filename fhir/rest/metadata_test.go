@@ -31,8 +31,9 @@ func valueOfKind(code, kind string) string {
 }
 
 // TestEverythingClaimed calls everything the CapabilityStatement claims.
-func TestEverythingClaimed(t *testing.T) {
-	a := newAPI(t)
+func TestEverythingClaimed(t *testing.T) { eachStore(t, everythingClaimed) }
+
+func everythingClaimed(t *testing.T, a *api) {
 	_, statement := a.want(200, "GET", "/metadata", "")
 	if err := check(statement, "CapabilityStatement"); err != nil {
 		t.Errorf("it is not valid: %v", err)

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/plexus-health/plexus/fhir"
 )
 
 // TestSearchBeyondValues asks for modifiers, composites, special parameters and
@@ -97,15 +99,16 @@ func TestManyAlternatives(t *testing.T) {
 				t.Errorf("%s found %q, want %q", list, got, want)
 			}
 		}
-		if got := a.found("ValueSet?url:above=http://x" + strings.Repeat("/a", 5000)); got != "invalid" {
+		if got := a.found("ValueSet?url:above=http://x" + strings.Repeat("/a", 5000)); got != "too-costly" {
 			t.Errorf("a URL of 5000 segments: %q", got)
 		}
 	})
 }
 
 // TestViews asks for parts of resources.
-func TestViews(t *testing.T) {
-	a := newAPI(t)
+func TestViews(t *testing.T) { eachStore(t, views) }
+
+func views(t *testing.T, a *api) {
 	a.put(`{"resourceType":"Observation","id":"o1","meta":{"tag":[{"code":"t"}]},"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},"status":"final","_status":{"id":"s"},"code":{"text":"c"},"valueString":"v","note":[{"text":"n"}],"referenceRange":[{"text":"r"}],"component":[{"code":{"text":"c1"},"valueString":"v1","interpretation":[{"text":"i"}]}]}`)
 	for query, want := range map[string]string{
 		"_elements=note":              "resourceType id meta status _status code note",
@@ -116,22 +119,29 @@ func TestViews(t *testing.T) {
 		"_summary=false":              "resourceType id meta text status _status code valueString note referenceRange component",
 	} {
 		_, n := a.want(200, "GET", "/Observation?"+query, "")
-		r := n.Get("entry").Items[0].Get("resource")
-		var names []string
-		for _, m := range r.Members {
-			names = append(names, m.Name)
-		}
-		if got := strings.Join(names, " "); got != want {
-			t.Errorf("%s shows %s, want %s", query, got, want)
-		}
-		tags := r.Get("meta").Get("tag").Items
-		if marked := text(tags[len(tags)-1], "code") == "SUBSETTED"; marked != (query != "_summary=false") || text(tags[0], "code") != "t" {
-			t.Errorf("%s: %d tags", query, len(tags))
-		}
-		if c := r.Get("component"); query == "_summary=true" && c.Items[0].Get("interpretation") != nil {
-			t.Error("a summary has what is none of it")
+		_, one := a.want(200, "GET", "/Observation/o1?"+query, "")
+		_, version := a.want(200, "GET", "/Observation/o1/_history/1?"+query, "")
+		for i, r := range []*fhir.Node{n.Get("entry").Items[0].Get("resource"), one, version} {
+			var names []string
+			for _, m := range r.Members {
+				names = append(names, m.Name)
+			}
+			if got := strings.Join(names, " "); got != want {
+				t.Errorf("%s shows %s, want %s (%d)", query, got, want, i)
+			}
+			tags := r.Get("meta").Get("tag").Items
+			if marked := text(tags[len(tags)-1], "code") == "SUBSETTED"; marked != (query != "_summary=false") || text(tags[0], "code") != "t" {
+				t.Errorf("%s: %d tags", query, len(tags))
+			}
+			if c := r.Get("component"); query == "_summary=true" && c.Items[0].Get("interpretation") != nil {
+				t.Error("a summary has what is none of it")
+			}
 		}
 	}
+	for _, path := range []string{"/Observation/o1?_summary=count", "/Observation/o1?_summary=most", "/Observation?_count=abc", "/Observation?_count=-1", "/Observation/_history?_count=abc", "/_history?_count=-1"} {
+		a.want(400, "GET", path, "")
+	}
+	a.want(200, "GET", "/Observation/o1/_history?_count=1", "")
 	for query, want := range map[string]string{"_summary=count": "1", "_count=0": "1", "_total=accurate": "1", "_total=estimate": "1", "_total=none": "", "_id=o1": ""} {
 		_, n := a.want(200, "GET", "/Observation?"+query, "")
 		got := ""

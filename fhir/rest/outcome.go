@@ -149,6 +149,9 @@ func (c *call) fail(err error) {
 // has no form in it is refused to who reads; who has written must not be told of
 // a failure, and gets JSON.
 func (c *call) send(status int, body []byte) {
+	if status < 400 {
+		body = c.view.Of(c.typ, body)
+	}
 	out, err := c.format.Encode(body)
 	if err != nil {
 		out, c.format = body, format.Default()

@@ -74,6 +74,12 @@ func (c *call) author(outcome func([]store.Resource) []result) store.Author {
 
 // commit writes; what comes of it is kept under the idempotency key.
 func (c *call) commit(ctx context.Context, writes []store.Write, outcome func([]store.Resource) []result) ([]store.Resource, error) {
+	if err := c.lead(writes); err != nil {
+		return nil, err
+	}
+	if err := c.relate(writes); err != nil {
+		return nil, err
+	}
 	return c.Records.Write(ctx, writes, c.author(outcome))
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/rest/capability"
 	"github.com/plexus-health/plexus/fhir/rest/format"
+	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/validate/profile"
 	"github.com/plexus-health/plexus/message"
@@ -56,6 +57,9 @@ type Options struct {
 	// Origins are those of browser applications that may use the API, as
 	// browsers write them: "https://app.example.org". None unless given.
 	Origins []string
+	// RequireReferences refuses writes of which a reference to this server leads
+	// to nobody.
+	RequireReferences bool
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -90,7 +94,7 @@ func New(o Options) http.Handler {
 // what is served does not change while a server runs.
 func (o *Options) capabilities() []byte {
 	return capability.Statement(capability.Options{
-		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, Formats: format.Medias(), PatchFormats: patchMedias,
+		Date: o.Now().UTC().Format("2006-01-02"), CORS: len(o.Origins) > 0, RequireReferences: o.RequireReferences, Formats: format.Medias(), PatchFormats: patchMedias,
 	}).AppendJSON(nil)
 }
 
@@ -120,6 +124,8 @@ type call struct {
 	unacceptable error
 	// allow are the methods of the path, once another one was refused.
 	allow string
+	// view is what of a resource that is read is shown.
+	view query.View
 	// bundled is true for an entry of a Bundle, whose answer stands in another.
 	bundled bool
 	// room is how many bytes the answer of such an entry may have, and spent
@@ -130,6 +136,8 @@ type call struct {
 	// key is the idempotency key, or empty, and sent the hash of the body.
 	key  string
 	sent [32]byte
+	// entries are those of the Bundle that was sent.
+	entries []*fhir.Node
 	// started is true once something of a Bundle has gone out: what fails then
 	// can be told by cutting the connection only.
 	started bool
@@ -173,6 +181,9 @@ func (c *call) serve() {
 	}
 	if content := c.typ == "Binary" && (action == "read" || action == "vread"); err == nil && !content {
 		err = c.unacceptable
+	}
+	if err == nil {
+		_, err = query.Values(r.URL.RawQuery)
 	}
 	if err == nil && action == "search" && r.Method == http.MethodPost {
 		err = c.form()
@@ -263,7 +274,7 @@ func (c *call) route(parts []string) (action string, handle func() error, err er
 func (c *call) instance(parts []string, method string) (string, func() error, error) {
 	switch {
 	case len(parts) == 2 && method == http.MethodGet:
-		return "read", c.read, nil
+		return "read", c.viewing(c.read), nil
 	case len(parts) == 2 && method == http.MethodPut:
 		return "update", c.update, nil
 	case len(parts) == 2 && method == http.MethodPatch:
@@ -292,7 +303,17 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the version is no number from 1"}
 	}
 	c.version = v
-	return "vread", c.vread, nil
+	return "vread", c.viewing(c.vread), nil
+}
+
+// viewing reads what of a resource is asked for.
+func (c *call) viewing(read func() error) func() error {
+	return func() (err error) {
+		if c.view, err = query.ViewOf(c.typ, c.r.URL.Query()); err != nil {
+			return err
+		}
+		return read()
+	}
 }
 
 func (c *call) ofHistory(method string) (string, func() error, error) {
@@ -330,7 +351,11 @@ func (c *call) body() (*fhir.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.parse(data, media)
+	n, err := c.parse(data, media)
+	if entries := n.Get("entry"); entries != nil && c.typ == "" {
+		c.entries = entries.Items
+	}
+	return n, err
 }
 
 // unicode refuses a body that says it is in another charset than UTF-8.

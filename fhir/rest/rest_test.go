@@ -117,8 +117,9 @@ func total(n *fhir.Node) int {
 	return 0
 }
 
-func TestInteractions(t *testing.T) {
-	a := newAPI(t)
+func TestInteractions(t *testing.T) { eachStore(t, interactions) }
+
+func interactions(t *testing.T, a *api) {
 	w, n := a.want(201, "POST", "/Patient", patientJSON("", "One", `,"multipleBirthInteger":2,"extension":[{"url":"urn:x","valueDecimal":7.20}]`))
 	id := text(n, "id")
 	if !strings.Contains(w.Header().Get("Location"), "/fhir/Patient/"+id+"/_history/1") || w.Header().Get("ETag") != `W/"1"` {
@@ -262,8 +263,9 @@ func (n neverRead) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestConditional(t *testing.T) {
-	a := newAPI(t)
+func TestConditional(t *testing.T) { eachStore(t, conditionalWrites) }
+
+func conditionalWrites(t *testing.T, a *api) {
 	identified := func(family string) string {
 		return patientJSON("", family, `,"identifier":[{"system":"urn:mrn","value":"77"}]`)
 	}
@@ -352,8 +354,9 @@ func TestNumbersThatOrdersShare(t *testing.T) {
 	a.want(http.StatusConflict, http.MethodPut, "/ServiceRequest/d", order("d", "PLAC"))
 }
 
-func TestTransaction(t *testing.T) {
-	a := newAPI(t)
+func TestTransaction(t *testing.T) { eachStore(t, transactions) }
+
+func transactions(t *testing.T, a *api) {
 	bundle := func(kind string, entries ...string) string {
 		return `{"resourceType":"Bundle","type":"` + kind + `","entry":[` + strings.Join(entries, ",") + `]}`
 	}

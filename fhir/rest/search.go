@@ -21,7 +21,7 @@ func (c *call) search() error {
 	if err != nil {
 		return err
 	}
-	query.Here(strings.TrimRight(c.full("", ""), "/"), q.Where)
+	query.Here(c.own(), q.Where)
 	if c.within != "" {
 		if err := q.Inside(c.within, values["_type"]); err != nil {
 			return err

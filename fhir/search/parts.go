@@ -197,7 +197,7 @@ func (x *rows) sampled(id fhir.Param, n, origin *fhir.Node) {
 	}
 	for _, bound := range []*apd.Decimal{low, high} {
 		if bound != nil {
-			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(origin, "system"), Unit: unit, Value: bound.Text('f')})
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(origin, "system"), Unit: unit, Value: bounded(bound.Text('f'))})
 		}
 	}
 }

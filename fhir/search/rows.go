@@ -17,6 +17,8 @@ import (
 type rows struct {
 	fhir.Index
 	values []found
+	// root is the resource, whose contained ones its references may name.
+	root *fhir.Node
 }
 
 func (x *rows) add(p *definitions.Param, v found) {
@@ -100,7 +102,11 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 			reference = typ + "/" + textOf(n, "id")
 		}
 	}
-	if reference == "" || strings.HasPrefix(reference, "#") {
+	if reference == "" {
+		return
+	}
+	if strings.HasPrefix(reference, "#") { // it is not missing; nothing leads there from elsewhere
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: contained(x.root, reference[1:]), ID: reference})
 		return
 	}
 	if t, rid, ok := local(reference); ok {
@@ -255,7 +261,7 @@ func Interval(s string) (lo, hi int64, ok bool) {
 func (x *rows) number(id fhir.Param, n *fhir.Node) {
 	switch n.Kind {
 	case fhir.Number:
-		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: n.Text})
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Value: bounded(n.Text)})
 	case fhir.Object:
 		if origin := n.Get("origin"); origin != nil {
 			x.sampled(id, n, origin)
@@ -270,16 +276,16 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 		if v == nil || v.Kind != fhir.Number {
 			return
 		}
-		unit := textOf(n, "code")
+		value, unit := bounded(v.Text), textOf(n, "code")
 		if unit == "" {
 			unit = textOf(n, "unit")
 		}
 		if c := textOf(n, "currency"); c != "" {
 			unit = c
 		}
-		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: v.Text})
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: value})
 		if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
-			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: v.Text})
+			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: value})
 		}
 	}
 }

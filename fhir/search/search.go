@@ -267,7 +267,7 @@ func textOf(n *fhir.Node, name string) string {
 // Index extracts the index rows of a resource. What does not have the form of
 // its type gives no row.
 func Index(typ string, n *fhir.Node) fhir.Index {
-	x := &rows{}
+	x := &rows{root: n}
 	for _, e := range compiled.of(typ) {
 		if e.param.Alias() || e.param.Combined() {
 			continue

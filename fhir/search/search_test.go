@@ -88,7 +88,7 @@ func TestIndex(t *testing.T) {
 		"a choice that is not there":      {observation, "Observation", "value-string", "[]"},
 		"components":                      {observation, "Observation", "component-code", "[|C1]"},
 		"the patient of a subject":        {observation, "Observation", "patient", "[Patient/p1]"},
-		"references into itself and URNs": {observation, "Observation", "derived-from", "[/urn:uuid:1]"},
+		"references into itself and URNs": {observation, "Observation", "derived-from", "[/#contained /urn:uuid:1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := fmt.Sprint(rowsOf(Index(c.typ, c.n), c.typ, c.code)); got != c.want {

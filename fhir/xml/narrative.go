@@ -9,6 +9,7 @@ import (
 
 var (
 	errNoXHTML = errors.New("is not well-formed XHTML")
+	errHalf    = errors.New(half)
 	errNoDiv   = errors.New("is not one div with elements of XHTML only")
 )
 
@@ -19,12 +20,16 @@ func div(text string) (string, error) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	deep, space := 0, ""
 	for begun := false; ; {
+		from := d.InputOffset()
 		t, err := d.Token()
 		if err == io.EOF && begun && deep == 0 { //nolint:errorlint // the decoder returns it as it is
 			break
 		}
 		if err != nil {
 			return "", errNoXHTML
+		}
+		if NoCharacter(t, []byte(text[from:d.InputOffset()])) {
+			return "", errHalf
 		}
 		switch t := t.(type) {
 		case xml.StartElement:

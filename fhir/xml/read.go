@@ -53,6 +53,7 @@ func Parse(data []byte) (*fhir.Node, error) {
 type reader struct {
 	data []byte
 	d    *xml.Decoder
+	from int64 // where the last tag begins
 }
 
 func (r *reader) fault(at, text string) error {
@@ -80,6 +81,7 @@ func (r *reader) between(t xml.Token, at string) error {
 // next returns the start of the next element, nil where the one around it ends.
 func (r *reader) next(at string) (*xml.StartElement, error) {
 	for {
+		r.from = r.d.InputOffset()
 		t, err := r.d.Token()
 		if err == io.EOF { //nolint:errorlint // the decoder returns it as it is
 			return nil, nil
@@ -104,6 +106,9 @@ type attributes struct{ id, value, url *string }
 
 func (r *reader) attributes(start xml.StartElement, at string) (attributes, error) {
 	var a attributes
+	if NoCharacter(start, r.data[r.from:r.d.InputOffset()]) {
+		return a, r.fault(at, half)
+	}
 	for i := range start.Attr {
 		name, value := start.Attr[i].Name, &start.Attr[i].Value
 		var to **string

@@ -124,6 +124,11 @@ func TestRefusals(t *testing.T) {
 		"something after the end":       {patient("") + patient(""), "line 1: something follows the end of the resource"},
 		"a div of no XHTML":             {patient(`<text><div>x</div></text>`), "line 1: Patient.text.div is not in the namespace http://www.w3.org/1999/xhtml"},
 		"a div with a prefix of others": {`<Patient xmlns="http://hl7.org/fhir" xmlns:h="http://www.w3.org/1999/xhtml"><text><h:div>x</h:div></text></Patient>`, "line 1: Patient.text.div is not one div with elements of XHTML only"},
+		"half a surrogate pair":         {patient("\n" + `<name><family value="a&#xD800;"/></name>`), "line 2: Patient.name[0].family refers to half of a surrogate pair"},
+		"the other half":                {patient(`<name><given value="&#57343;" id="x"/></name>`), "line 1: Patient.name[0].given[0] refers to half of a surrogate pair"},
+		"half a pair as an id":          {patient(`<name id="&#x00dfff;"/>`), "line 1: Patient.name[0] refers to half of a surrogate pair"},
+		"half a pair in a narrative":    {patient(`<text><div xmlns="http://www.w3.org/1999/xhtml">&#xDBFF;&#xDC00;</div></text>`), "line 1: Patient.text.div refers to half of a surrogate pair"},
+		"half a pair in a link":         {patient(`<text><div xmlns="http://www.w3.org/1999/xhtml"><a href="&#xDC00;">x</a></div></text>`), "line 1: Patient.text.div refers to half of a surrogate pair"},
 		"too deep":                      {deep, "line 1: Questionnaire.item[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,6 +147,7 @@ func TestWhatXMLCannotHold(t *testing.T) {
 		"an unknown element":  {`{"resourceType":"Patient","CANARY77":1}`, "Patient has an element that R4 does not have there"},
 		"an unknown type":     {`{"resourceType":"CANARY77"}`, "is no resource of R4"},
 		"a broken narrative":  {`{"resourceType":"Patient","text":{"div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"></text><active value=\"true\"/>"}}`, "Patient.text.div is not well-formed XHTML"},
+		"half a pair":         {`{"resourceType":"Patient","text":{"div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">&#xD800;</div>"}}`, "Patient.text.div is not well-formed XHTML"},
 		"a second element":    {`{"resourceType":"Patient","text":{"div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"/><div/>"}}`, "Patient.text.div is not well-formed XHTML"},
 		"a list of nothing":   {`{"resourceType":"Patient","name":[null]}`, "Patient.name[0] is not an object"},
 	} {

@@ -33,7 +33,7 @@ func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Le
 		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: now.UTC().Truncate(time.Microsecond), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
+		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: FromMicros(h.updated), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
 	if out = inOrder(out, writes); by.Key != "" {
 		if err := keepOutcome(ctx, tx, by, out); err != nil {

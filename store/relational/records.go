@@ -83,7 +83,8 @@ type head struct {
 	rid     int64
 	comp    int64
 	version int
-	skip    bool // nothing about the content changed
+	skip    bool  // nothing about the content changed
+	updated int64 // of the version that is current now
 }
 
 // ApplyWrites writes several sets in the transaction it is given: all of them,
@@ -325,8 +326,8 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 		}
 		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
-			h.version = 1
-			args = append(args, h.rtype, h.w.ID, 1, Micros(h.set.Now), h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, h.rows.content)
+			h.version, h.updated = 1, Micros(h.set.Now)
+			args = append(args, h.rtype, h.w.ID, 1, h.updated, h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, h.rows.content)
 		}
 		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
@@ -364,7 +365,7 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	var version, deleted int
 	var hash []byte
 	var comp int64
-	found, err := one(ctx, tx, `SELECT rid, version, deleted, body_hash, comp FROM resource WHERE tenant = 0 AND rtype = ? AND id = ?`+lock, []any{h.rtype, h.w.ID}, &h.rid, &version, &deleted, &hash, &comp)
+	found, err := one(ctx, tx, `SELECT rid, version, last_updated, deleted, body_hash, comp FROM resource WHERE tenant = 0 AND rtype = ? AND id = ?`+lock, []any{h.rtype, h.w.ID}, &h.rid, &version, &h.updated, &deleted, &hash, &comp)
 	if err != nil {
 		return err
 	}
@@ -383,13 +384,14 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		return fmt.Errorf("history: %w", err)
 	}
 	h.version++
+	h.updated = Micros(h.set.Now)
 	codec, content := h.rows.codec, h.rows.content
 	gone := 0
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
 	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
-		h.version, Micros(h.set.Now), gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
+		h.version, h.updated, gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
 	if err != nil {
 		return err
 	}

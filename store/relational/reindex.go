@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -137,6 +139,7 @@ func (x *Reindexer) pass(ctx context.Context) error {
 // next reads some resources and takes them apart, outside of any transaction.
 func (x *Reindexer) next(ctx context.Context) ([]*head, error) {
 	var list []*head
+	var contents [][]byte
 	err := x.Lend(ctx, func(tx Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+resourceColumns+` FROM resource r WHERE r.indexed < ? ORDER BY r.indexed, r.rid LIMIT ?`, x.Number, prepared)
 		if err != nil {
@@ -149,11 +152,54 @@ func (x *Reindexer) next(ctx context.Context) ([]*head, error) {
 				return errors.Join(err, rows.Close())
 			}
 			size += len(res.Content)
-			list = append(list, x.headOf(rid, &res, err))
+			list, contents = append(list, x.headOf(rid, &res, err)), append(contents, res.Content)
 		}
-		return errors.Join(rows.Err(), rows.Close())
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		for i, h := range list {
+			if err := underBase(ctx, tx, h, contents[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return list, err
+}
+
+// underBase takes a resource apart once more that was written under a base of this
+// server: which one that was only its rows say.
+func underBase(ctx context.Context, tx Tx, h *head, content []byte) error {
+	if h.skip || !slices.ContainsFunc(h.w.Index.Refs, func(r fhir.RefRow) bool { return r.Type == "" && strings.HasPrefix(r.ID, "http") }) {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT pid, ttype, tkey FROM ix_ref WHERE rid = ? AND ttype <> 0`, h.rid)
+	if err != nil {
+		return err
+	}
+	var before []fhir.RefRow
+	for rows.Next() {
+		var param, typ int
+		var key string
+		if err := rows.Scan(&param, &typ, &key); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		before = append(before, fhir.RefRow{Param: fhir.Param(param), Type: definitions.Name(typ), ID: key})
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	base := search.BaseOf(h.w.Index.Refs, before)
+	if base == "" {
+		return nil
+	}
+	n, err := fhir.Parse(content)
+	if err != nil {
+		return err
+	}
+	h.w.Index = search.IndexUnder(base, h.w.Type, n)
+	*h.rows = rowsOf(h.w)
+	return nil
 }
 
 // headOf takes a resource apart. One that cannot be read keeps the rows it has.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -23,7 +25,11 @@ func reindexing(t *testing.T, o Opener) {
 	for i := range patients {
 		writes = append(writes, resource(fmt.Sprintf(`{"resourceType":"Patient","id":"p%d","name":[{"family":"F%03d"}],"birthDate":"19%02d-01-01"}`, i, i, i%100), 0), observation(i, 0))
 	}
-	write(t, s, writes...)
+	based := resource(`{"resourceType":"Observation","id":"based","status":"final","code":{"text":"x"},"subject":{"reference":"https://here.example/fhir/Patient/kept"},"performer":[{"reference":"https://here.example/fhir/Practitioner/d"},{"reference":"https://elsewhere.example/fhir/Practitioner/e"}]}`, 0)
+	n, err := fhir.Parse(based.Content)
+	must(t, err)
+	based.Index = search.IndexUnder("https://here.example/fhir", "Observation", n)
+	write(t, s, append(writes, based)...)
 	write(t, s, store.Write{Type: "Observation", ID: "o0", Expect: 1, Delete: true})
 	if left := s.Unindexed(); left != 0 {
 		t.Fatalf("%d resources of this version are to be indexed", left)
@@ -34,6 +40,7 @@ func reindexing(t *testing.T, o Opener) {
 			find(t, s, "Patient", clause("Patient", "family", store.ShapeString, store.Match{Text: "f0"})),
 			find(t, s, "Observation", clause("Observation", "code", store.ShapeToken, store.Match{Value: ptr("C1")})),
 			find(t, s, "Observation", clause("Observation", "subject", store.ShapeRef, store.Match{Type: "Patient", ID: "p7"})),
+			find(t, s, "Observation", clause("Observation", "performer", store.ShapeRef, store.Match{Type: "Practitioner", ID: "d"}, store.Match{Type: "Practitioner", ID: "e"})),
 			find(t, s, "Observation", clause("Observation", "date", store.ShapeDate, store.Match{Prefix: "ge", Lo: lo, Hi: hi})))
 	}
 	before := found(s)

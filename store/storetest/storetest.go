@@ -26,9 +26,10 @@ type Opener struct {
 	Outdate func(t *testing.T, s store.Store)
 }
 
-// Outdated are the statements of Outdate.
+// Outdated are the statements of Outdate. A row stays by which the base is known that
+// a resource was written under.
 var Outdated = []string{
-	`DELETE FROM ix_token`, `DELETE FROM ix_date`, `DELETE FROM ix_string`, `DELETE FROM ix_ref`, `DELETE FROM ix_number`,
+	`DELETE FROM ix_token`, `DELETE FROM ix_date`, `DELETE FROM ix_string`, `DELETE FROM ix_ref WHERE tkey <> 'kept'`, `DELETE FROM ix_number`,
 	`UPDATE resource SET indexed = 0, comp = 0`, `UPDATE extractor SET version = 'older'`,
 }
 

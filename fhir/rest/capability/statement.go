@@ -11,6 +11,8 @@ type Options struct {
 	Date string
 	// CORS is true when pages of other origins may use the API.
 	CORS bool
+	// RequireReferences is true when references have to lead to resources.
+	RequireReferences bool
 	// Formats and PatchFormats are the media types that are taken.
 	Formats, PatchFormats []string
 }
@@ -61,7 +63,11 @@ func Statement(o Options) *fhir.Node {
 	resources := &fhir.Node{Kind: fhir.Array}
 	pointing := pointingTo()
 	for _, name := range definitions.Resources() {
-		resources.Items = append(resources.Items, capabilitiesOf(name, pointing[name]))
+		one := capabilitiesOf(name, pointing[name])
+		if o.RequireReferences {
+			one.Set("referencePolicy", words("literal", "logical", "enforced"))
+		}
+		resources.Items = append(resources.Items, one)
 	}
 	rest.Set("resource", resources)
 	rest.Set("interaction", interactionsOf(true))
@@ -116,7 +122,7 @@ func capabilitiesOf(name string, pointing []string) *fhir.Node {
 		}
 	}
 	if len(includes) > 0 {
-		r.Set("searchInclude", words(includes...))
+		r.Set("searchInclude", words(append(includes, name+":*")...))
 	}
 	if len(pointing) > 0 {
 		r.Set("searchRevInclude", words(pointing...))

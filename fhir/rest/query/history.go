@@ -12,7 +12,10 @@ import (
 // History reads the parameters of a history (http.html#history); used are those
 // that were understood. strict refuses what is not known.
 func History(typ, id string, values url.Values, strict bool) (q store.HistoryQuery, used url.Values, err error) {
-	q = store.HistoryQuery{Type: typ, ID: id, Limit: PageSize(values)}
+	q = store.HistoryQuery{Type: typ, ID: id}
+	if q.Limit, err = PageSize(values); err != nil {
+		return q, nil, err
+	}
 	used = url.Values{}
 	for name, list := range values {
 		value := strings.ReplaceAll(list[0], " ", "+") // a + that was not escaped

@@ -190,7 +190,7 @@ func uris(c *store.Clause, modifier, value string) error {
 			continue
 		}
 		if strings.Count(base, "/") > 64 {
-			return bad("a URL has more than 64 segments")
+			return costly("a URL has more than 64 segments")
 		}
 		host := strings.Index(base, "://") + 3
 		for len(base) > host || host == 2 && base != "" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
 
@@ -36,16 +37,6 @@ type Search struct {
 	left *budget
 }
 
-// An Include asks for resources that matches point to, or that point to them.
-type Include struct {
-	Reverse bool
-	Type    string
-	Param   *definitions.Param
-	// Target is the type pointed to, or empty for any.
-	Target  string
-	Iterate bool
-}
-
 const (
 	defaultPage = 50
 	largestPage = 1000
@@ -59,6 +50,7 @@ const (
 	mostQueries      = 500  // of chains: one for each type a reference may point to
 	mostIncludes     = 32
 	mostPlaces       = 100 // and lists
+	mostKeys         = 4   // of _sort
 )
 
 // A budget is what a search may still ask for.
@@ -67,13 +59,42 @@ type budget struct{ alternatives, queries int }
 func costly(text string) error { return &Error{"too-costly", text} }
 
 // PageSize is the number of a page's entries that _count asks for, or what is the
-// rule where it does not.
-func PageSize(values url.Values) int {
-	n, err := strconv.Atoi(values.Get("_count"))
-	if err != nil || n < 0 {
-		return defaultPage
+// rule where it does not. The error is an *Error.
+func PageSize(values url.Values) (int, error) {
+	text := values.Get("_count")
+	if text == "" {
+		return defaultPage, nil
 	}
-	return min(n, largestPage)
+	if strings.Trim(text, "0123456789") != "" {
+		return 0, bad("_count is no number from 0")
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil { // more than a number holds
+		return largestPage, nil //nolint:nilerr // it asks for the largest
+	}
+	return min(n, largestPage), nil
+}
+
+// Values reads the text of a query. What is malformed in it is refused, not left
+// out: a parameter that is lost would find too much. The error is an *Error.
+func Values(text string) (url.Values, error) {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, bad("the query is malformed: it is written name=value&name=value, with % before two hexadecimal digits and %3B for a semicolon")
+	}
+	return values, readable(values)
+}
+
+// readable refuses what is no text that a store can hold.
+func readable(values url.Values) error {
+	for name, list := range values {
+		for _, one := range append([]string{name}, list...) {
+			if !utf8.ValidString(one) || strings.IndexByte(one, 0) >= 0 {
+				return bad("the query is not valid UTF-8, or has a NUL")
+			}
+		}
+	}
+	return nil
 }
 
 func bad(text string) error { return &Error{"invalid", text} }
@@ -81,8 +102,15 @@ func bad(text string) error { return &Error{"invalid", text} }
 // Parse reads search parameters (search.html). strict refuses what is not known;
 // else it is left out, also of the self link. The error is an *Error.
 func Parse(typ string, values url.Values, strict bool) (*Search, error) {
+	if err := readable(values); err != nil {
+		return nil, err
+	}
+	size, err := PageSize(values)
+	if err != nil {
+		return nil, err
+	}
 	p := &Search{
-		Query: store.Query{Type: typ, Limit: PageSize(values)}, Used: url.Values{},
+		Query: store.Query{Type: typ, Limit: size}, Used: url.Values{},
 		left: &budget{mostAlternatives, mostQueries},
 	}
 	names := make([]string, 0, len(values))
@@ -128,18 +156,12 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	case "_total":
 		p.Total = value != "none"
 		return true, oneOf(name, value, "none", "estimate", "accurate")
-	case "_summary":
-		p.View.Summary = value
-		return true, oneOf(name, value, "true", "text", "data", "count", "false")
+	case "_summary", "_elements":
+		return true, p.View.take(p.Type, name, value)
 	case "_contained":
 		return true, oneOf(name, value, "false") // what is contained is not searched
 	case "_sort":
 		return true, p.sort(value)
-	case "_elements":
-		for one := range strings.SplitSeq(value, ",") {
-			p.View.Elements = append(p.View.Elements, strings.TrimPrefix(strings.TrimSpace(one), p.Type+"."))
-		}
-		return true, nil
 	case "_filter", "_query", "_text", "_content", "_containedType":
 		return true, &Error{"not-supported", name + " is not supported"}
 	case "_list":
@@ -147,8 +169,8 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 			return true, costly("_list takes at most 100 lists")
 		}
 		return true, p.list(value)
-	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate":
-		return true, p.include(name, value)
+	case "_include", "_revinclude", "_include:iterate", "_revinclude:iterate", "_include:recurse", "_revinclude:recurse":
+		return p.include(name, value)
 	}
 	if rest, ok := strings.CutPrefix(name, "_has:"); ok {
 		return true, p.has(rest, value, depth)
@@ -383,6 +405,9 @@ func numbers(c *store.Clause, value string) error {
 		if err != nil || d.Form != apd.Finite || d.Exponent < -100 || d.Exponent > 100 {
 			return bad("a number is not written as a decimal")
 		}
+		if d.NumDigits()+int64(d.Exponent) > search.MostDigits {
+			return bad("a number is out of range")
+		}
 		half := apd.New(5, d.Exponent-1)
 		low, high := new(apd.Decimal), new(apd.Decimal)
 		ctx := apd.BaseContext.WithPrecision(100)
@@ -432,7 +457,7 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 		return true, bad("a chain goes through a parameter that is no reference")
 	}
 	if depth >= deepest {
-		return true, bad("a chain has more than 3 steps")
+		return true, costly("a chain has more than 3 steps")
 	}
 	targets := param.Targets
 	if target != "" {
@@ -465,8 +490,11 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 // has compiles _has:Observation:patient:code=….
 func (p *Search) has(name, value string, depth int) error {
 	parts := strings.SplitN(name, ":", 3)
-	if len(parts) != 3 || depth >= deepest {
-		return bad("_has is written _has:Type:reference:parameter, at most 3 deep")
+	if len(parts) != 3 {
+		return bad("_has is written _has:Type:reference:parameter")
+	}
+	if depth >= deepest {
+		return costly("_has is more than 3 deep")
 	}
 	param, ok := definitions.FindParam(parts[0], parts[1])
 	if !ok || param.Kind != "reference" {
@@ -485,6 +513,9 @@ func (p *Search) has(name, value string, depth int) error {
 }
 
 func (p *Search) sort(value string) error {
+	if strings.Count(value, ",") >= mostKeys {
+		return costly("_sort has more than 4 keys")
+	}
 	for key := range strings.SplitSeq(value, ",") {
 		code, desc := strings.CutPrefix(key, "-")
 		s := store.SortKey{Desc: desc}
@@ -502,26 +533,8 @@ func (p *Search) sort(value string) error {
 		}
 		p.Sort = append(p.Sort, s)
 	}
-	if len(p.Sort) > 4 {
-		return bad("_sort has more than 4 keys")
+	if len(p.Sort) > mostKeys { // of several _sort
+		return costly("_sort has more than 4 keys")
 	}
-	return nil
-}
-
-func (p *Search) include(name, value string) error {
-	name, iterate := strings.CutSuffix(name, ":iterate")
-	parts := strings.Split(value, ":")
-	if len(parts) < 2 || len(parts) > 3 {
-		return bad(name + " is written Type:parameter or Type:parameter:Target")
-	}
-	param, ok := definitions.FindParam(parts[0], parts[1])
-	if !ok || param.Kind != "reference" {
-		return bad(name + " names no reference parameter")
-	}
-	i := Include{Reverse: name == "_revinclude", Type: parts[0], Param: param, Iterate: iterate}
-	if len(parts) == 3 {
-		i.Target = parts[2]
-	}
-	p.Includes = append(p.Includes, i)
 	return nil
 }

@@ -47,12 +47,16 @@ func TestParse(t *testing.T) {
 }
 
 func TestPageSize(t *testing.T) {
-	for text, want := range map[string]int{"": 50, "_count=7": 7, "_count=0": 0, "_count=-1": 50, "_count=x": 50, "_count=5000": largestPage} {
+	for text, want := range map[string]int{"": 50, "_count=7": 7, "_count=0": 0, "_count=-1": -1, "_count=x": -1, "_count=1.5": -1, "_count=": 50, "_count=5000": largestPage, "_count=99999999999999999999": largestPage} {
 		values, err := url.ParseQuery(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := PageSize(values); got != want {
+		got, err := PageSize(values)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

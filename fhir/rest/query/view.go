@@ -1,6 +1,7 @@
 package query
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +15,34 @@ type View struct {
 	Summary string
 	// Elements are those asked for with _elements; empty means all.
 	Elements []string
+}
+
+// ViewOf reads what of a single resource is asked for: _summary and _elements hold
+// for all that answers with resources (http.html#parameters). The error is an *Error.
+func ViewOf(typ string, values url.Values) (v View, err error) {
+	for _, name := range []string{"_summary", "_elements"} {
+		for _, value := range values[name] {
+			if err := v.take(typ, name, value); err != nil {
+				return v, err
+			}
+		}
+	}
+	if v.Summary == "count" {
+		return v, bad("_summary=count is for searches")
+	}
+	return v, nil
+}
+
+// take takes one of the parameters.
+func (v *View) take(typ, name, value string) error {
+	if name == "_summary" {
+		v.Summary = value
+		return oneOf(name, value, "true", "text", "data", "count", "false")
+	}
+	for one := range strings.SplitSeq(value, ",") {
+		v.Elements = append(v.Elements, strings.TrimPrefix(strings.TrimSpace(one), typ+"."))
+	}
+	return nil
 }
 
 // Of shows a resource; what is left out is said by the tag SUBSETTED
