@@ -285,30 +285,32 @@ func (c *call) settled(it *item) error {
 	return nil
 }
 
-func (c *call) conditional(it *item, criteria string, create bool) error {
-	found, err := c.matching(it.typ, criteria)
-	if err != nil {
-		return placed(err, it.at+".request")
+// conditional finds what the criteria of an entry say, or the place of what is
+// made where they find nothing.
+func (c *call) conditional(it *item, criteria string, create bool) (err error) {
+	var found []store.Resource
+	var free store.Resource // nothing, where nothing is made
+	id := text(it.resource, "id")
+	switch {
+	case create:
+		id = ""
+		found, free, err = c.claim(it.typ, criteria, id)
+	case it.method == http.MethodPut:
+		found, free, err = c.claim(it.typ, criteria, id)
+	default:
+		found, err = c.matching(it.typ, criteria)
 	}
-	switch len(found) {
-	case 0:
-		if it.id = text(it.resource, "id"); it.id == "" || create {
-			if it.id, it.current.Version, err = c.placeFor(it.typ, criteria); err != nil {
-				return err
-			}
-			it.current.Deleted = it.current.Version > 0
-			return nil
-		}
-		if it.current, err = c.Records.Read(c.r.Context(), it.typ, it.id); err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDeleted) {
-			return err
-		}
-	case 1:
-		if id := text(it.resource, "id"); id != "" && !create && id != found[0].ID {
-			return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
-		}
+	switch {
+	case err != nil:
+		return placed(err, it.at+".request")
+	case len(found) > 1:
+		return &fault{http.StatusPreconditionFailed, "multiple-matches", it.at + ".request", "the criteria find several resources"}
+	case len(found) == 1 && id != "" && id != found[0].ID:
+		return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
+	case len(found) == 1:
 		it.id, it.current, it.found = found[0].ID, found[0], create
 	default:
-		return &fault{http.StatusPreconditionFailed, "multiple-matches", it.at + ".request", "the criteria find several resources"}
+		it.id, it.current = free.ID, free
 	}
 	return nil
 }

@@ -1,0 +1,151 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/plexus-health/plexus/fhir/rest/query"
+	"github.com/plexus-health/plexus/store"
+)
+
+// createIfNone creates unless the criteria find something (http.html#ccreate).
+func (c *call) createIfNone(criteria string) error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	return c.compete(c.again, func() error {
+		found, free, err := c.claim(c.typ, criteria, "")
+		if err != nil {
+			return err
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
+				return err
+			}
+			return c.written(http.StatusOK, found[0])
+		default:
+			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
+		}
+		out, err := c.commitOne(http.StatusCreated, write(c.typ, free.ID, n, free.Version))
+		if err != nil {
+			return err
+		}
+		return c.written(http.StatusCreated, out)
+	})
+}
+
+// claim finds at most two resources by criteria and, where there is none, the
+// place of what is made because of that: its id, and the version that stands there
+// or was deleted. It is the id the client gives, if it does; else one made from the
+// criteria, so that of many that run side by side with the same ones all come to
+// one place, and one of them gets it. A place that is taken is passed over only
+// when a search that began after it was seen taken has found nothing: what stands
+// there does not meet the criteria.
+func (c *call) claim(typ, criteria, id string) (found []store.Resource, free store.Resource, err error) {
+	for passed := 0; ; {
+		if found, err = c.matching(typ, criteria); err != nil || len(found) > 0 {
+			return found, free, err
+		}
+		if id != "" {
+			free, err = c.current(typ, id)
+			return nil, free, err
+		}
+		n, free, err := c.placeFor(typ, criteria)
+		if err != nil || n == passed {
+			return nil, free, err
+		}
+		passed = n
+	}
+}
+
+// placeFor is the first place for what criteria have not found where nothing
+// stands, and its number.
+func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err error) {
+	for n = 0; ; n++ {
+		seed := typ + "?" + criteria
+		if n > 0 {
+			seed += "\x00" + strconv.Itoa(n)
+		}
+		id := c.hashID(seed)
+		current, err := c.Records.Read(c.r.Context(), typ, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return n, store.Resource{Type: typ, ID: id}, nil
+		case errors.Is(err, store.ErrDeleted):
+			return n, current, nil
+		case err != nil:
+			return n, current, err
+		}
+	}
+}
+
+func (c *call) conditionalUpdate() error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
+	}
+	return c.compete(c.again, func() error {
+		id := text(n, "id")
+		found, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 1 && id != "" && id != found[0].ID:
+			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
+		case len(found) == 1:
+			free = found[0]
+		}
+		return c.putOver(free, n)
+	})
+}
+
+func severalMatch() error {
+	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+}
+
+func (c *call) conditionalDelete() error {
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
+	}
+	return c.compete(c.again, func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 0:
+			found = make([]store.Resource, 1)
+		}
+		return c.removeOver(found[0])
+	})
+}
+
+// matching finds at most two resources by criteria that must all be understood.
+func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
+	values, err := url.ParseQuery(criteria)
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+	}
+	q, err := query.Parse(typ, values, true)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Where) == 0 {
+		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	}
+	q.Limit = 2
+	page, err := c.find(q.Query)
+	return page.Resources, err
+}
+
