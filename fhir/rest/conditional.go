@@ -1,10 +1,11 @@
 package rest
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
@@ -66,22 +67,46 @@ func (c *call) claim(typ, criteria, id string) (found []store.Resource, free sto
 // placeFor is the first place for what criteria have not found where nothing
 // stands, and its number.
 func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err error) {
+	first, err := seedOf(typ, criteria)
+	if err != nil {
+		return 0, free, err
+	}
 	for n = 0; ; n++ {
-		seed := typ + "?" + criteria
+		seed := first
 		if n > 0 {
 			seed += "\x00" + strconv.Itoa(n)
 		}
-		id := c.hashID(seed)
-		current, err := c.Records.Read(c.r.Context(), typ, id)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return n, store.Resource{Type: typ, ID: id}, nil
-		case errors.Is(err, store.ErrDeleted):
-			return n, current, nil
-		case err != nil:
+		current, err := c.current(typ, c.hashID(seed))
+		if err != nil || current.Version == 0 || current.Deleted {
 			return n, current, err
 		}
 	}
+}
+
+// presenting are the parameters that say how an answer looks, and select nothing.
+var presenting = []string{"_format", "_pretty", "_summary", "_elements", "_count", "_total", "_sort", "_include", "_revinclude"}
+
+// seedOf is what the place of criteria is made from: the same for all that select
+// the same by the same words, in whatever order and escapes they are written.
+func seedOf(typ, criteria string) (string, error) {
+	values, err := parseCriteria(criteria)
+	for name, list := range values {
+		if plain, _, _ := strings.Cut(name, ":"); slices.Contains(presenting, plain) {
+			delete(values, name)
+			continue
+		}
+		slices.Sort(list)
+		values[name] = slices.Compact(list)
+	}
+	return typ + "?" + values.Encode(), err
+}
+
+func parseCriteria(criteria string) (url.Values, error) {
+	values, err := url.ParseQuery(criteria)
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+	}
+	return values, nil
 }
 
 func (c *call) conditionalUpdate() error {
@@ -133,9 +158,9 @@ func (c *call) conditionalDelete() error {
 
 // matching finds at most two resources by criteria that must all be understood.
 func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
-	values, err := url.ParseQuery(criteria)
+	values, err := parseCriteria(criteria)
 	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+		return nil, err
 	}
 	q, err := query.Parse(typ, values, true)
 	if err != nil {
@@ -148,4 +173,3 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	page, err := c.find(q.Query)
 	return page.Resources, err
 }
-

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -88,5 +89,44 @@ func TestCrowds(t *testing.T) {
 				a.one("/Observation?code=" + code)
 			}
 		})
+	})
+}
+
+// TestSpellings: criteria that are written in another order, or escaped otherwise,
+// are the same.
+func TestSpellings(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		for i, pair := range [][2]string{
+			{"code=RM&status=final", "status=final&code=RM"},
+			{"code=urn:c|RM", "code=urn%3Ac%7CRM"},
+			{"code=RM&status=final", "?status=final&code=RM&_format=json"},
+			{"status=final&code=RM&code=urn:c|RM", "code=%75rn:c%7cRM&code=RM&status=final&code=RM"},
+		} {
+			body := `{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"urn:c","code":"RM"}]}}`
+			for _, second := range []string{"If-None-Exist", "PUT"} {
+				// The first is written between the search of the second and its write.
+				var happen func()
+				plain := a.handler
+				s := plain.(*server)
+				raced := New(Options{Records: between{s.Records, &happen}, Access: s.Access, Base: "/fhir", Log: s.Log})
+				happen = func() {
+					a.handler = plain
+					a.want(201, "POST", "/Observation", body, "If-None-Exist", pair[0])
+					a.handler = raced
+				}
+				a.handler = raced
+				if second == "PUT" {
+					a.want(200, "PUT", "/Observation?"+strings.TrimPrefix(pair[1], "?"), body)
+				} else {
+					a.want(200, "POST", "/Observation", body, "If-None-Exist", pair[1])
+				}
+				a.handler = plain
+				a.one("/Observation?code=RM")
+				if t.Failed() {
+					t.Fatalf("pair %d by %s", i, second)
+				}
+				a.want(204, "DELETE", "/Observation?code=RM", "")
+			}
+		}
 	})
 }
