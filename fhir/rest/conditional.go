@@ -13,6 +13,9 @@ import (
 
 // createIfNone creates unless the criteria find something (http.html#ccreate).
 func (c *call) createIfNone(criteria string) error {
+	if criteria == "" {
+		return &fault{http.StatusBadRequest, "required", "", "If-None-Exist has no criteria"}
+	}
 	n, err := c.resource()
 	if err != nil {
 		return err
@@ -169,7 +172,20 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	if len(q.Where) == 0 {
 		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
 	}
-	q.Limit = 2
-	page, err := c.find(q.Query)
-	return page.Resources, err
+	var found []store.Resource
+	for q.Limit = 2; ; q.Limit = min(2*q.Limit, 64) { // more than one page only of what is deleted
+		page, err := c.find(q.Query)
+		if err != nil {
+			return nil, err
+		}
+		for _, res := range page.Resources {
+			if len(found) < 2 && !c.deleting[place{res.Type, res.ID}] {
+				found = append(found, res)
+			}
+		}
+		if len(found) == 2 || page.Next == "" {
+			return found, nil
+		}
+		q.After = page.Next
+	}
 }

@@ -82,8 +82,8 @@ func (c *call) create() error {
 	if c.isContent() {
 		return c.upload()
 	}
-	if criteria := c.r.Header.Get("If-None-Exist"); criteria != "" {
-		return c.createIfNone(strings.TrimPrefix(criteria, "?"))
+	if _, asked := c.r.Header["If-None-Exist"]; asked {
+		return c.createIfNone(strings.TrimPrefix(c.r.Header.Get("If-None-Exist"), "?"))
 	}
 	n, err := c.resource()
 	if err != nil {

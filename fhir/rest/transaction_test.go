@@ -1,0 +1,132 @@
+package rest
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/plexus-health/plexus/fhir"
+)
+
+// transact sends a transaction of entries.
+func (a *api) transact(status int, entries ...string) (*httptest.ResponseRecorder, *fhir.Node) {
+	a.t.Helper()
+	return a.want(status, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+strings.Join(entries, ",")+`]}`)
+}
+
+// entryOf is an entry of a Bundle; more are further members of its request.
+func entryOf(full, method, url, resource string, more ...string) string {
+	if full != "" {
+		full = `"fullUrl":"` + full + `",`
+	}
+	if resource != "" {
+		resource = `"resource":` + resource + `,`
+	}
+	return `{` + full + resource + `"request":{"method":"` + method + `","url":"` + url + `"` + strings.Join(more, "") + `}}`
+}
+
+// idIn is the id of the resource that an entry of an answer is about.
+func idIn(n *fhir.Node, entry int) string {
+	parts := strings.Split(text(n.Get("entry").Items[entry].Get("response"), "location"), "/")
+	if len(parts) < 4 {
+		return ""
+	}
+	return parts[1]
+}
+
+// subject is what a resource refers to.
+func (a *api) subject(path string) string {
+	a.t.Helper()
+	_, n := a.want(200, "GET", path, "")
+	return text(n.Get("subject"), "reference")
+}
+
+func condition(subject, more string) string {
+	return `{"resourceType":"Condition","subject":{"reference":"` + subject + `"}` + more + `}`
+}
+
+// TestDeletedFirst: what a transaction deletes is not there for its other entries
+// (http.html#trules).
+func TestDeletedFirst(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		owner := func(id string) string {
+			return patientJSON(id, "Owner", `,"identifier":[{"system":"urn:s","value":"DD"}]`)
+		}
+		remove := entryOf("", "DELETE", "Patient/dd1", "")
+		create := entryOf("urn:uuid:1", "POST", "Patient", owner(""), `,"ifNoneExist":"identifier=urn:s|DD"`)
+		for name, second := range map[string]string{
+			"create if there is none": create,
+			"create":                  entryOf("urn:uuid:1", "POST", "Patient", owner("")),
+			"update by criteria":      entryOf("urn:uuid:1", "PUT", "Patient?identifier=urn:s|DD", owner("")),
+		} {
+			a.want(201, "PUT", "/Patient/dd1", owner("dd1"))
+			_, n := a.transact(200, entryOf("", "POST", "Condition", condition("urn:uuid:1", "")), second, remove)
+			if got := statuses(n); got != "201 201 204" {
+				t.Errorf("%s: %s", name, got)
+			}
+			id := idIn(n, 1)
+			if got := a.subject("/Condition/" + idIn(n, 0)); got != "Patient/"+id || id == "dd1" {
+				t.Errorf("%s: the condition is that of %s, the patient %s", name, got, id)
+			}
+			if got := a.found("Patient?identifier=urn:s|DD"); got != id {
+				t.Errorf("%s: %s was found, want %s", name, got, id)
+			}
+			a.want(409, "PUT", "/Patient/dd1", owner("dd1"))
+			a.transact(200, entryOf("", "DELETE", "Patient/"+id, ""), entryOf("", "PUT", "Patient/dd1", owner("dd1")))
+			a.want(200, "GET", "/Patient/dd1", "")
+			a.want(204, "DELETE", "/Patient/dd1", "")
+		}
+		a.want(409, "POST", "/Patient", owner("")) // a deleted one keeps its identity
+		a.want(201, "PUT", "/Patient/dd1", owner("dd1"))
+		w, _ := a.do("POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+remove+","+create+`]}`, "Accept", "application/fhir+xml")
+		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/fhir+xml") || !strings.HasPrefix(w.Body.String(), "<") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// TestOverlaps: a resource that an entry writes or deletes is that of no other
+// entry, whatever is there already (http.html#trules).
+func TestOverlaps(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		family := func(id string) string { return patientJSON(id, "Z", "") }
+		byID := func(method string) string {
+			body := ""
+			if method == "PUT" {
+				body = patientJSON("z1", "Z", `,"gender":"male"`)
+			}
+			return entryOf("", method, "Patient/z1", body)
+		}
+		ifNone := entryOf("", "POST", "Patient", family(""), `,"ifNoneExist":"family=z"`)
+		update := entryOf("", "PUT", "Patient?family=z", family(""))
+		for _, there := range []string{"never", "now", "deleted"} {
+			switch there {
+			case "now":
+				a.want(201, "PUT", "/Patient/z1", family("z1"))
+				a.transact(400, byID("PUT"), ifNone)
+				a.transact(400, ifNone, byID("PUT"))
+				a.transact(400, byID("PUT"), update)
+				a.transact(400, ifNone, update)
+				a.transact(400, byID("DELETE"), entryOf("", "DELETE", "Patient?family=z", ""))
+				_, n := a.transact(200, ifNone, ifNone)
+				if got := statuses(n); got != "200 200" {
+					t.Error(got)
+				}
+			case "deleted":
+				a.want(204, "DELETE", "/Patient/z1", "")
+			}
+			for _, first := range []string{"PUT", "DELETE"} {
+				for _, second := range []string{"PUT", "DELETE"} {
+					_, n := a.transact(400, byID(first), byID(second))
+					if at := n.Get("issue").Items[0].Get("expression").Items[0].Text; !strings.HasPrefix(at, "Bundle.entry[") {
+						t.Errorf("the place is %s", at)
+					}
+				}
+			}
+			if there != "now" {
+				a.transact(400, ifNone, update)
+				a.transact(400, ifNone, ifNone)
+			}
+		}
+	})
+}
