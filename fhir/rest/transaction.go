@@ -157,12 +157,7 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 	if err := c.settleAll(items); err != nil {
 		return nil, err
 	}
-	places := map[string]string{}
-	for _, it := range items {
-		if it.full != "" && it.resource != nil {
-			places[it.full] = it.typ + "/" + it.id
-		}
-	}
+	to := c.linksOf(items)
 	var writes []store.Write
 	for _, method := range order {
 		for _, it := range items {
@@ -173,7 +168,7 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 					writes = append(writes, store.Write{Type: it.typ, ID: it.id, Expect: it.current.Version, Delete: true})
 				}
 			default:
-				if err := c.resolve(it.resource, places, it.at+".resource"); err != nil {
+				if err := to.resolve(it); err != nil {
 					return nil, err
 				}
 				w := write(it.typ, it.id, it.resource, it.current.Version)

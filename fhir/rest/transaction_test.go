@@ -130,3 +130,67 @@ func TestOverlaps(t *testing.T) {
 		}
 	})
 }
+
+// TestLinksInTransactions: what points to an entry points to its resource after
+// the commit (bundle.html#references, http.html#trules).
+func TestLinksInTransactions(t *testing.T) {
+	a := newAPI(t)
+	a.put(patientJSON("77", "Local", ""), patientJSON("old", "Old", ""))
+	a.want(200, "PUT", "/Patient/old", patientJSON("old", "Old", `,"gender":"male"`))
+	urn := entryOf("urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "POST", "Patient", patientJSON("", "Urn", ""))
+	found := entryOf("urn:uuid:3f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "POST", "Patient", patientJSON("", "Old", ""), `,"ifNoneExist":"family=old"`)
+	for name, c := range map[string]struct{ full, subject, want string }{
+		"relative to the same server":  {"http://other/fhir/Condition/1", "Patient/77", "Patient/{0}"},
+		"relative to another server":   {"http://third/fhir/Condition/1", "Patient/77", "Patient/77"},
+		"relative to a new condition":  {"urn:uuid:4f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "Patient/77", "Patient/77"},
+		"relative to no full URL":      {"", "Patient/77", "Patient/77"},
+		"absolute":                     {"", "http://other/fhir/Patient/77", "Patient/{0}"},
+		"a version of the same server": {"http://other/fhir/Condition/1", "Patient/77/_history/5", "Patient/{0}/_history/1"},
+		"a version":                    {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/{1}/_history/1"},
+		"a version of what was found":  {"", "urn:uuid:3f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/old/_history/2"},
+		"a fragment":                   {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11#part", "Patient/{1}#part"},
+		"criteria that an entry meets": {"", "Patient?identifier=urn:s|{name}", "Patient/{0}"},
+	} {
+		value := strings.ReplaceAll(name, " ", "")
+		c.subject = strings.Replace(c.subject, "{name}", value, 1)
+		patient := entryOf("http://other/fhir/Patient/77", "POST", "Patient", patientJSON("", "New", `,"identifier":[{"system":"urn:s","value":"`+value+`"}]`))
+		_, n := a.transact(200, patient, urn, found, entryOf(c.full, "POST", "Condition", condition(c.subject, "")))
+		want := strings.NewReplacer("{0}", idIn(n, 0), "{1}", idIn(n, 1)).Replace(c.want)
+		if got := a.subject("/Condition/" + idIn(n, 3)); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	a.transact(400, entryOf("", "POST", "Condition", condition("urn:uuid:5f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11#part", "")))
+}
+
+// TestLinksBesidesReferences: elements of types of URI and narratives are resolved
+// too; names are not.
+func TestLinksBesidesReferences(t *testing.T) {
+	a := newAPI(t)
+	const id = "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11"
+	patient := entryOf(id, "POST", "Patient", patientJSON("", "Urn", ""))
+	body := `{"resourceType":"Condition","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"` + id + `\">` + id + `</a> <img src='` + id + `' alt='x'/></div>"},` +
+		`"contained":[{"resourceType":"Group","id":"g","type":"person","actual":true,"member":[{"entity":{"reference":"` + id + `"}}]}],` +
+		`"extension":[{"url":"urn:x:uri","valueUri":"` + id + `"},{"url":"urn:x:url","valueUrl":"` + id + `"},{"url":"urn:x:uuid","valueUuid":"` + id + `"},` +
+		`{"url":"urn:x:canonical","valueCanonical":"` + id + `"},{"url":"urn:x:string","valueString":"` + id + `"},{"url":"` + id + `","valueBoolean":true}],` +
+		`"identifier":[{"system":"` + id + `","value":"` + id + `"}],"code":{"coding":[{"system":"` + id + `","code":"x"}]},` +
+		`"subject":{"reference":"` + id + `","_reference":{"extension":[{"url":"urn:x","valueUri":"` + id + `"}]}},"evidence":[{"detail":[{"reference":"` + id + `"},{"reference":"#g"}]}]}`
+	document := `{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:6f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11","resource":` + patientJSON("", "In", "") +
+		`},{"fullUrl":"urn:uuid:7f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11","resource":` + condition("urn:uuid:6f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "") + `}]}`
+	_, n := a.transact(200, entryOf("", "POST", "Condition", body), patient, entryOf("", "POST", "Bundle", document))
+	w, _ := a.want(200, "GET", "/Condition/"+idIn(n, 0), "")
+	place := "Patient/" + idIn(n, 1)
+	got := w.Body.String()
+	got = `{"resourceType":"Condition",` + got[strings.Index(got, `"text":`):]
+	want := body
+	for _, one := range []string{`href=\"%"`, `src='%'`, `"reference":"%"`, `"valueUri":"%"`, `"valueUrl":"%`, `"valueUuid":"%"`} {
+		one = strings.Replace(one, `%"`, `%`, 1)
+		want = strings.ReplaceAll(want, strings.Replace(one, "%", id, 1), strings.Replace(one, "%", place, 1))
+	}
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if w, _ := a.want(200, "GET", "/Bundle/"+idIn(n, 2), ""); !strings.Contains(w.Body.String(), `"reference":"urn:uuid:6f0c`) {
+		t.Errorf("what is within a Bundle was changed: %s", w.Body)
+	}
+}
