@@ -25,7 +25,8 @@ type item struct {
 	resource *fhir.Node
 	change   change // of a patch
 	current  store.Resource
-	found    bool // a conditional create found this resource: nothing is written
+	answer   *fhir.Node // of a read, where it is known
+	found    bool       // a conditional create found this resource: nothing is written
 }
 
 // transaction does all entries or none, in one commit. When another writer came
@@ -39,6 +40,9 @@ func (c *call) transaction(entries []*fhir.Node) error {
 		}
 		writes, err := c.prepare(items)
 		if err != nil {
+			return err
+		}
+		if err := c.tryReads(items, writes); err != nil {
 			return err
 		}
 		var out []store.Resource
@@ -319,7 +323,11 @@ func (c *call) answerTransaction(items []*item, list []result, out []store.Resou
 	for i, it := range items {
 		e := fhir.NewObject()
 		if reads(it.method) {
-			c.inner(e, it.method, it, nil, "")
+			if it.answer != nil {
+				e = it.answer
+			} else {
+				c.inner(e, it.method, it, nil, "")
+			}
 			entries.Items = append(entries.Items, e)
 			continue
 		}

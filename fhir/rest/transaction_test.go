@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -193,4 +194,53 @@ func TestLinksBesidesReferences(t *testing.T) {
 	if w, _ := a.want(200, "GET", "/Bundle/"+idIn(n, 2), ""); !strings.Contains(w.Body.String(), `"reference":"urn:uuid:6f0c`) {
 		t.Errorf("what is within a Bundle was changed: %s", w.Body)
 	}
+}
+
+// TestReadsOfTransactions: where a read of a transaction fails, nothing is done;
+// else it sees what the transaction has written (http.html#trules).
+func TestReadsOfTransactions(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		a.put(patientJSON("p", "Was", ""), patientJSON("gone", "Gone", ""), patientJSON("going", "Going", ""))
+		a.want(204, "DELETE", "/Patient/gone", "")
+		write := entryOf("", "POST", "Patient", patientJSON("", "Written", ""))
+		remove := entryOf("", "DELETE", "Patient/going", "")
+		for _, c := range []struct {
+			status      int
+			method, url string
+		}{
+			{404, "GET", "Patient/none"},
+			{404, "HEAD", "Patient/none"},
+			{410, "GET", "Patient/gone"},
+			{410, "GET", "Patient/going"},
+			{404, "GET", "Patient/p/_history/7"},
+			{400, "GET", "Patient?birthdate=never"},
+			{404, "GET", "Patient/p/_nothing"},
+		} {
+			for _, more := range [][]string{{write, remove}, nil} {
+				if c.url == "Patient/going" && more == nil {
+					continue
+				}
+				_, n := a.transact(c.status, append(more, entryOf("", c.method, c.url, ""))...)
+				at := n.Get("issue").Items[0].Get("expression").Items[0].Text
+				if want := fmt.Sprint("Bundle.entry[", len(more), "].request.url"); at != want {
+					t.Errorf("%s: the place is %s, want %s", c.url, at, want)
+				}
+			}
+		}
+		if got := a.found("Patient?family=written,going"); got != "going" {
+			t.Errorf("after refusals there are %s", got)
+		}
+		_, n := a.transact(200, write, remove, entryOf("", "PUT", "Patient/fresh", patientJSON("fresh", "Fresh", "")), entryOf("", "GET", "Patient/fresh", ""),
+			entryOf("", "GET", "Patient?family=written,going,fresh", ""), entryOf("", "GET", "Patient/p", "", `,"ifNoneMatch":"W/\"1\""`), entryOf("", "GET", "Patient/going/_history", ""))
+		if got := statuses(n); got != "201 204 201 200 200 304 200" {
+			t.Error(got)
+		}
+		if found := total(n.Get("entry").Items[4].Get("resource")); found != 2 {
+			t.Errorf("the search finds %d, want the two that were written", found)
+		}
+		_, n = a.transact(200, entryOf("", "GET", "Patient/p", ""), entryOf("", "GET", "Patient?family=was", ""))
+		if got := statuses(n); got != "200 200" {
+			t.Error(got)
+		}
+	})
 }
