@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -188,4 +189,38 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 		}
 		q.After = page.Next
 	}
+}
+
+// owned puts the place of the entry before an ErrIdentity: of the first one with
+// an identity that another resource has.
+func (c *call) owned(err error, writes []store.Write, items []*item) error {
+	if !errors.Is(err, store.ErrIdentity) {
+		return err
+	}
+	at := map[place]string{}
+	for _, it := range items {
+		at[place{it.typ, it.id}] = it.at + ".resource.identifier"
+	}
+	var asked []store.Identity
+	for i := range writes {
+		for _, key := range writes[i].Keys {
+			asked = append(asked, store.Identity{Type: writes[i].Type, Key: key})
+		}
+	}
+	owners, failed := c.Records.Identify(c.r.Context(), asked)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	for i := range writes {
+		p := place{writes[i].Type, writes[i].ID}
+		for _, key := range writes[i].Keys {
+			k := store.Identity{Type: p.typ, Key: key}
+			owner, known := owners[k]
+			if known && owner.ID != p.id && !c.deleting[place{p.typ, owner.ID}] {
+				return placed(err, at[p])
+			}
+			owners[k] = store.Resource{Type: p.typ, ID: p.id}
+		}
+	}
+	return err
 }

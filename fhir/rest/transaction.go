@@ -49,7 +49,7 @@ func (c *call) transaction(entries []*fhir.Node) error {
 		if len(writes) > 0 || c.key != "" {
 			out, err = c.commit(c.r.Context(), writes, func(out []store.Resource) []result { return resultsIn(items, out) })
 			if err != nil {
-				return err
+				return c.owned(err, writes, items)
 			}
 		}
 		return c.answerTransaction(items, resultsIn(items, out), out)
@@ -288,6 +288,10 @@ func (c *call) settled(it *item) error {
 // conditional finds what the criteria of an entry say, or the place of what is
 // made where they find nothing.
 func (c *call) conditional(it *item, criteria string, create bool) (err error) {
+	at := it.at + ".request.url"
+	if create {
+		at = it.at + ".request.ifNoneExist"
+	}
 	var found []store.Resource
 	var free store.Resource // nothing, where nothing is made
 	id := text(it.resource, "id")
@@ -302,9 +306,9 @@ func (c *call) conditional(it *item, criteria string, create bool) (err error) {
 	}
 	switch {
 	case err != nil:
-		return placed(err, it.at+".request")
+		return placed(err, at)
 	case len(found) > 1:
-		return &fault{http.StatusPreconditionFailed, "multiple-matches", it.at + ".request", "the criteria find several resources"}
+		return &fault{http.StatusPreconditionFailed, "multiple-matches", at, "the criteria find several resources"}
 	case len(found) == 1 && id != "" && id != found[0].ID:
 		return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
 	case len(found) == 1:

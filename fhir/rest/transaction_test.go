@@ -244,3 +244,50 @@ func TestReadsOfTransactions(t *testing.T) {
 		}
 	})
 }
+
+// TestPlacesOfConflicts: what is refused for another resource names the place.
+func TestPlacesOfConflicts(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		owned := func(value string) string {
+			return patientJSON("", "X", `,"identifier":[{"system":"urn:s","value":"`+value+`"}]`)
+		}
+		place := func(n *fhir.Node) string {
+			if where := n.Get("issue").Items[0].Get("expression"); where != nil {
+				return where.Items[0].Text
+			}
+			return ""
+		}
+		a.want(201, "POST", "/Patient", owned("1"))
+		a.put(patientJSON("t1", "Twin", ""), patientJSON("t2", "Twin", ""))
+		_, n := a.want(409, "POST", "/Patient", owned("1"))
+		if got := place(n); got != "Patient.identifier" {
+			t.Errorf("a create: %q", got)
+		}
+		post := func(value, more string) string { return entryOf("", "POST", "Patient", owned(value), more) }
+		for _, c := range []struct {
+			status  int
+			entries []string
+			want    string
+		}{
+			{409, []string{post("2", ""), post("1", "")}, "Bundle.entry[1].resource.identifier"},
+			{409, []string{post("3", ""), post("4", ""), post("3", "")}, "Bundle.entry[2].resource.identifier"},
+			{412, []string{post("5", `,"ifNoneExist":"family=twin"`)}, "Bundle.entry[0].request.ifNoneExist"},
+			{412, []string{post("5", ""), entryOf("", "DELETE", "Patient?family=twin", "")}, "Bundle.entry[1].request.url"},
+			{400, []string{entryOf("", "POST", "Patient/abc", owned("6"))}, "Bundle.entry[0].request.url"},
+			{400, []string{entryOf("", "POST", "Patient?family=twin", owned("6"))}, "Bundle.entry[0].request.url"},
+			{400, []string{post("6", `,"ifNoneExist":"?"`)}, "Bundle.entry[0].request.ifNoneExist"},
+			{400, []string{post("6", `,"ifNoneExist":""`)}, "Bundle.entry[0].request.ifNoneExist"},
+			{400, []string{entryOf("", "DELETE", "Patient", "")}, "Bundle.entry[0].request.url"},
+		} {
+			_, n := a.transact(c.status, c.entries...)
+			if got := place(n); got != c.want {
+				t.Errorf("the place is %q, want %q", got, c.want)
+			}
+		}
+		a.want(400, "POST", "/Patient", owned("6"), "If-None-Exist", "")
+		a.want(400, "POST", "/Patient", owned("6"), "If-None-Exist", "?")
+		if got := a.found("Patient?identifier=urn:s|2,urn:s|3,urn:s|5,urn:s|6"); got != "" {
+			t.Errorf("%s were written", got)
+		}
+	})
+}
