@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ type links struct {
 	c      *call
 	byFull map[string]*item
 	items  []*item
+	bySeed map[string][]*item // see made
 	// base is what relative references of the entry in hand begin with, or empty
 	// (bundle.html#references).
 	base string
@@ -216,10 +218,12 @@ func (l *links) meant(typ, criteria string) (string, error) {
 	for _, res := range found {
 		ids[res.ID] = true
 	}
-	for _, it := range l.items {
-		if it.typ == typ && it.resource != nil && it.meets(criteria) {
-			ids[it.id] = true
-		}
+	seed, err := seedOf(typ, criteria)
+	if err != nil {
+		return "", err
+	}
+	for _, it := range l.made()[seed] {
+		ids[it.id] = true
 	}
 	if len(ids) != 1 {
 		return "", &fault{http.StatusPreconditionFailed, "not-found", "", "a conditional reference finds " + strconv.Itoa(len(ids)) + " resources"}
@@ -230,28 +234,33 @@ func (l *links) meant(typ, criteria string) (string, error) {
 	return "", store.ErrNotFound // there is one
 }
 
-// meets reports whether an entry makes what criteria look for: it is made by the
-// same ones, or they are one identifier with its system, which it has.
-func (it *item) meets(criteria string) bool {
-	want, err := seedOf(it.typ, criteria)
-	if err != nil {
-		return false
+// made are the entries that make a resource, by what a conditional reference would
+// find them by: their own criteria, and an identifier with its system.
+func (l *links) made() map[string][]*item {
+	if l.bySeed != nil {
+		return l.bySeed
 	}
-	for _, own := range []string{strings.TrimPrefix(it.none, "?"), it.criteria} {
-		if seed, err := seedOf(it.typ, own); own != "" && err == nil && seed == want {
-			return true
+	l.bySeed = map[string][]*item{}
+	add := func(it *item, criteria string) {
+		if seed, err := seedOf(it.typ, criteria); err == nil && criteria != "" {
+			l.bySeed[seed] = append(l.bySeed[seed], it)
 		}
 	}
-	values, err := parseCriteria(criteria)
-	if err != nil || len(values) != 1 || len(values["identifier"]) != 1 || strings.ContainsAny(values.Get("identifier"), `,\`) {
-		return false
+	for _, it := range l.items {
+		if it.resource == nil {
+			continue
+		}
+		add(it, strings.TrimPrefix(it.none, "?"))
+		add(it, it.criteria)
+		list := it.resource.Get("identifier")
+		if list == nil {
+			continue
+		}
+		for _, n := range append([]*fhir.Node{list}, list.Items...) {
+			if system, value := text(n, "system"), text(n, "value"); system != "" && value != "" && !strings.ContainsAny(system+value, `,\|$`) {
+				add(it, "identifier="+url.QueryEscape(system+"|"+value))
+			}
+		}
 	}
-	system, value, whole := strings.Cut(values.Get("identifier"), "|")
-	list := it.resource.Get("identifier")
-	if !whole || list == nil || system == "" || value == "" {
-		return false
-	}
-	return slices.ContainsFunc(append([]*fhir.Node{list}, list.Items...), func(n *fhir.Node) bool {
-		return text(n, "system") == system && text(n, "value") == value
-	})
+	return l.bySeed
 }

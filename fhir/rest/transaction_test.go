@@ -138,19 +138,21 @@ func TestLinksInTransactions(t *testing.T) {
 	a := newAPI(t)
 	a.put(patientJSON("77", "Local", ""), patientJSON("old", "Old", ""))
 	a.want(200, "PUT", "/Patient/old", patientJSON("old", "Old", `,"gender":"male"`))
-	urn := entryOf("urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "POST", "Patient", patientJSON("", "Urn", ""))
+	urn := entryOf("urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "POST", "Patient", patientJSON("", "Urn", ""), `,"ifNoneExist":"family=never&name=urn"`)
 	found := entryOf("urn:uuid:3f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "POST", "Patient", patientJSON("", "Old", ""), `,"ifNoneExist":"family=old"`)
 	for name, c := range map[string]struct{ full, subject, want string }{
-		"relative to the same server":  {"http://other/fhir/Condition/1", "Patient/77", "Patient/{0}"},
-		"relative to another server":   {"http://third/fhir/Condition/1", "Patient/77", "Patient/77"},
-		"relative to a new condition":  {"urn:uuid:4f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "Patient/77", "Patient/77"},
-		"relative to no full URL":      {"", "Patient/77", "Patient/77"},
-		"absolute":                     {"", "http://other/fhir/Patient/77", "Patient/{0}"},
-		"a version of the same server": {"http://other/fhir/Condition/1", "Patient/77/_history/5", "Patient/{0}/_history/1"},
-		"a version":                    {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/{1}/_history/1"},
-		"a version of what was found":  {"", "urn:uuid:3f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/old/_history/2"},
-		"a fragment":                   {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11#part", "Patient/{1}#part"},
-		"criteria that an entry meets": {"", "Patient?identifier=urn:s|{name}", "Patient/{0}"},
+		"relative to the same server":   {"http://other/fhir/Condition/1", "Patient/77", "Patient/{0}"},
+		"relative to another server":    {"http://third/fhir/Condition/1", "Patient/77", "Patient/77"},
+		"relative to a new condition":   {"urn:uuid:4f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11", "Patient/77", "Patient/77"},
+		"relative to no full URL":       {"", "Patient/77", "Patient/77"},
+		"absolute":                      {"", "http://other/fhir/Patient/77", "Patient/{0}"},
+		"a version of the same server":  {"http://other/fhir/Condition/1", "Patient/77/_history/5", "Patient/{0}/_history/1"},
+		"a version":                     {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/{1}/_history/1"},
+		"a version of what was found":   {"", "urn:uuid:3f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11/_history/1", "Patient/old/_history/2"},
+		"a fragment":                    {"", "urn:uuid:2f0c3c57-4ff2-4c1c-9b0b-6b7d7f6a9f11#part", "Patient/{1}#part"},
+		"the criteria of an entry":      {"", "Patient?name=urn&family=never", "Patient/{1}"},
+		"criteria that find an entry's": {"", "Patient?family=old", "Patient/old"},
+		"criteria that an entry meets":  {"", "Patient?identifier=urn:s|{name}", "Patient/{0}"},
 	} {
 		value := strings.ReplaceAll(name, " ", "")
 		c.subject = strings.Replace(c.subject, "{name}", value, 1)
