@@ -119,7 +119,7 @@ func (c *call) upload() error {
 		return err
 	}
 	return c.compete(c.again, func() error {
-		current, err := c.current(id)
+		current, err := c.current(c.typ, id)
 		if err != nil {
 			return err
 		}

@@ -63,10 +63,11 @@ func TestBundleAnswers(t *testing.T) {
 	}
 	a.want(404, "GET", "/Patient/new", "")
 	t.Run("reads of a transaction", func(t *testing.T) {
-		_, n := small.want(200, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+get("Patient/p0")+","+get("Patient/p1")+","+get("Patient/p2")+","+put+`]}`)
-		if got := statuses(n); got != "200 200 400 201" {
-			t.Error(got)
+		_, n := small.want(400, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+get("Patient/p0")+","+get("Patient/p1")+","+get("Patient/p2")+","+put+`]}`)
+		if issue := n.Get("issue").Items[0]; text(issue, "code") != "too-costly" || issue.Get("expression").Items[0].Text != "Bundle.entry[2].request.url" {
+			t.Errorf("refused with %s", issue.AppendJSON(nil))
 		}
+		a.want(404, "GET", "/Patient/new", "")
 	})
 	t.Run("patches of a transaction", func(t *testing.T) {
 		patch := func(id string) string {

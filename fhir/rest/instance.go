@@ -3,14 +3,12 @@ package rest
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
-	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -84,8 +82,8 @@ func (c *call) create() error {
 	if c.isContent() {
 		return c.upload()
 	}
-	if criteria := c.r.Header.Get("If-None-Exist"); criteria != "" {
-		return c.createIfNone(strings.TrimPrefix(criteria, "?"))
+	if _, asked := c.r.Header["If-None-Exist"]; asked {
+		return c.createIfNone(strings.TrimPrefix(c.r.Header.Get("If-None-Exist"), "?"))
 	}
 	n, err := c.resource()
 	if err != nil {
@@ -98,63 +96,6 @@ func (c *call) create() error {
 		}
 		return c.written(http.StatusCreated, out)
 	})
-}
-
-// createIfNone creates unless the criteria find something (http.html#ccreate).
-// The id is made from the criteria, so that of two that run side by side one
-// finds the other's resource.
-func (c *call) createIfNone(criteria string) error {
-	n, err := c.resource()
-	if err != nil {
-		return err
-	}
-	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, criteria)
-		if err != nil {
-			return err
-		}
-		switch len(found) {
-		case 0:
-		case 1:
-			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
-				return err
-			}
-			return c.written(http.StatusOK, found[0])
-		default:
-			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
-		}
-		id, version, err := c.placeFor(c.typ, criteria)
-		if err != nil {
-			return err
-		}
-		out, err := c.commitOne(http.StatusCreated, write(c.typ, id, n, version))
-		if err != nil {
-			return err
-		}
-		return c.written(http.StatusCreated, out)
-	})
-}
-
-// placeFor is the id of what is made because criteria find nothing, and the
-// version that was deleted there. Where what was made so does not meet the
-// criteria any more, the next place is taken.
-func (c *call) placeFor(typ, criteria string) (id string, version int, err error) {
-	for n := 0; ; n++ {
-		seed := typ + "?" + criteria
-		if n > 0 {
-			seed += "\x00" + strconv.Itoa(n)
-		}
-		id = c.hashID(seed)
-		current, err := c.Records.Read(c.r.Context(), typ, id)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return id, 0, nil
-		case errors.Is(err, store.ErrDeleted):
-			return id, current.Version, nil
-		case err != nil:
-			return "", 0, err
-		}
-	}
 }
 
 func (c *call) update() error {
@@ -174,31 +115,32 @@ func (c *call) update() error {
 // put replaces or creates.
 func (c *call) put(id string, n *fhir.Node) error {
 	return c.compete(c.again, func() error {
-		current, err := c.current(id)
+		current, err := c.current(c.typ, id)
 		if err != nil {
 			return err
 		}
-		return c.putOver(current, id, n)
+		return c.putOver(current, n)
 	})
 }
 
-// current is the current version of a resource of the path's type: version 0
-// when it was never there.
-func (c *call) current(id string) (store.Resource, error) {
-	current, err := c.Records.Read(c.r.Context(), c.typ, id)
+// current is the current version of a resource: version 0 when it was never
+// there.
+func (c *call) current(typ, id string) (store.Resource, error) {
+	current, err := c.Records.Read(c.r.Context(), typ, id)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDeleted) {
 		err = nil
 	}
+	current.Type, current.ID = typ, id
 	return current, err
 }
 
 // putOver replaces the version that was read.
-func (c *call) putOver(current store.Resource, id string, n *fhir.Node) error {
+func (c *call) putOver(current store.Resource, n *fhir.Node) error {
 	if err := c.ifMatch(current); err != nil {
 		return err
 	}
 	status := replaced(current)
-	out, err := c.commitOne(status, write(c.typ, id, n, current.Version))
+	out, err := c.commitOne(status, write(c.typ, current.ID, n, current.Version))
 	if err != nil {
 		return err
 	}
@@ -278,47 +220,9 @@ func names(list string, current store.Resource) bool {
 	return false
 }
 
-func (c *call) conditionalUpdate() error {
-	n, err := c.resource()
-	if err != nil {
-		return err
-	}
-	if c.r.URL.RawQuery == "" {
-		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
-	}
-	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, c.r.URL.RawQuery)
-		if err != nil {
-			return err
-		}
-		id := text(n, "id")
-		switch {
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 1 && id != "" && id != found[0].ID:
-			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
-		case len(found) == 1:
-			return c.putOver(found[0], found[0].ID, n)
-		case id == "":
-			if id, _, err = c.placeFor(c.typ, c.r.URL.RawQuery); err != nil {
-				return err
-			}
-		}
-		current, err := c.current(id)
-		if err != nil {
-			return err
-		}
-		return c.putOver(current, id, n)
-	})
-}
-
-func severalMatch() error {
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
-}
-
 func (c *call) remove() error {
 	return c.compete(c.again, func() error {
-		current, err := c.current(c.id)
+		current, err := c.current(c.typ, c.id)
 		if err != nil {
 			return err
 		}
@@ -351,42 +255,6 @@ func (c *call) gone() error {
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (c *call) conditionalDelete() error {
-	if c.r.URL.RawQuery == "" {
-		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
-	}
-	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, c.r.URL.RawQuery)
-		switch {
-		case err != nil:
-			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 0:
-			found = make([]store.Resource, 1)
-		}
-		return c.removeOver(found[0])
-	})
-}
-
-// matching finds at most two resources by criteria that must all be understood.
-func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
-	values, err := url.ParseQuery(criteria)
-	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
-	}
-	q, err := query.Parse(typ, values, true)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.Where) == 0 {
-		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
-	}
-	q.Limit = 2
-	page, err := c.find(q.Query)
-	return page.Resources, err
 }
 
 // written answers a write.

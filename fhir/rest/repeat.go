@@ -92,6 +92,9 @@ func (c *call) commitOne(status int, w store.Write) (store.Resource, error) {
 		}
 		return []result{r}
 	})
+	if errors.Is(err, store.ErrIdentity) {
+		err = placed(err, w.Type+".identifier")
+	}
 	if err != nil {
 		return store.Resource{}, err
 	}

@@ -131,6 +131,9 @@ type call struct {
 	// room is how many bytes the answer of such an entry may have, and spent
 	// what those of the entries of this Bundle have.
 	room, spent int
+	// deleting are the resources that entries of this transaction delete: its
+	// criteria do not find them.
+	deleting map[place]bool
 	// patching is how long the patches of the request took so far.
 	patching time.Duration
 	// key is the idempotency key, or empty, and sent the hash of the body.

@@ -416,6 +416,7 @@ type ownedKey struct {
 	rtype int
 	hash  []byte
 	rid   int64
+	set   *WriteSet
 }
 
 // writeKeys claims identities. One that is another resource's is a conflict.
@@ -427,10 +428,13 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 			continue
 		}
 		for _, k := range h.rows.keys {
-			o := ownedKey{h.rtype, k, h.rid}
+			o := ownedKey{h.rtype, k, h.rid, h.set}
 			claimed = append(claimed, o)
 			args = append(args, o.rtype, o.hash, o.rid)
 		}
+	}
+	if err := freeKeys(ctx, tx, heads, claimed); err != nil {
+		return fmt.Errorf("identities: %w", err)
 	}
 	// In one order everywhere: writers that meet wait, and do not deadlock.
 	n, err := insert(ctx, tx, `INSERT INTO identity_key (rtype, k, rid)`, 3, ` ON CONFLICT DO NOTHING`, sortKeys(args))

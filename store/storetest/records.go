@@ -219,6 +219,25 @@ func identities(t *testing.T, s store.Store) {
 			write(t, s, patient(r.ID, "Changed", r.Version, key))
 		}
 	})
+	t.Run("what is deleted keeps its identity, but for what is written with the deletion", func(t *testing.T) {
+		written := func(writes ...store.Write) error {
+			_, err := s.Write(t.Context(), writes, store.Author{Actor: "test"})
+			return err
+		}
+		must(t, written(patient("first", "F", 0, key+"3", key+"4")))
+		if err := written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key)); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("another's: got %v, want ErrIdentity", err)
+		}
+		must(t, written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key+"3")))
+		if err := written(patient("third", "T", 0, key+"4")); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("later: got %v, want ErrIdentity", err)
+		}
+		got, err := s.Identify(t.Context(), []store.Identity{{Type: "Patient", Key: key + "3"}, {Type: "Patient", Key: key + "4"}})
+		must(t, err)
+		if len(got) != 2 || got[store.Identity{Type: "Patient", Key: key + "3"}].ID != "second" || got[store.Identity{Type: "Patient", Key: key + "4"}].ID != "first" {
+			t.Errorf("got %v", got)
+		}
+	})
 	t.Run("effects of a message claim like the API", func(t *testing.T) {
 		lease, err := s.TakeOver(t.Context(), "lab", 0)
 		must(t, err)

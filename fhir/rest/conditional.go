@@ -1,0 +1,226 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/plexus-health/plexus/fhir/rest/query"
+	"github.com/plexus-health/plexus/store"
+)
+
+// createIfNone creates unless the criteria find something (http.html#ccreate).
+func (c *call) createIfNone(criteria string) error {
+	if criteria == "" {
+		return &fault{http.StatusBadRequest, "required", "", "If-None-Exist has no criteria"}
+	}
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	return c.compete(c.again, func() error {
+		found, free, err := c.claim(c.typ, criteria, "")
+		if err != nil {
+			return err
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
+				return err
+			}
+			return c.written(http.StatusOK, found[0])
+		default:
+			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
+		}
+		out, err := c.commitOne(http.StatusCreated, write(c.typ, free.ID, n, free.Version))
+		if err != nil {
+			return err
+		}
+		return c.written(http.StatusCreated, out)
+	})
+}
+
+// claim finds at most two resources by criteria and, where there is none, the
+// place of what is made because of that: its id, and the version that stands there
+// or was deleted. It is the id the client gives, if it does; else one made from the
+// criteria, so that of many that run side by side with the same ones all come to
+// one place, and one of them gets it. A place that is taken is passed over only
+// when a search that began after it was seen taken has found nothing: what stands
+// there does not meet the criteria.
+func (c *call) claim(typ, criteria, id string) (found []store.Resource, free store.Resource, err error) {
+	for passed := 0; ; {
+		if found, err = c.matching(typ, criteria); err != nil || len(found) > 0 {
+			return found, free, err
+		}
+		if id != "" {
+			free, err = c.current(typ, id)
+			return nil, free, err
+		}
+		n, free, err := c.placeFor(typ, criteria)
+		if err != nil || n == passed {
+			return nil, free, err
+		}
+		passed = n
+	}
+}
+
+// placeFor is the first place for what criteria have not found where nothing
+// stands, and its number.
+func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err error) {
+	first, err := seedOf(typ, criteria)
+	if err != nil {
+		return 0, free, err
+	}
+	for n = 0; ; n++ {
+		seed := first
+		if n > 0 {
+			seed += "\x00" + strconv.Itoa(n)
+		}
+		current, err := c.current(typ, c.hashID(seed))
+		if err != nil || current.Version == 0 || current.Deleted {
+			return n, current, err
+		}
+	}
+}
+
+// presenting are the parameters that say how an answer looks, and select nothing.
+var presenting = []string{"_format", "_pretty", "_summary", "_elements", "_count", "_total", "_sort", "_include", "_revinclude"}
+
+// seedOf is what the place of criteria is made from: the same for all that select
+// the same by the same words, in whatever order and escapes they are written.
+func seedOf(typ, criteria string) (string, error) {
+	values, err := parseCriteria(criteria)
+	for name, list := range values {
+		if plain, _, _ := strings.Cut(name, ":"); slices.Contains(presenting, plain) {
+			delete(values, name)
+			continue
+		}
+		slices.Sort(list)
+		values[name] = slices.Compact(list)
+	}
+	return typ + "?" + values.Encode(), err
+}
+
+func parseCriteria(criteria string) (url.Values, error) {
+	values, err := url.ParseQuery(criteria)
+	if err != nil {
+		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+	}
+	return values, nil
+}
+
+func (c *call) conditionalUpdate() error {
+	n, err := c.resource()
+	if err != nil {
+		return err
+	}
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "an update needs an id in the path, or search criteria"}
+	}
+	return c.compete(c.again, func() error {
+		id := text(n, "id")
+		found, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 1 && id != "" && id != found[0].ID:
+			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
+		case len(found) == 1:
+			free = found[0]
+		}
+		return c.putOver(free, n)
+	})
+}
+
+func severalMatch() error {
+	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+}
+
+func (c *call) conditionalDelete() error {
+	if c.r.URL.RawQuery == "" {
+		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
+	}
+	return c.compete(c.again, func() error {
+		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 1:
+			return severalMatch()
+		case len(found) == 0:
+			found = make([]store.Resource, 1)
+		}
+		return c.removeOver(found[0])
+	})
+}
+
+// matching finds at most two resources by criteria that must all be understood.
+func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
+	values, err := parseCriteria(criteria)
+	if err != nil {
+		return nil, err
+	}
+	q, err := query.Parse(typ, values, true)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Where) == 0 {
+		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	}
+	var found []store.Resource
+	for q.Limit = 2; ; q.Limit = min(2*q.Limit, 64) { // more than one page only of what is deleted
+		page, err := c.find(q.Query)
+		if err != nil {
+			return nil, err
+		}
+		for _, res := range page.Resources {
+			if len(found) < 2 && !c.deleting[place{res.Type, res.ID}] {
+				found = append(found, res)
+			}
+		}
+		if len(found) == 2 || page.Next == "" {
+			return found, nil
+		}
+		q.After = page.Next
+	}
+}
+
+// owned puts the place of the entry before an ErrIdentity: of the first one with
+// an identity that another resource has.
+func (c *call) owned(err error, writes []store.Write, items []*item) error {
+	if !errors.Is(err, store.ErrIdentity) {
+		return err
+	}
+	at := map[place]string{}
+	for _, it := range items {
+		at[place{it.typ, it.id}] = it.at + ".resource.identifier"
+	}
+	var asked []store.Identity
+	for i := range writes {
+		for _, key := range writes[i].Keys {
+			asked = append(asked, store.Identity{Type: writes[i].Type, Key: key})
+		}
+	}
+	owners, failed := c.Records.Identify(c.r.Context(), asked)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	for i := range writes {
+		p := place{writes[i].Type, writes[i].ID}
+		for _, key := range writes[i].Keys {
+			k := store.Identity{Type: p.typ, Key: key}
+			owner, known := owners[k]
+			if known && owner.ID != p.id && !c.deleting[place{p.typ, owner.ID}] {
+				return placed(err, at[p])
+			}
+			owners[k] = store.Resource{Type: p.typ, ID: p.id}
+		}
+	}
+	return err
+}
