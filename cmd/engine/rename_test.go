@@ -78,9 +78,7 @@ func TestRename(t *testing.T) {
 		t.Run("without was the rename would lose them, and is refused", func(t *testing.T) {
 			l.reload(config("name: laboratory", "name: out"), "the old one runs on")
 			for _, want := range []string{"channel lab (", "stored messages", "channel lab: route out (", "1 parked", "retired: true", "queue move --all lab/out", "the oldest of 20"} {
-				if !strings.Contains(l.log.String(), want) {
-					t.Errorf("the log lacks %q:\n%s", want, l.log.String())
-				}
+				eventually(t, "the log says "+want, func() bool { return strings.Contains(l.log.String(), want) })
 			}
 			if code := s.send(s.results, oru("T1", "M9", "300", 1)); code != "AA" {
 				t.Errorf("answered %s: the old configuration does not run", code)
