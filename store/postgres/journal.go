@@ -169,9 +169,15 @@ func (s *Store) readBack(ctx context.Context, r *record, cause error) (store.Ent
 	return entry, nil
 }
 
-const insertRecords = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[])
-ON CONFLICT DO NOTHING RETURNING id, seq`
+const insertRecords = `WITH fresh AS (
+  INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[])
+  ON CONFLICT DO NOTHING RETURNING id, seq, chunks
+), kept AS (
+  INSERT INTO bodies (message, data)
+  SELECT f.seq, b.data FROM fresh f JOIN unnest($1::text[], $18::bytea[]) AS b(id, data) ON b.id = f.id WHERE f.chunks = ''
+)
+SELECT id, seq FROM fresh`
 
 const knownRecords = `SELECT q.n, m.seq, m.id, m.state, m.reason, m.answer, m.run, m.hash = q.hash
 FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS q(n, channel, sender, control, hash)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	codes "modernc.org/sqlite/lib"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
-	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
 
@@ -37,6 +35,9 @@ type op struct {
 	// small is run by itself, a second time when something in its batch could
 	// not be written; nil for an outcome.
 	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
+	// record, if it is not nil, is what small records: with those of the other
+	// operations of its batch, as long as nothing has to be undone alone.
+	record *relational.T1
 	// lease, if it is not nil, is what small is fenced by.
 	lease *lease
 	// outcome is T2 of a message.
@@ -81,8 +82,10 @@ type writer struct {
 	failing  sync.Once
 	batches  int
 	guard    guard
-	careful  int       // batches still to be run with savepoints
-	recorded time.Time // when somebody last came with a small operation
+	cache    int              // in kB
+	list     []*relational.T1 // the records of a batch
+	careful  int              // batches still to be run with savepoints
+	recorded time.Time        // when somebody last came with a small operation
 }
 
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
@@ -223,7 +226,11 @@ func (w *writer) gather(batch []*op) []*op {
 
 // moveRest moves what is left of the log, between two batches.
 func (w *writer) moveRest(ctx context.Context) {
-	if _, err := moveLog(ctx, w.conn); err != nil {
+	_, err := moveLog(ctx, w.conn)
+	if err == nil {
+		err = w.fit(ctx, largeDatabase)
+	}
+	if err != nil {
 		w.notMoved(ctx, err)
 	}
 }
@@ -369,9 +376,15 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 	led := &relational.Ledger{}
 	var outcomes []*op
 	fenced := map[*lease]error{}
+	if err := w.records(ctx, batch, led); err != nil {
+		return nil, err
+	}
 	for _, o := range batch {
 		if o.outcome != nil {
 			outcomes = append(outcomes, o)
+			continue
+		}
+		if o.record != nil && w.careful == 0 {
 			continue
 		}
 		if err := w.small(ctx, o, led, fenced); err != nil {
@@ -399,67 +412,6 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 		return nil, err
 	}
 	return left, w.files.there()
-}
-
-// small runs an operation that somebody waits for. What is no fault of the
-// database is the operation's own answer: it has written nothing then.
-func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fenced map[*lease]error) error {
-	if l := o.lease; l != nil {
-		answer, known := fenced[l]
-		if !known {
-			l.barred, answer = relational.FenceBarred(ctx, w.tx, l.unit, l.store.owner, l.epoch, true)
-			fenced[l] = answer
-		}
-		if answer != nil {
-			return w.answered(o, answer)
-		}
-	}
-	if !o.whole && w.careful == 0 {
-		err := o.small(ctx, w.tx, led)
-		if isFault(err) && !full(err) && !w.guard.undone {
-			return errAgain // what it wrote until then cannot be undone alone
-		}
-		return w.answered(o, err)
-	}
-	if o.lease == nil {
-		clear(fenced) // it may be a take-over, or a new rule of order
-	}
-	own := &relational.Ledger{}
-	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
-	if err == nil {
-		led.Merge(own)
-	}
-	return w.answered(o, err)
-}
-
-// answered gives an operation its answer, or returns the fault that concerns
-// the whole batch: the disk or the database cannot be relied on, or the batch
-// was undone.
-func (w *writer) answered(o *op, err error) error {
-	if isFault(err) && full(err) {
-		return err
-	}
-	o.err = ownFault(err)
-	return w.guard.because(err)
-}
-
-// ownFault is the error of a statement that the database did not take, in words
-// of ours: what it says may quote values.
-func ownFault(err error) error {
-	e, ok := errors.AsType[*driver.Error](err)
-	switch {
-	case !ok:
-		return err
-	case e.Code() == codes.SQLITE_CONSTRAINT_UNIQUE, e.Code() == codes.SQLITE_CONSTRAINT_PRIMARYKEY: // somebody was first
-		return fmt.Errorf("%w: %s", store.ErrConflict, codeName(e.Code()))
-	}
-	return unavailable(err)
-}
-
-// isFault reports whether an error is one of the database and not an answer.
-func isFault(err error) bool {
-	_, fault := errors.AsType[*driver.Error](err)
-	return fault
 }
 
 func (w *writer) savepoint(ctx context.Context, f func() error) error {
