@@ -70,13 +70,9 @@ type Engine struct {
 //
 // What its channels send on goes to the receiver's address.
 func Start(ctx context.Context, program, folder, database, receiver string) (*Engine, error) {
-	var addresses [6]string
-	for i := range addresses {
-		address, err := freeAddress()
-		if err != nil {
-			return nil, err
-		}
-		addresses[i] = address
+	addresses, err := freeAddresses(6)
+	if err != nil {
+		return nil, err
 	}
 	e := &Engine{
 		Intake: addresses[0], Results: addresses[1], One: addresses[2], Many: addresses[3], Both: addresses[4],
@@ -243,10 +239,20 @@ func (e *Engine) Stop() error {
 }
 
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	addresses, err := freeAddresses(1)
+	return strings.Join(addresses, ""), err
+}
+
+// freeAddresses are n addresses, no two of them the same.
+func freeAddresses(n int) ([]string, error) {
+	addresses := make([]string, 0, n)
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // taken until there are n
+		addresses = append(addresses, listener.Addr().String())
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return addresses, nil
 }

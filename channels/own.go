@@ -83,7 +83,7 @@ func (l *Line) pokeAll(ctx context.Context) {
 	}
 	for _, unit := range busy {
 		if !elsewhere[unit] {
-			l.pokeUnit(ctx, unit)
+			l.pokeUnit(ctx, unit, false)
 		}
 	}
 }
@@ -102,22 +102,29 @@ func (l *Line) Poke(unit string) {
 
 // poke says that a unit has work: to its owner here if it works on it already,
 // else to whoever the queue hands it to.
-func (l *Line) poke(unit string) {
+func (l *Line) poke(unit string) { l.pokeNow(unit, false) }
+
+func (l *Line) pokeNow(unit string, told bool) {
 	l.mu.Lock()
 	ctx := l.ctx
 	l.mu.Unlock()
 	if ctx != nil {
-		l.pokeUnit(ctx, unit)
+		l.pokeUnit(ctx, unit, told)
 	}
 }
 
-func (l *Line) pokeUnit(ctx context.Context, unit string) {
+// pokeUnit pokes the owner of a unit; told: what it has to do is in its list of
+// fresh messages.
+func (l *Line) pokeUnit(ctx context.Context, unit string, told bool) {
 	var pokes chan struct{}
 	var working *atomic.Bool
 	if r := l.findRoute(unit); r != nil {
 		pokes, working = r.pokes, &r.working
 	} else if c := l.find(unit); c != nil {
 		pokes, working = c.pokes, &c.working
+		if !told {
+			c.rows.Store(true)
+		}
 	} else {
 		return
 	}
@@ -207,8 +214,10 @@ type desk struct {
 	// scan: the rows have to be looked at; whole: from the first on; stopping:
 	// nothing new is started; fenced: the unit is another engine's.
 	scan, whole, stopping, fenced bool
-	// seen is the row to which they were read.
+	// seen is the row to which they were read; behind: there may be others after
+	// it that fresh does not know.
 	seen   int64
+	behind bool
 	looked time.Time           // when the rows were last looked at
 	took   time.Duration       // by that look
 	later  map[int64]time.Time // items put off, until when
@@ -249,6 +258,10 @@ func (c *channel) work(ctx context.Context) time.Time {
 		c: c, lease: lease, sched: schedule.New(window, perKey),
 		results: make(chan result, c.line.options.Workers), scan: true, whole: true,
 		later: map[int64]time.Time{}, tries: map[int64]int{}, stopped: map[int64]bool{},
+	}
+	if c.fresh != nil {
+		c.fresh.begin(d)
+		defer c.fresh.end(d)
 	}
 	return d.run(ctx)
 }
@@ -371,17 +384,26 @@ func (d *desk) end() time.Time {
 // look offers the stored messages to the schedule, the oldest first. It finds
 // work by its state, never by "seq above the last one seen": a lower seq can
 // become visible later. Only where the store rules that out it reads on from
-// where it has come to, as long as nobody has changed what stands before.
+// where it has come to, as long as nobody has changed what stands before, and
+// reads nothing where it has been told of all that came since.
 func (d *desk) look(ctx context.Context) {
 	d.scan, d.looked = false, time.Now()
 	defer func() { d.took = time.Since(d.looked) }()
-	_, ordered := d.c.line.options.Store.(store.Ordered)
-	if changed := d.c.anew.Swap(false); changed || d.whole || !ordered || d.sched.TurnedAway() {
+	changed, rows := d.c.anew.Swap(false), d.c.rows.Swap(false)
+	list, all := d.fresh()
+	if changed || d.whole || !d.ordered() || d.sched.TurnedAway() {
 		d.sched.Begin()
-		d.whole, d.seen = false, 0
+		d.whole, d.seen, d.behind = false, 0, true
 	}
 	if !d.holdStopped(ctx) {
 		d.stopping = true
+		return
+	}
+	if !all || rows {
+		d.behind = true
+	}
+	if !d.behind {
+		d.offer(list)
 		return
 	}
 	for range 8 { // pages: keys that are held up must not hide the others
@@ -393,14 +415,38 @@ func (d *desk) look(ctx context.Context) {
 			d.stopping = true
 			return
 		}
-		for _, m := range rows {
-			d.known(m)
-			d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
-			d.seen = m.Seq
-		}
-		if len(rows) < window || !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+		d.offer(rows)
+		if len(rows) < window {
+			d.behind = false // what comes from now on is told
 			return
 		}
+		if !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+			return
+		}
+	}
+}
+
+// fresh takes what the desk was told of since the last look, and whether that
+// is all that was stored since.
+func (d *desk) fresh() (list []*message.Message, all bool) {
+	if d.c.fresh == nil {
+		return nil, false
+	}
+	return d.c.fresh.take(d)
+}
+
+// ordered reports whether messages become visible in the order of their Seq.
+func (d *desk) ordered() bool { return d.c.fresh != nil }
+
+// offer offers messages behind those that were seen before.
+func (d *desk) offer(list []*message.Message) {
+	for _, m := range list {
+		if m.Seq <= d.seen {
+			continue // read before it was told
+		}
+		d.known(m)
+		d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
+		d.seen = m.Seq
 	}
 }
 

@@ -62,7 +62,7 @@ func (c *channel) queued(ctx context.Context, v *verdictOf) {
 	for i := range v.Deliveries {
 		if unit := v.Deliveries[i].Unit; unit != told {
 			told = unit
-			c.line.pokeUnit(ctx, unit)
+			c.line.pokeUnit(ctx, unit, false)
 		}
 	}
 }

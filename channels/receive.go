@@ -37,8 +37,13 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	if err != nil {
 		return c.unavailable(head, err)
 	}
-	if m.Size <= store.MaxChunk {
-		in.Recorded = func() { c.recent.put(c.id, m) } // from then on m is its owner's
+	in.Recorded = func(entry *store.Entry) {
+		if c.fresh != nil {
+			c.fresh.add(m, entry)
+		}
+		if m.Size <= store.MaxChunk {
+			c.recent.put(c.id, m) // from then on m is its owner's
+		}
 	}
 	turn, err := c.count(ctx, m, head)
 	if err != nil {
@@ -273,7 +278,7 @@ func (c *channel) recorded(entry *store.Entry) {
 	if entry.Copy || entry.State != message.Stored {
 		return
 	}
-	c.line.poke(c.id)
+	c.line.pokeNow(c.id, true)
 }
 
 // unavailable answers a message that could not be recorded for a fault of

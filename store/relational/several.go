@@ -2,6 +2,7 @@ package relational
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -29,7 +30,8 @@ const (
 	recordColumns  = `id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded`
 	recordValues   = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	recordReturned = ` ON CONFLICT DO NOTHING RETURNING id, seq, messages.control <> '' AND EXISTS (SELECT 1 FROM messages m
-WHERE m.channel = messages.channel AND m.sender = messages.sender AND m.control = messages.control AND m.hash <> messages.hash AND m.state <> 'refused')`
+WHERE m.channel = messages.channel AND m.sender = messages.sender AND m.control = messages.control AND m.hash <> messages.hash AND m.state <> 'refused'), ` + survivors + `messages.key), ` + survivors + `messages.key2)`
+	survivors = `(SELECT survivor FROM aliases WHERE aliases.key = `
 )
 
 // recordStatements and bodyStatements insert 1, 2, 4, 8 or 16 rows: as many
@@ -77,7 +79,8 @@ func recordTogether(ctx context.Context, tx Tx, list []*T1, led *Ledger) error {
 		var id string
 		var seq int64
 		var clash bool
-		if err := rows.Scan(&id, &seq, &clash); err != nil {
+		var key, key2 sql.NullString
+		if err := rows.Scan(&id, &seq, &clash, &key, &key2); err != nil {
 			return errors.Join(err, rows.Close())
 		}
 		i := slices.IndexFunc(list, func(t *T1) bool { return t.Row.ID == id })
@@ -85,7 +88,7 @@ func recordTogether(ctx context.Context, tx Tx, list []*T1, led *Ledger) error {
 			return errors.Join(errNotOurs, rows.Close())
 		}
 		r := &list[i].Row
-		list[i].Entry = store.Entry{Seq: seq, ID: id, Clash: clash, State: message.State(r.State), Reason: r.Reason, Answer: answerOf(r.Answer)}
+		list[i].Entry = store.Entry{Seq: seq, ID: id, Clash: clash, State: message.State(r.State), Reason: r.Reason, Answer: answerOf(r.Answer), Survivors: [2]string{key.String, key2.String}}
 		led.Add(r.Channel, message.State(r.State), 1)
 		bodies = append(bodies, seq, r.Body)
 	}

@@ -49,16 +49,12 @@ func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error
 // recordOp is the operation that records a message, and what it records.
 func (s *Store) recordOp(in *store.Intake) (*op, *relational.T1) {
 	t := &relational.T1{Row: relational.RowOf(in, s.options.Now())}
-	o := &op{bytes: len(t.Row.Body) + 300, after: func() { in.Tell(&t.Entry) }}
-	if t.Row.Alone() {
-		o.small = func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+	o := &op{record: t, bytes: len(t.Row.Body) + 300, after: func() { in.Tell(&t.Entry) }}
+	o.small = func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		if t.Row.Alone() {
 			t.Entry, err = relational.Record(ctx, tx, &t.Row, led)
 			return err
 		}
-		return o, t
-	}
-	o.record = t
-	o.small = func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error {
 		return relational.RecordSeveral(ctx, tx, []*relational.T1{t}, led)
 	}
 	return o, t

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
@@ -11,6 +13,10 @@ import (
 	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
+
+// together reports whether an operation is a record that shares a statement with
+// others.
+func (o *op) together() bool { return o.record != nil && !o.record.Row.Alone() }
 
 // records runs the records of a batch together, before the rest of it: nobody
 // whose operation shares the batch has been told of another one.
@@ -20,7 +26,7 @@ func (w *writer) records(ctx context.Context, batch []*op, led *relational.Ledge
 	}
 	w.list = w.list[:0]
 	for _, o := range batch {
-		if o.record != nil {
+		if o.together() {
 			w.list = append(w.list, o.record)
 		}
 	}
@@ -91,4 +97,19 @@ func ownFault(err error) error {
 func isFault(err error) bool {
 	_, fault := errors.AsType[*driver.Error](err)
 	return fault
+}
+
+// told tells of what was recorded, in the order of Seq.
+func (w *writer) told(batch, left []*op) {
+	w.fresh = w.fresh[:0]
+	for _, o := range batch {
+		if o.after != nil && o.err == nil && !contains(left, o) {
+			w.fresh = append(w.fresh, o)
+		}
+	}
+	slices.SortFunc(w.fresh, func(a, b *op) int { return cmp.Compare(a.record.Entry.Seq, b.record.Entry.Seq) })
+	for _, o := range w.fresh {
+		o.after()
+	}
+	clear(w.fresh)
 }

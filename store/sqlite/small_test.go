@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -57,7 +58,7 @@ func TestRecordsTogether(t *testing.T) {
 		told := map[string]int{}
 		for i := range list {
 			id := list[i].Message.ID
-			list[i].Recorded = func() { told[id]++ }
+			list[i].Recorded = func(*store.Entry) { told[id]++ }
 			o, r := joined.recordOp(&list[i])
 			ops, records = append(ops, o), append(records, r)
 		}
@@ -124,5 +125,50 @@ func TestRecordsTogetherButOne(t *testing.T) {
 		if err != nil || string(m.Raw) != string(list[i].Message.Raw) {
 			t.Errorf("record %d: %+v %v", i, m, err)
 		}
+	}
+}
+
+// A new message is told of the keys into which its own had been merged, and all
+// are told in the order of their numbers, whatever way they are recorded.
+func TestRecordedTells(t *testing.T) {
+	for name, careful := range map[string]int{"together": 0, "with savepoints": 1} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			list := []store.Intake{storetest.Intake("c", "1", "one"), storetest.Intake("c", "2", "two"), storetest.Intake("c", "3", "three")}
+			list[0].RefuseClash = true // alone
+			list[0].Message.Header.Key2, list[1].Message.Header.Key, list[2].Message.Header.Key2 = "old", "old", "other"
+			ops := []*op{{small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+				_, err := tx.Exec(ctx, `INSERT INTO aliases (key, survivor, message) VALUES ('old', 'new', 1)`)
+				return err
+			}}}
+			if errs := together(t, s, ops...); errs[0] != nil {
+				t.Fatal(errs[0])
+			}
+			s.writer.careful = careful // nothing is being written
+			var told []store.Entry
+			ops = nil
+			for i := range list {
+				list[i].Recorded = func(e *store.Entry) { told = append(told, *e) }
+				o, _ := s.recordOp(&list[i])
+				ops = append(ops, o)
+			}
+			for i, err := range together(t, s, ops...) {
+				if err != nil {
+					t.Fatalf("record %d: %v", i, err)
+				}
+			}
+			if len(told) != 3 {
+				t.Fatalf("%d were told of", len(told))
+			}
+			for i, e := range told {
+				if i > 0 && e.Seq <= told[i-1].Seq {
+					t.Errorf("%d was told after %d", e.Seq, told[i-1].Seq)
+				}
+				want := map[string][2]string{list[0].Message.ID: {"", "new"}, list[1].Message.ID: {"new", ""}, list[2].Message.ID: {}}[e.ID]
+				if e.Survivors != want {
+					t.Errorf("message %d: survivors %q, want %q", e.Seq, e.Survivors, want)
+				}
+			}
+		})
 	}
 }

@@ -35,8 +35,8 @@ type op struct {
 	// small is run by itself, a second time when something in its batch could
 	// not be written; nil for an outcome.
 	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
-	// record, if it is not nil, is what small records: with those of the other
-	// operations of its batch, as long as nothing has to be undone alone.
+	// record, if it is not nil, is what small records: together with those of
+	// other operations of its batch, if it may and nothing has to be undone alone.
 	record *relational.T1
 	// lease, if it is not nil, is what small is fenced by.
 	lease *lease
@@ -46,7 +46,7 @@ type op struct {
 	idle bool
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
-	// after, if it is not nil, is called when the operation is durable.
+	// after, if it is not nil, is called when a record is durable.
 	after func()
 	// step is what the durable step that this operation is part of is called.
 	step  step
@@ -84,6 +84,7 @@ type writer struct {
 	guard    guard
 	cache    int              // in kB
 	list     []*relational.T1 // the records of a batch
+	fresh    []*op            // those of them to be told of
 	careful  int              // batches still to be run with savepoints
 	recorded time.Time        // when somebody last came with a small operation
 }
@@ -294,12 +295,10 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 	}
 	killpoint.Hit("after_commit")
 	hit("after", batch)
+	w.told(batch, left)
 	for _, o := range batch {
 		if contains(left, o) {
 			continue
-		}
-		if o.after != nil && o.err == nil {
-			o.after()
 		}
 		close(o.done)
 	}
@@ -384,7 +383,7 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 			outcomes = append(outcomes, o)
 			continue
 		}
-		if o.record != nil && w.careful == 0 {
+		if o.together() && w.careful == 0 {
 			continue
 		}
 		if err := w.small(ctx, o, led, fenced); err != nil {
