@@ -441,6 +441,7 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 		t, led := &tx{p}, &relational.Ledger{}
 		fenced := map[*lease]bool{}
 		sets := make([]relational.WriteSet, 0, len(batch))
+		finished := make([]*relational.Finished, 0, len(batch))
 		for _, o := range batch {
 			if !fenced[o.lease] {
 				if err := relational.Fence(ctx, t, o.lease.unit, o.lease.owner, o.lease.epoch); err != nil {
@@ -448,12 +449,13 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 				}
 				fenced[o.lease] = true
 			}
-			if err := o.finished.Settle(ctx, t, led); err != nil {
-				return err
-			}
+			finished = append(finished, o.finished)
 			if len(o.set.Writes) > 0 {
 				sets = append(sets, o.set)
 			}
+		}
+		if err := relational.Settle(ctx, t, finished, led); err != nil {
+			return err
 		}
 		if len(sets) > 0 {
 			if err := relational.ApplyWrites(ctx, t, sets, led); err != nil {

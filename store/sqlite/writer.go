@@ -482,6 +482,7 @@ func full(err error) bool {
 func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledger) error {
 	fenced := map[*lease]bool{}
 	sets := make([]relational.WriteSet, 0, len(group))
+	finished := make([]*relational.Finished, 0, len(group))
 	for _, o := range group {
 		l := o.outcome.lease
 		if !fenced[l] {
@@ -490,15 +491,13 @@ func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledg
 			}
 			fenced[l] = true
 		}
-		if err := o.outcome.finished.Settle(ctx, w.tx, led); err != nil {
-			return err
-		}
+		finished = append(finished, o.outcome.finished)
 		if len(o.outcome.set.Writes) > 0 {
 			sets = append(sets, o.outcome.set)
 		}
 	}
-	if len(sets) == 0 {
-		return nil
+	if err := relational.Settle(ctx, w.tx, finished, led); err != nil || len(sets) == 0 {
+		return err
 	}
 	return relational.ApplyWrites(ctx, w.tx, sets, led)
 }
