@@ -224,6 +224,9 @@ type desk struct {
 	tries  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
 	stopped map[int64]bool
+	// decided are messages about which somebody else decided while they were in
+	// hand. They hold their keys until the rows say what became of them.
+	decided []int64
 }
 
 type result struct {
@@ -391,13 +394,14 @@ func (d *desk) look(ctx context.Context) {
 	defer func() { d.took = time.Since(d.looked) }()
 	changed, rows := d.c.anew.Swap(false), d.c.rows.Swap(false)
 	list, all := d.fresh()
-	if changed || d.whole || !d.ordered() || d.sched.TurnedAway() {
+	let, err := d.holdStopped(ctx)
+	if err != nil {
+		d.unread(ctx, "parked messages cannot be read, trying again", err)
+		return
+	}
+	if changed || let || d.whole || !d.ordered() || d.sched.TurnedAway() {
 		d.sched.Begin()
 		d.whole, d.seen, d.behind = false, 0, true
-	}
-	if !d.holdStopped(ctx) {
-		d.stopping = true
-		return
 	}
 	if !all || rows {
 		d.behind = true
@@ -409,10 +413,7 @@ func (d *desk) look(ctx context.Context) {
 	for range 8 { // pages: keys that are held up must not hide the others
 		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, d.seen, window)
 		if err != nil {
-			if ctx.Err() == nil {
-				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
-			}
-			d.stopping = true
+			d.unread(ctx, "stored messages cannot be read, trying again", err)
 			return
 		}
 		d.offer(rows)
@@ -424,6 +425,14 @@ func (d *desk) look(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// unread ends the desk, since the rows could not be read.
+func (d *desk) unread(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		d.c.log.Error(what, "error", err.Error())
+	}
+	d.stopping = true
 }
 
 // fresh takes what the desk was told of since the last look, and whether that
@@ -461,17 +470,21 @@ func (d *desk) known(m *message.Message) {
 }
 
 // holdStopped brings the messages into the schedule that parked and hold their
-// keys (`on_error: stop`), and lets go those about which was decided.
-func (d *desk) holdStopped(ctx context.Context) bool {
+// keys (`on_error: stop`). It reports whether it let go any about which somebody
+// has decided: those that were handed in again stand in the rows, perhaps before
+// what was read, and come before the others of their keys.
+func (d *desk) holdStopped(ctx context.Context) (let bool, err error) {
+	let = len(d.decided) > 0
+	for _, seq := range d.decided {
+		d.sched.Done(seq)
+	}
+	d.decided = nil
 	if d.c.config.OnError != routes.OnErrorStop {
-		return true
+		return let, nil
 	}
 	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.id)
 	if err != nil {
-		if ctx.Err() == nil {
-			d.c.log.Error("parked messages cannot be read, trying again", "error", err.Error())
-		}
-		return false
+		return let, err
 	}
 	still := map[int64]bool{}
 	for _, m := range parked {
@@ -486,9 +499,10 @@ func (d *desk) holdStopped(ctx context.Context) bool {
 		if !still[seq] {
 			delete(d.stopped, seq)
 			d.sched.Done(seq)
+			let = true
 		}
 	}
-	return true
+	return let, nil
 }
 
 // startReady starts as many as there are workers for.
@@ -514,7 +528,10 @@ func (d *desk) settle(r result) {
 	case errors.Is(r.err, errStop):
 		// It stays the head of its key until an operator has decided.
 		d.stopped[r.seq] = true
-	case r.err == nil, errors.Is(r.err, store.ErrNotStored):
+	case errors.Is(r.err, store.ErrNotStored):
+		delete(d.tries, r.seq)
+		d.decided, d.scan = append(d.decided, r.seq), true
+	case r.err == nil:
 		delete(d.tries, r.seq)
 		d.sched.Done(r.seq)
 		if r.merged[0] != "" {
