@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	window   = 2048 // messages of a channel known at once
-	perKey   = 64   // of one key
-	pollEach = time.Second
+	window = 2048 // messages of a channel known at once
+	perKey = 64   // of one key
+	// morePages is how many pages of rows are read to find more that can be started.
+	morePages = 8
+	pollEach  = time.Second
 	// lookGap is the least time between two looks at the rows: under load
 	// several messages share one look, and their outcomes one commit.
 	lookGap = 2 * time.Millisecond
@@ -154,12 +156,21 @@ func (l *Line) take(ctx context.Context, unit string) time.Time {
 		if r.c.isRetired() {
 			r.close()
 		}
-		return due
+		return l.again(due, r.pokes)
 	}
 	if c := l.find(unit); c != nil {
-		return c.work(ctx)
+		return l.again(c.work(ctx), c.pokes)
 	}
 	return time.Time{}
+}
+
+// again is when a unit that was worked on is to be looked at again: at once where
+// somebody poked its owner while it was leaving, and so has not told the queue.
+func (l *Line) again(due time.Time, pokes <-chan struct{}) time.Time {
+	if due.IsZero() && len(pokes) > 0 {
+		return l.options.Now()
+	}
+	return due
 }
 
 // lease returns this engine's lease of a unit. What another engine may still be
@@ -302,7 +313,7 @@ func (d *desk) idle() bool {
 // wantsLook reports whether the rows are to be looked at now: there may be new
 // ones, and there is room for them.
 func (d *desk) wantsLook() bool {
-	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= d.gap()
+	return d.scan && !d.stopping && d.sched.Wants() && time.Since(d.looked) >= d.gap()
 }
 
 // gap is the least time until the next look. While there is work in hand looks
@@ -324,7 +335,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	}
 	var due <-chan time.Time
 	at, some := d.nextDue()
-	if next := d.looked.Add(d.gap()); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
+	if next := d.looked.Add(d.gap()); d.scan && d.sched.Wants() && (!some || next.Before(at)) {
 		at, some = next, true
 	}
 	if d.running == 0 && d.idle() {
@@ -410,7 +421,7 @@ func (d *desk) look(ctx context.Context) {
 		d.offer(list)
 		return
 	}
-	for range 8 { // pages: keys that are held up must not hide the others
+	for page := 0; ; page++ { // keys that are held up must not hide the others
 		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, d.seen, window)
 		if err != nil {
 			d.unread(ctx, "stored messages cannot be read, trying again", err)
@@ -421,7 +432,7 @@ func (d *desk) look(ctx context.Context) {
 			d.behind = false // what comes from now on is told
 			return
 		}
-		if !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+		if ready := d.sched.Ready(); !d.sched.Room() || ready >= d.c.line.options.Workers || page >= morePages && ready > 0 {
 			return
 		}
 	}
@@ -528,6 +539,7 @@ func (d *desk) settle(r result) {
 	case errors.Is(r.err, errStop):
 		// It stays the head of its key until an operator has decided.
 		d.stopped[r.seq] = true
+		d.sched.Hold(schedule.Item{Seq: r.seq})
 	case errors.Is(r.err, store.ErrNotStored):
 		delete(d.tries, r.seq)
 		d.decided, d.scan = append(d.decided, r.seq), true
