@@ -99,7 +99,7 @@ func (c *crowd) send(ctx context.Context, name int, rnd *rand.Rand) {
 	for i := range c.count {
 		control := fmt.Sprintf("M%d-%d", name, i)
 		patient, other := fmt.Sprint("P", rnd.IntN(6)), fmt.Sprint("P", rnd.IntN(6))
-		raw, keys := "", []string{patient}
+		raw, keys := order(control, patient), []string{patient}
 		switch n := rnd.IntN(100); {
 		case n < 8 && patient != other:
 			raw, keys = merge(control, patient, other), []string{patient, other}
@@ -107,9 +107,7 @@ func (c *crowd) send(ctx context.Context, name int, rnd *rand.Rand) {
 			control = "B" + control
 			raw = order(control, patient)
 		case n < 13:
-			raw = order(control, patient) + "NTE|1||" + strings.Repeat("x", store.MaxChunk+1000) + "\r"
-		default:
-			raw = order(control, patient)
+			raw += "NTE|1||" + strings.Repeat("x", store.MaxChunk+1000) + "\r"
 		}
 		c.sent.Store(control, keys)
 		for ctx.Err() == nil {
@@ -252,13 +250,13 @@ func orderOfEffects(t *testing.T, seed uint64) {
 	var senders sync.WaitGroup
 	ended := make(chan struct{})
 	for i := range 8 {
-		senders.Go(func() { c.send(t.Context(), i, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // seeded
+		senders.Go(func() { c.send(t.Context(), i, rand.New(rand.NewPCG(seed, uint64(i)))) })
 	}
 	go func() {
 		senders.Wait()
 		close(ended)
 	}()
-	rnd := rand.New(rand.NewPCG(seed, 99)) //nolint:gosec // seeded
+	rnd := rand.New(rand.NewPCG(seed, 99))
 	parks, over := true, false
 	for !over {
 		select {
@@ -348,7 +346,7 @@ func (h *hall) compare(w *spanned, c *crowd) {
 		}
 		first, end := spans[0], spans[len(spans)-1]
 		var groups []string
-		for _, k := range keys.([]string) { //nolint:forcetypeassert // the test put it there
+		for _, k := range keys.([]string) {
 			g := find(k)
 			groups = append(groups, g)
 			if before := until[g]; first.from < before.to {
