@@ -2,6 +2,7 @@ package channels
 
 import (
 	"testing"
+	"time"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
@@ -45,4 +46,20 @@ func TestFresh(t *testing.T) {
 	f.end(other)
 	add(window + 11)
 	expect("after its end", other, 0, false)
+}
+
+// A poke that an owner did not see because it was leaving is not left to the poll.
+func TestPokedWhileLeaving(t *testing.T) {
+	now := time.Now()
+	l, pokes := &Line{options: Options{Now: func() time.Time { return now }}}, make(chan struct{}, 1)
+	if due := l.again(time.Time{}, pokes); !due.IsZero() {
+		t.Errorf("nobody poked: again at %v", due)
+	}
+	pokes <- struct{}{}
+	if due := l.again(time.Time{}, pokes); !due.Equal(now) {
+		t.Errorf("somebody poked: again at %v, want now", due)
+	}
+	if due := l.again(now.Add(time.Hour), pokes); !due.Equal(now.Add(time.Hour)) {
+		t.Errorf("not to be looked at before: again at %v", due)
+	}
 }

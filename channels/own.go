@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	window   = 2048 // messages of a channel known at once
-	perKey   = 64   // of one key
-	pollEach = time.Second
+	window = 2048 // messages of a channel known at once
+	perKey = 64   // of one key
+	// morePages is how many pages of rows are read to find more that can be started.
+	morePages = 8
+	pollEach  = time.Second
 	// lookGap is the least time between two looks at the rows: under load
 	// several messages share one look, and their outcomes one commit.
 	lookGap = 2 * time.Millisecond
@@ -154,12 +156,21 @@ func (l *Line) take(ctx context.Context, unit string) time.Time {
 		if r.c.isRetired() {
 			r.close()
 		}
-		return due
+		return l.again(due, r.pokes)
 	}
 	if c := l.find(unit); c != nil {
-		return c.work(ctx)
+		return l.again(c.work(ctx), c.pokes)
 	}
 	return time.Time{}
+}
+
+// again is when a unit that was worked on is to be looked at again: at once where
+// somebody poked its owner while it was leaving, and so has not told the queue.
+func (l *Line) again(due time.Time, pokes <-chan struct{}) time.Time {
+	if due.IsZero() && len(pokes) > 0 {
+		return l.options.Now()
+	}
+	return due
 }
 
 // lease returns this engine's lease of a unit. What another engine may still be
@@ -224,6 +235,9 @@ type desk struct {
 	tries  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
 	stopped map[int64]bool
+	// decided are messages about which somebody else decided while they were in
+	// hand. They hold their keys until the rows say what became of them.
+	decided []int64
 }
 
 type result struct {
@@ -299,7 +313,7 @@ func (d *desk) idle() bool {
 // wantsLook reports whether the rows are to be looked at now: there may be new
 // ones, and there is room for them.
 func (d *desk) wantsLook() bool {
-	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= d.gap()
+	return d.scan && !d.stopping && d.sched.Wants() && time.Since(d.looked) >= d.gap()
 }
 
 // gap is the least time until the next look. While there is work in hand looks
@@ -321,7 +335,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	}
 	var due <-chan time.Time
 	at, some := d.nextDue()
-	if next := d.looked.Add(d.gap()); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
+	if next := d.looked.Add(d.gap()); d.scan && d.sched.Wants() && (!some || next.Before(at)) {
 		at, some = next, true
 	}
 	if d.running == 0 && d.idle() {
@@ -391,13 +405,14 @@ func (d *desk) look(ctx context.Context) {
 	defer func() { d.took = time.Since(d.looked) }()
 	changed, rows := d.c.anew.Swap(false), d.c.rows.Swap(false)
 	list, all := d.fresh()
-	if changed || d.whole || !d.ordered() || d.sched.TurnedAway() {
+	let, err := d.holdStopped(ctx)
+	if err != nil {
+		d.unread(ctx, "parked messages cannot be read, trying again", err)
+		return
+	}
+	if changed || let || d.whole || !d.ordered() || d.sched.TurnedAway() {
 		d.sched.Begin()
 		d.whole, d.seen, d.behind = false, 0, true
-	}
-	if !d.holdStopped(ctx) {
-		d.stopping = true
-		return
 	}
 	if !all || rows {
 		d.behind = true
@@ -406,13 +421,10 @@ func (d *desk) look(ctx context.Context) {
 		d.offer(list)
 		return
 	}
-	for range 8 { // pages: keys that are held up must not hide the others
+	for page := 0; ; page++ { // keys that are held up must not hide the others
 		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, d.seen, window)
 		if err != nil {
-			if ctx.Err() == nil {
-				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
-			}
-			d.stopping = true
+			d.unread(ctx, "stored messages cannot be read, trying again", err)
 			return
 		}
 		d.offer(rows)
@@ -420,10 +432,18 @@ func (d *desk) look(ctx context.Context) {
 			d.behind = false // what comes from now on is told
 			return
 		}
-		if !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+		if ready := d.sched.Ready(); !d.sched.Room() || ready >= d.c.line.options.Workers || page >= morePages && ready > 0 {
 			return
 		}
 	}
+}
+
+// unread ends the desk, since the rows could not be read.
+func (d *desk) unread(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		d.c.log.Error(what, "error", err.Error())
+	}
+	d.stopping = true
 }
 
 // fresh takes what the desk was told of since the last look, and whether that
@@ -461,17 +481,21 @@ func (d *desk) known(m *message.Message) {
 }
 
 // holdStopped brings the messages into the schedule that parked and hold their
-// keys (`on_error: stop`), and lets go those about which was decided.
-func (d *desk) holdStopped(ctx context.Context) bool {
+// keys (`on_error: stop`). It reports whether it let go any about which somebody
+// has decided: those that were handed in again stand in the rows, perhaps before
+// what was read, and come before the others of their keys.
+func (d *desk) holdStopped(ctx context.Context) (let bool, err error) {
+	let = len(d.decided) > 0
+	for _, seq := range d.decided {
+		d.sched.Done(seq)
+	}
+	d.decided = nil
 	if d.c.config.OnError != routes.OnErrorStop {
-		return true
+		return let, nil
 	}
 	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.id)
 	if err != nil {
-		if ctx.Err() == nil {
-			d.c.log.Error("parked messages cannot be read, trying again", "error", err.Error())
-		}
-		return false
+		return let, err
 	}
 	still := map[int64]bool{}
 	for _, m := range parked {
@@ -486,9 +510,10 @@ func (d *desk) holdStopped(ctx context.Context) bool {
 		if !still[seq] {
 			delete(d.stopped, seq)
 			d.sched.Done(seq)
+			let = true
 		}
 	}
-	return true
+	return let, nil
 }
 
 // startReady starts as many as there are workers for.
@@ -514,7 +539,11 @@ func (d *desk) settle(r result) {
 	case errors.Is(r.err, errStop):
 		// It stays the head of its key until an operator has decided.
 		d.stopped[r.seq] = true
-	case r.err == nil, errors.Is(r.err, store.ErrNotStored):
+		d.sched.Hold(schedule.Item{Seq: r.seq})
+	case errors.Is(r.err, store.ErrNotStored):
+		delete(d.tries, r.seq)
+		d.decided, d.scan = append(d.decided, r.seq), true
+	case r.err == nil:
 		delete(d.tries, r.seq)
 		d.sched.Done(r.seq)
 		if r.merged[0] != "" {
