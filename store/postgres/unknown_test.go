@@ -267,3 +267,44 @@ func TestAnUnknownOutcomeThatWasNotOurs(t *testing.T) {
 		t.Errorf("got %v, want that it is not stored any more", err)
 	}
 }
+
+// A take-over whose end is not known is not available, and is begun again: what
+// was being sent then waits, marked, whether the first one was committed or not,
+// and nobody sends under an epoch before the last.
+func TestATakeOverWhoseEndIsNotKnown(t *testing.T) {
+	pgtest.Start(t) // one cluster for all of it
+	for when, passed := range map[string]bool{"lost before it arrived": false, "answer lost": true} {
+		t.Run(when, func(t *testing.T) {
+			s := newShaky(t)
+			d := s.sending()
+			cut := s.proxy.CutAt("commit\x00", passed)
+			lease, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			select {
+			case <-cut:
+			default:
+				t.Fatal("nothing was cut")
+			}
+			if lease != nil || !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("it was answered %v %v, want that it is not available", lease, err)
+			}
+			again, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			s.ok(err)
+			got, err := s.FindDelivery(t.Context(), d.ID)
+			s.ok(err)
+			if got.State != message.Waiting || !got.MaybeSent || got.Attempts != 1 {
+				t.Errorf("the delivery is %+v, want that it waits and is marked", got)
+			}
+			if want := s.out.Epoch() + 1; again.Epoch() < want || passed != (again.Epoch() > want) {
+				t.Errorf("epoch %d after %d", again.Epoch(), s.out.Epoch())
+			}
+			if _, err := s.out.Answer(t.Context(), store.Answer{N: d.N, Message: d.Message, State: message.Delivered}, 0); !errors.Is(err, store.ErrFenced) {
+				t.Errorf("the owner before answered %v, want that it is fenced", err)
+			}
+			claimed, err := again.Claim(t.Context(), d.N)
+			s.ok(err)
+			if claimed.Control != d.Control || string(claimed.Payload) != "payload" || !claimed.MaybeSent {
+				t.Errorf("claimed %+v", claimed)
+			}
+		})
+	}
+}
