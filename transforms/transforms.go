@@ -49,6 +49,14 @@ type Stamper interface {
 	Stamp(control string, at time.Time)
 }
 
+// A Departer is a Document that leaves the engine in another form than the one
+// in which it goes on within it.
+type Departer interface {
+	// Departing appends what is sent. It is the same each time, so that a
+	// receiver that got it before can tell.
+	Departing(dst []byte) []byte
+}
+
 // Records are the resources of the core store, for maps that gather what a
 // message refers to. Nothing outside of the store is ever asked.
 type Records interface {
