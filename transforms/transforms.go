@@ -66,6 +66,8 @@ type Records interface {
 	// Referring lists the resources of a type whose reference parameter leads
 	// to ref ("Patient/123"), the newest first, a hundred at most.
 	Referring(ctx context.Context, typ, param, ref string) ([]*fhir.Node, error)
+	// Version returns one version of a resource, nil when there is none.
+	Version(ctx context.Context, typ, id string, version int) (*fhir.Node, error)
 }
 
 // An Explainer is a Document that knows where its parts came from.
