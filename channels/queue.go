@@ -104,7 +104,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 
 // departing is what leaves the engine of a document.
 func departing(doc message.Document) []byte {
-	if d, ok := doc.(transforms.Departer); ok {
+	if d, ok := doc.(transforms.Outbound); ok {
 		return d.Departing(nil)
 	}
 	return doc.Encode(nil)

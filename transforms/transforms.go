@@ -49,9 +49,9 @@ type Stamper interface {
 	Stamp(control string, at time.Time)
 }
 
-// A Departer is a Document that leaves the engine in another form than the one
+// An Outbound is a Document that leaves the engine in another form than the one
 // in which it goes on within it.
-type Departer interface {
+type Outbound interface {
 	// Departing appends what is sent. It is the same each time, so that a
 	// receiver that got it before can tell.
 	Departing(dst []byte) []byte

@@ -51,7 +51,7 @@ func writeReference(reference, pages string) error {
 	}
 	for _, k := range p.Connectors {
 		name := filepath.Join(pages, k.Name+".md")
-		page, err := os.ReadFile(name) //nolint:gosec // a page of the documentation
+		page, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}

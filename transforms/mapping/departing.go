@@ -9,7 +9,7 @@ import (
 	"github.com/plexus-health/plexus/transforms"
 )
 
-var _ transforms.Departer = (*Output)(nil)
+var _ transforms.Outbound = (*Output)(nil)
 
 // uriSystem is that of identifiers that are URIs themselves (R4, identifier-registry).
 const uriSystem = "urn:ietf:rfc:3986"
