@@ -59,7 +59,7 @@ channels:
 		if d := queue[0]; !d.MaybeSent || d.Attempts != 2 {
 			t.Fatalf("the delivery whose answer was lost: %+v", d)
 		}
-		for typ, want := range map[string]int{"Patient": 1, "Observation": 3 * (n + 1), "DiagnosticReport": n + 1} {
+		for typ, want := range map[string]int{"Patient": n + 1, "Observation": 3 * (n + 1), "DiagnosticReport": n + 1} {
 			if got := len(other.search(typ, url.Values{})); got != want {
 				t.Errorf("after %d messages: %d of %s, want %d", n+1, got, typ, want)
 			}

@@ -31,7 +31,7 @@ func (o *Output) Departing(dst []byte) []byte {
 		if request.Get("ifNoneExist") != nil || !identifiable(d) {
 			continue
 		}
-		uri := stateOf(d)
+		uri := o.stateOf(d)
 		tree := d.Tree.Clone() // the draft goes on without it
 		identify(tree, uri)
 		entry.Set("resource", tree)
@@ -52,22 +52,18 @@ func identifiable(d *fhir.Draft) bool {
 	return ok && searched && element.Repeats()
 }
 
-// directory are the types of which many messages say the same again and again.
-// Of others the time makes a state another one: a result that is corrected and
-// corrected back is told three times.
-var directory = map[string]bool{
-	"Practitioner": true, "PractitionerRole": true, "Organization": true, "Location": true, "HealthcareService": true,
-}
-
 // stateOf names what a message says of a resource: the name of the resource, the
-// time the sender gives to this state, and the content.
-func stateOf(d *fhir.Draft) string {
-	key := appendPart(nil, d.URN)
-	at := ""
-	if !directory[d.Type] {
-		at = d.SourceAt.UTC().Format(time.RFC3339Nano)
+// time the sender gives to this state, and the content. So a result that is
+// corrected and corrected back is told three times. What many messages share,
+// such as an organization without an identifier, is named by the message instead:
+// of two that come there at once a server may make two, and would then find
+// several for every later one that asks.
+func (o *Output) stateOf(d *fhir.Draft) string {
+	when := d.SourceAt.UTC().Format(time.RFC3339Nano)
+	if fhir.NamedByIdentifier(d.Type) {
+		when = string(appendPart([]byte(o.run.senderScope()), o.run.header.Control))
 	}
-	key = appendPart(key, at)
+	key := appendPart(appendPart(nil, d.URN), when)
 	return urnOf(string(appendPart(key, string(d.Tree.AppendJSON(nil)))))
 }
 

@@ -93,10 +93,10 @@ func TestARepeatThatLeavesIsNotMadeAgain(t *testing.T) {
 		same, new []string
 	}{
 		"sent again":                          {nil, []string{glucose, sodium, report, order, lab}, nil},
-		"sent again under another id":         {[]string{"{control}", "C2"}, []string{glucose, sodium, report, order, lab}, nil},
-		"corrected":                           {[]string{"{control}", "C2", "{sent}", "20260105130000", "{issued}", "20260105125500", "{state}", "C", "{value}", "6"}, []string{lab}, []string{glucose, sodium, report}},
-		"one value, and nothing else, is new": {[]string{"{control}", "C2", "{value}", "6"}, []string{sodium, report, order, lab}, []string{glucose}},
-		"the same said later":                 {[]string{"{control}", "C2", "{issued}", "20260105125500"}, []string{lab}, []string{glucose, sodium, report}},
+		"sent again under another id":         {[]string{"{control}", "C2"}, []string{glucose, sodium, report, order}, []string{lab}},
+		"corrected":                           {[]string{"{control}", "C2", "{sent}", "20260105130000", "{issued}", "20260105125500", "{state}", "C", "{value}", "6"}, nil, []string{glucose, sodium, report, order}},
+		"one value, and nothing else, is new": {[]string{"{control}", "C2", "{value}", "6"}, []string{sodium, report, order}, []string{glucose}},
+		"the same said later":                 {[]string{"{control}", "C2", "{issued}", "20260105125500"}, nil, []string{glucose, sodium, report}},
 	} {
 		now, _ := departed(t, m, test.fields...)
 		for _, name := range test.same {
