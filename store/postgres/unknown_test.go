@@ -308,3 +308,67 @@ func TestATakeOverWhoseEndIsNotKnown(t *testing.T) {
 		})
 	}
 }
+
+// A file whose claim is not known to be committed is found out about by a
+// take-over: it is there whole and waits, marked, under its bytes, or is not there
+// and its deliveries wait by themselves. An answer that is not known is given again:
+// where the first one was committed nothing is being sent any more.
+func TestAFileWhoseCommitIsNotKnown(t *testing.T) {
+	pgtest.Start(t) // one cluster for all of it
+	for when, passed := range map[string]bool{"lost before it arrived": false, "answer lost": true} {
+		t.Run(when, func(t *testing.T) {
+			s := newShaky(t)
+			out, ok := s.out.(store.Bundler)
+			if !ok {
+				t.Fatal("the lease takes no files")
+			}
+			rows := []message.Delivery{s.queued(), s.queued()}
+			file := store.Batch{ID: message.NewID(time.Now()), Number: 1, Control: "F1", Payload: []byte("file"), Deliveries: rows}
+			cut := s.proxy.CutAt("commit\x00", passed)
+			if _, err := out.Bundle(t.Context(), file, time.Now()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("the claim was answered %v", err)
+			}
+			<-cut
+			lease, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			s.ok(err)
+			closed, err := s.Closed(t.Context(), "lab/out")
+			s.ok(err)
+			if passed != (len(closed) == 1) {
+				t.Fatalf("files: %+v", closed)
+			}
+			for _, d := range rows {
+				if got, err := s.FindDelivery(t.Context(), d.ID); err != nil || got.State != message.Waiting || got.MaybeSent != passed {
+					t.Errorf("a delivery is %+v %v", got, err)
+				}
+			}
+			out, _ = lease.(store.Bundler)
+			taken, err := store.Batch{}, error(nil)
+			if passed {
+				taken, err = out.Resend(t.Context(), closed[0].N)
+			} else {
+				taken, err = out.Bundle(t.Context(), file, time.Now())
+			}
+			s.ok(err)
+			if string(taken.Payload) != "file" || taken.Number != 1 || len(taken.Deliveries) != 2 {
+				t.Fatalf("taken %+v", taken)
+			}
+			answers := make([]store.Answer, 2)
+			for i, d := range taken.Deliveries {
+				answers[i] = store.Answer{N: d.N, Message: d.Message, State: message.Delivered}
+			}
+			cut = s.proxy.CutAt("commit\x00", passed)
+			if err := out.AnswerBatch(t.Context(), taken.N, answers); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("the answer was answered %v", err)
+			}
+			<-cut
+			if err := out.AnswerBatch(t.Context(), taken.N, answers); passed != errors.Is(err, store.ErrNotSending) || !passed && err != nil {
+				t.Errorf("again: %v", err)
+			}
+			for _, d := range rows {
+				if got := s.state(d); got != message.Delivered {
+					t.Errorf("a delivery is %s", got)
+				}
+			}
+		})
+	}
+}
