@@ -190,7 +190,7 @@ func TestAChangedOrderIsNotANewOne(t *testing.T) {
 			want   string
 		}{
 			"changed":                        {"active", true, nil, "XO"},
-			"taken up again":                 {"on-hold", true, nil, "XO"},
+			"taken up again":                 {"on-hold", true, nil, "RL"},
 			"it was a draft":                 {"draft", true, nil, "NW"},
 			"it was withdrawn":               {"revoked", true, nil, "NW"},
 			"nothing stood before":           {"", true, nil, "NW"},
