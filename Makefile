@@ -55,8 +55,9 @@ cover: postgres ## write coverage.out and print the total
 fuzz: ## run every fuzz target for FUZZTIME (60s each)
 	@bash scripts/fuzz.sh $(FUZZTIME)
 
-faults: postgres ## the long fault suites: kill matrix, random kills, power cuts
-	PLEXUS_FAULTS=long CGO_ENABLED=1 $(GO) test -race -timeout 80m -count=1 -v ./cmd/engine -run 'TestKill|TestDisk|TestPower'
+faults: postgres ## the long fault suites (about two hours): kill matrix, random kills, power cuts, an engine that dies under load
+	PLEXUS_FAULTS=long CGO_ENABLED=1 $(GO) test -race -timeout 4h -count=1 -v ./cmd/engine -run 'TestKill|TestDisk|TestPower|TestAnEngineDies|NotKnown'
+	PLEXUS_FAULTS=long CGO_ENABLED=1 $(GO) test -race -timeout 1h -count=1 ./queue/jetstream ./connectors/file ./store/postgres -run 'TestFolder|TestPower|TestFullDisk|NotKnown'
 
 postgres:
 	@bash scripts/postgres.sh

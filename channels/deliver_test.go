@@ -232,6 +232,10 @@ func TestAnAnswerThatCannotBeReadParksAfterThree(t *testing.T) {
 	if n != 3 {
 		t.Errorf("it was sent %d times, want 3", n)
 	}
+	list, err := h.store.Deliveries(t.Context(), store.DeliveryFilter{Unit: "lab/out", State: message.ParkedDelivery})
+	if err != nil || len(list) != 1 || !list[0].MaybeSent {
+		t.Errorf("parked: %+v %v, want one that is marked: the peer may have taken it", list, err)
+	}
 }
 
 func TestStopHoldsTheRouteUntilSomebodyResumes(t *testing.T) {

@@ -85,7 +85,7 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 			}
 			d.Control, d.Payload = ours, named.Encode(nil)
 		default:
-			d.Payload = m.Doc.Encode(nil)
+			d.Payload = departing(m.Doc)
 		}
 		if d.Control == "" {
 			d.Control = ours
@@ -100,6 +100,14 @@ func (c *channel) queue(ctx context.Context, r *routes.Route, env expression.Env
 		v.noteOnce(part, "queued", "", unitOf(c.config.Name, r.Name))
 	}
 	return nil
+}
+
+// departing is what leaves the engine of a document.
+func departing(doc message.Document) []byte {
+	if d, ok := doc.(transforms.Outbound); ok {
+		return d.Departing(nil)
+	}
+	return doc.Encode(nil)
 }
 
 // controlOf is the control id of a delivery of ours: at most 20 characters, the

@@ -37,7 +37,8 @@ func (r *route) judgeSend(d *message.Delivery, reply message.Reply, err error, n
 		a.Class = message.Unknown
 	}
 	a.Unsent = a.Class == message.Down
-	a.MaybeSent = d.MaybeSent || a.Class == message.Unknown
+	// An answer that cannot be read says nothing of what became of the message.
+	a.MaybeSent = d.MaybeSent || a.Class == message.Unknown || a.Class == message.Unreadable
 	policy := r.config.Retry[string(a.Class)]
 	var after time.Duration
 	if f != nil {

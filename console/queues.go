@@ -23,8 +23,8 @@ type Route struct {
 	// Title is the channel's; To the word of the destination: mllp.
 	Title string `json:"title,omitempty"`
 	To    string `json:"to,omitempty"`
-	// Now is idle, sending, peer down, ramping up, outside its hours or retired;
-	// not configured for a route that only the store knows. Until is when that
+	// Now is idle, held, sending, peer down, ramping up, outside its hours or
+	// retired; not configured for a route that only the store knows. Until is when that
 	// ends, where it is known.
 	Now   string    `json:"now"`
 	Until time.Time `json:"until,omitzero"`
@@ -131,8 +131,11 @@ func (s *server) queuesNow(ctx context.Context) ([]Queue, error) {
 	}
 	out := make([]Queue, 0, len(known))
 	for _, q := range known {
-		if !running {
+		switch {
+		case !running:
 			q.Now = "no engine runs"
+		case q.Held != "" && q.Now == "idle":
+			q.Now = "held"
 		}
 		out = append(out, *q)
 	}

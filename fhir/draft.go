@@ -17,6 +17,13 @@ var known = map[string]bool{
 // resource of a type.
 func NamedByIdentifier(typ string) bool { return known[typ] }
 
+// Token is system and value as a search asks for them (R4, search.html#token),
+// not yet escaped as part of a URL.
+func Token(system, value string) string { return Escaped(system) + "|" + Escaped(value) }
+
+// Escaped is a value of a search in which nothing separates.
+func Escaped(value string) string { return escaped.Replace(value) }
+
 // escaped are the characters that separate in searches (R4, search.html#escaping).
 var escaped = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `$`, `\$`, `|`, `\|`)
 
@@ -36,7 +43,7 @@ func (d *Draft) IfNoneExist() string {
 	}
 	for _, i := range list.Items {
 		if system, value := text(i, "system"), text(i, "value"); system != "" && value != "" && text(i, "use") != "old" {
-			return "identifier=" + url.QueryEscape(escaped.Replace(system)+"|"+escaped.Replace(value))
+			return "identifier=" + url.QueryEscape(Token(system, value))
 		}
 	}
 	return ""

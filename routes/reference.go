@@ -48,6 +48,32 @@ func Reference(p Parts) string {
 	return b.String()
 }
 
+// The marks between which a connector's page has its options.
+const (
+	pageBegin = "<!-- options: begin -->\n"
+	pageEnd   = "<!-- options: end -->\n"
+)
+
+// ConnectorPage is the page of a connector with the options that its code has
+// now, between the marks.
+func ConnectorPage(page string, k connectors.Kind) (string, error) {
+	before, rest, begins := strings.Cut(page, pageBegin)
+	_, after, ends := strings.Cut(rest, pageEnd)
+	if !begins || !ends {
+		return "", fmt.Errorf("the page of %s has no place between %q and %q", k.Name, strings.TrimSpace(pageBegin), strings.TrimSpace(pageEnd))
+	}
+	var b strings.Builder
+	b.WriteString(before + pageBegin)
+	if k.Source != nil {
+		optionTable(&b, "source: { "+k.Name+": … }", k.Source())
+	}
+	if k.Destination != nil {
+		optionTable(&b, "to: { "+k.Name+": … }", k.Destination())
+	}
+	b.WriteString("\n" + pageEnd + after)
+	return b.String(), nil
+}
+
 func coded(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }
 
 func section(b *strings.Builder, title string, words []word, key string) {

@@ -9,7 +9,7 @@ import (
 )
 
 //go:generate go run ./comments
-//go:generate go run ../cmd/engine schema --reference ../docs/routes-reference.md
+//go:generate go run ../cmd/engine schema --reference ../docs/routes-reference.md --pages ../docs/connectors
 
 // Schema returns the JSON Schema (draft 2020-12) of routes.yaml for an engine
 // of these parts. What the language has and this version does not run is left

@@ -49,6 +49,14 @@ type Stamper interface {
 	Stamp(control string, at time.Time)
 }
 
+// An Outbound is a Document that leaves the engine in another form than the one
+// in which it goes on within it.
+type Outbound interface {
+	// Departing appends what is sent. It is the same each time, so that a
+	// receiver that got it before can tell.
+	Departing(dst []byte) []byte
+}
+
 // Records are the resources of the core store, for maps that gather what a
 // message refers to. Nothing outside of the store is ever asked.
 type Records interface {
@@ -58,6 +66,8 @@ type Records interface {
 	// Referring lists the resources of a type whose reference parameter leads
 	// to ref ("Patient/123"), the newest first, a hundred at most.
 	Referring(ctx context.Context, typ, param, ref string) ([]*fhir.Node, error)
+	// Version returns one version of a resource, nil when there is none.
+	Version(ctx context.Context, typ, id string, version int) (*fhir.Node, error)
 }
 
 // An Explainer is a Document that knows where its parts came from.

@@ -29,6 +29,7 @@ type run struct {
 	count    int      // messages mapped into the store
 	fill     int      // resources that stand in the store when it is searched
 	backlog  int      // deliveries that wait for a receiver that is down
+	queue    bool     // only these
 	patients int      // who stand in the store with results
 	ids      []string // of resources that were created
 	receiver *bench.Receiver
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&r.count, "effects", 3000, "messages mapped into the store")
 	flag.IntVar(&r.fill, "fill", 0, "resources that stand in the store when it is searched, at least")
 	flag.IntVar(&r.backlog, "backlog", 100_000, "deliveries that wait for a receiver that is down")
+	flag.BoolVar(&r.queue, "queue", false, "measure only a queue that waits, and its drain")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := r.all(ctx, os.Stdout)
@@ -172,19 +174,16 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 		theirs, err := cluster.CPU()
 		return used + theirs, err
 	}
-	if err := r.intake(ctx, name, e, cost); err != nil {
-		return err
+	sent := 0 // by the route whose queue is filled
+	if !r.queue {
+		sent = 5 * r.count
+		for _, measure := range []func(context.Context, string, *bench.Engine, func() (time.Duration, error)) error{r.intake, r.effects, r.fhir, r.sending} {
+			if err := measure(ctx, name, e, cost); err != nil {
+				return err
+			}
+		}
 	}
-	if err := r.effects(ctx, name, e, cost); err != nil {
-		return err
-	}
-	if err := r.fhir(ctx, name, e, cost); err != nil {
-		return err
-	}
-	if err := r.sending(ctx, name, e, cost); err != nil {
-		return err
-	}
-	if err := r.waiting(ctx, name, e); err != nil {
+	if err := r.waiting(ctx, name, e, sent); err != nil {
 		return err
 	}
 	if err := e.Stop(); err != nil {
@@ -201,6 +200,9 @@ func (r *run) store(ctx context.Context, name, folder string, cluster *bench.Clu
 	e = nil
 	if err != nil {
 		return err
+	}
+	if r.queue {
+		return nil
 	}
 	return r.raw(ctx, name, home, database)
 }
@@ -251,8 +253,8 @@ func (r *run) sending(ctx context.Context, name string, e *bench.Engine, cost fu
 	return r.receiver.Close()
 }
 
-// waiting fills the queue of a receiver that is down.
-func (r *run) waiting(ctx context.Context, name string, e *bench.Engine) error {
+// waiting fills the queue of a receiver that is down; sent have gone before.
+func (r *run) waiting(ctx context.Context, name string, e *bench.Engine, sent int) error {
 	f, err := bench.Feed{
 		Address: e.One, Connections: 32, Count: r.backlog,
 		Message: func(n int) []byte { return bench.ORU("W", n, 1) },
@@ -260,7 +262,7 @@ func (r *run) waiting(ctx context.Context, name string, e *bench.Engine) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Drained(ctx, "one", "done", f.Sent+5*r.count); err != nil {
+	if _, err := e.Drained(ctx, "one", "done", f.Sent+sent); err != nil {
 		return err
 	}
 	memory, err := e.Memory()

@@ -87,6 +87,7 @@ func (m *Matcher) Prepare(ctx context.Context, drafts []fhir.Draft, from Origin)
 			return nil, err
 		}
 		refused(o, plan)
+		performed(o, plan)
 	}
 	index := m.Index
 	if index == nil {

@@ -215,6 +215,18 @@ func TestAnAnswerFollowsTheOrderThatWasWrittenHere(t *testing.T) {
 			[]string{`"status":"revoked"`, `"value":"F-9"`},
 			"",
 		},
+		"carried out all the same, after it was cancelled here": {
+			"revoked",
+			results("B4", "ORC|RE|P-200^^2.999.1^ISO|F-9^LAB", "OBR|1|P-200^^2.999.1^ISO|F-9^LAB", "F"),
+			[]string{`"status":"completed"`, `"value":"F-9"`, `"text":"as written"`},
+			"performed",
+		},
+		"a first result of what was cancelled here": {
+			"revoked",
+			results("B5", "ORC|RE|P-200^^2.999.1^ISO|F-9^LAB||IP", "OBR|1|P-200^^2.999.1^ISO|F-9^LAB", "P"),
+			[]string{`"status":"revoked"`, `"value":"F-9"`},
+			"",
+		},
 		"accepted while on hold": {"on-hold", []string{msh("ORR^O02^ORR_O02", "B2"), "MSA|AA|C1", "ORC|OK|P-200^^2.999.1^ISO|F-9^LAB"}, []string{`"status":"on-hold"`}, ""},
 		"the number alone":       {"active", []string{msh("ORR^O02^ORR_O02", "B3"), "MSA|AA|C1", "ORC|OK|P-200|F-9"}, []string{`"value":"F-9"`}, ""},
 	} {
@@ -390,7 +402,7 @@ func TestAnOrderMessageIsFollowed(t *testing.T) {
 		s.take(msh("ORM^O01^ORM_O01", control), pid, "ORC|"+orc, "OBR|1|P-7^OE||2345-7^Glucose^LN")
 	}
 	for i, step := range []struct{ orc, status string }{
-		{"NW|P-7^OE", "active"}, {"HD|P-7^OE", "on-hold"}, {"RL|P-7^OE", "active"}, {"XO|P-7^OE", "active"}, {"SC|P-7^OE|||CM", "completed"}, {"CA|P-7^OE", "revoked"},
+		{"NW|P-7^OE", "active"}, {"HD|P-7^OE", "on-hold"}, {"RL|P-7^OE", "active"}, {"XO|P-7^OE", "active"}, {"SC|P-7^OE|||CM", "completed"}, {"CA|P-7^OE", "revoked"}, {"RE|P-7^OE|||CM", "completed"},
 	} {
 		send("O"+string(rune('1'+i)), step.orc)
 		orders := s.all("ServiceRequest")

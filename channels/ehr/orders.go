@@ -389,6 +389,19 @@ func withoutReason(list *fhir.Node) *fhir.Node {
 	return out
 }
 
+// performed notes for people an order that was withdrawn and carried out after
+// all. It is completed: revoked is what ended before its completion was known
+// (R4, request-status), and the patient has the result.
+func performed(o *one, plan *Plan) {
+	if o.draft.Type != "ServiceRequest" || o.skip != "" || o.base == nil || text(o.base, "status") != "revoked" || text(o.tree, "status") != "completed" {
+		return
+	}
+	plan.Worklist = append(plan.Worklist, store.WorkItem{
+		Kind: "performed", Where: "ServiceRequest/" + o.id,
+		Text: "the order was revoked and has been carried out; it is completed now",
+	})
+}
+
 // refused notes for people what a filler could not do.
 func refused(o *one, plan *Plan) {
 	list := o.draft.Tree.Get("extension")

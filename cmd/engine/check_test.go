@@ -132,4 +132,18 @@ func TestReference(t *testing.T) {
 	if string(page) != routes.Reference(parts(nil)) {
 		t.Error("docs/routes-reference.md is not up to date: go generate ./routes")
 	}
+	for _, k := range parts(nil).Connectors {
+		name := "docs/connectors/" + k.Name + ".md"
+		page, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := routes.ConnectorPage(string(page), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(page) != made {
+			t.Errorf("%s is not up to date: go generate ./routes", name)
+		}
+	}
 }

@@ -291,10 +291,7 @@ func TestKillRandomDeliveries(t *testing.T) {
 	}
 	stores(t, func(t *testing.T, database string) {
 		random := rand.New(rand.NewPCG(seedOf(t), 1))
-		length := 8 * time.Second
-		if os.Getenv("PLEXUS_FAULTS") == "long" {
-			length = 5 * time.Minute
-		}
+		length := longFor(t, 8*time.Second, 5*time.Minute)
 		r := newMLLPReceiver(t)
 		s := newSite(t, database)
 		s.configure(fmt.Sprintf(deliveryForward, s.results, r.to(), s.admit))

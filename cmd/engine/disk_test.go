@@ -9,13 +9,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/plexus-health/plexus/internal/faults"
 )
 
 // TestDiskFull fills the disk under a running engine: intake refuses truthfully,
 // the process lives, and it recovers alone when there is room again.
 func TestDiskFull(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("mounting a small tmpfs needs root: run as root to see what a full disk does")
+		faults.NoDisk(t, "mounting a small tmpfs needs root: run as root to see what a full disk does")
 	}
 	s := newSite(t, "")
 	disk := filepath.Join(s.folder, "disk")
@@ -23,7 +25,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
-		t.Skipf("no tmpfs can be mounted here (%v): run where mount is allowed to see what a full disk does", err)
+		faults.NoDisk(t, fmt.Sprintf("no tmpfs can be mounted here (%v): run where mount is allowed to see what a full disk does", err))
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {

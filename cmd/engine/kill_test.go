@@ -372,8 +372,27 @@ func versionID(resource map[string]any) string {
 	return v
 }
 
+// longFor is how long a suite of random faults goes on: long with
+// PLEXUS_FAULTS=long, unless PLEXUS_FAULTS_FOR says how long then.
+func longFor(t *testing.T, short, long time.Duration) time.Duration {
+	t.Helper()
+	if os.Getenv("PLEXUS_FAULTS") != "long" {
+		return short
+	}
+	said := os.Getenv("PLEXUS_FAULTS_FOR")
+	if said == "" {
+		return long
+	}
+	d, err := time.ParseDuration(said)
+	if err != nil || d <= 0 {
+		t.Fatalf("PLEXUS_FAULTS_FOR=%q is no time, such as 2m", said)
+	}
+	return d
+}
+
 // TestKillRandom kills the engine at random moments under load for half a
-// minute (an hour with PLEXUS_FAULTS=long), restarts it, and compares.
+// minute (a quarter of an hour with PLEXUS_FAULTS=long) on each store, restarts
+// it, and compares.
 func TestKillRandom(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: no processes are killed")
@@ -385,10 +404,7 @@ func TestKillRandom(t *testing.T) {
 		}
 		t.Logf("PLEXUS_SEED=%d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
-		length := 30 * time.Second
-		if os.Getenv("PLEXUS_FAULTS") == "long" {
-			length = 15 * time.Minute
-		}
+		length := longFor(t, 30*time.Second, 15*time.Minute)
 		s := newSite(t, database)
 		book := newBook()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -94,11 +94,18 @@ func TestOrdersGoOut(t *testing.T) {
 			t.Errorf("both messages have the control id %s", a)
 		}
 
-		l.reload(strings.Replace(config("fhir-to-oml-o21"), "MSH-5: LAB", "MSH-5: LAB, changes: version", 1), "configuration changed")
+		// What was a draft is new, what was in force is changed, though no filler has given it a number.
+		s.put("ServiceRequest/o4", order("o4", "draft", "p1"))
+		s.put("ServiceRequest/o4", order("o4", "active", "p1"))
+		expect(2, "\rORC|NW|o4")
+		s.put("ServiceRequest/o4", strings.Replace(order("o4", "active", "p1"), `"order"`, `"order","priority":"stat"`, 1))
+		expect(3, "\rORC|XO|o4")
+
+		l.reload(config("fhir-to-oml-o21"), "configuration changed")
 		s.put("ServiceRequest/o2", order("o2", "active", "p1"))
-		expect(2, "|OML^O21^OML_O21|", "|MRN-77^", "Payer One", "\rORC|NW|o2")
+		expect(4, "|OML^O21^OML_O21|", "|MRN-77^", "Payer One", "\rORC|NW|o2")
 		s.put("ServiceRequest/o2", strings.Replace(order("o2", "active", "p1"), `"order"`, `"order","priority":"stat"`, 1))
-		expect(3, "\rORC|XO|o2", "\rTQ1|1||||||||S")
+		expect(5, "\rORC|XO|o2", "\rTQ1|1||||||||S")
 
 		// An order whose patient is not here is parked with the path that leads nowhere.
 		s.put("ServiceRequest/o3", order("o3", "active", "nobody"))

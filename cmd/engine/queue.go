@@ -74,7 +74,7 @@ func (j *journal) table(rows []console.Queue) error {
 	for i := range rows {
 		q := &rows[i]
 		next := at(q.Next)
-		if q.Open() == 0 {
+		if q.Open() == 0 || q.Held != "" {
 			next = "-"
 		} else if !q.Until.IsZero() && q.Until.After(q.Next) {
 			next = at(q.Until) // the route's next probe

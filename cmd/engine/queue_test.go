@@ -282,7 +282,7 @@ func TestQueueOfARouteThatIsDown(t *testing.T) {
 				t.Errorf("pause said %s", out)
 			}
 			// The route's desk, if it is still at work, ends at the next beat.
-			eventually(t, "the pause is seen", func() bool { return s.queue("results/archive").Now == "idle" })
+			eventually(t, "the pause is seen", func() bool { return s.queue("results/archive").Now == "held" })
 			s.send(s.results, oru("Q9", "A", "9", 1))
 			s.settled()
 			if q := s.queue("results/archive"); q.Waiting != 1 || q.Held == "" {

@@ -37,13 +37,31 @@ func (r *records) Resource(ctx context.Context, typ, id string) (*fhir.Node, err
 		return nil, nil
 	}
 	found, err := (*s).Read(ctx, typ, id)
+	return existing(&found, err)
+}
+
+// Version returns one version of a resource, nil when there is none.
+func (r *records) Version(ctx context.Context, typ, id string, version int) (*fhir.Node, error) {
+	s := r.store.Load()
+	if s == nil {
+		return nil, errNotOpen
+	}
+	if _, known := definitions.Resource(typ); !known {
+		return nil, nil
+	}
+	found, err := (*s).ReadVersion(ctx, typ, id, version)
+	return existing(&found, err)
+}
+
+// existing is a resource that was read, nil where there is none.
+func existing(found *store.Resource, err error) (*fhir.Node, error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDeleted):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	return shown(&found)
+	return shown(found)
 }
 
 // mostReferring is how many resources are gathered that refer to one.

@@ -42,6 +42,9 @@ func TestRecordsAreLentToMaps(t *testing.T) {
 	if n, err := r.Referring(t.Context(), "Coverage", "beneficiary", "Patient/p"); !errors.Is(err, errNotOpen) || n != nil {
 		t.Errorf("before the store is open: %v, %v", n, err)
 	}
+	if n, err := r.Version(t.Context(), "Patient", "p", 1); !errors.Is(err, errNotOpen) || n != nil {
+		t.Errorf("before the store is open: %v, %v", n, err)
+	}
 	r.open(opened)
 	write(http.MethodPut, "Patient/p", `{"resourceType":"Patient","id":"p","gender":"female"}`)
 	write(http.MethodPut, "Patient/p", `{"resourceType":"Patient","id":"p","gender":"male"}`)
@@ -59,6 +62,14 @@ func TestRecordsAreLentToMaps(t *testing.T) {
 	for _, place := range [][2]string{{"Patient", "gone"}, {"Patient", "never"}, {"Person", "p"}, {"Nothing", "p"}, {"Patient", ""}, {"Patient", "a/b"}} {
 		if n, err := r.Resource(t.Context(), place[0], place[1]); n != nil || err != nil {
 			t.Errorf("%v: %v, %v", place, n, err)
+		}
+	}
+	if n, err := r.Version(t.Context(), "Patient", "p", 1); err != nil || n.Get("gender").Text != "female" || n.Get("meta").Get("versionId").Text != "1" {
+		t.Errorf("the first version: %s, %v", n.AppendJSON(nil), err)
+	}
+	for typ, version := range map[string]int{"Patient": 3, "Person": 1, "Nothing": 1} {
+		if n, err := r.Version(t.Context(), typ, "p", version); n != nil || err != nil {
+			t.Errorf("version %d of %s: %v, %v", version, typ, n, err)
 		}
 	}
 	list, err := r.Referring(t.Context(), "Coverage", "beneficiary", "Patient/p")

@@ -23,7 +23,7 @@ type resource struct {
 type identifier struct{ system, value string }
 
 // token is an identifier as a search writes it (search.html#token).
-func (i identifier) token() string { return i.system + "|" + i.value }
+func (i identifier) token() string { return fhir.Token(i.system, i.value) }
 
 var (
 	typeForm = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}$`)
@@ -143,7 +143,7 @@ func (m match) fill(r *resource) (string, error) {
 				if p.of != "" && i.system != p.of {
 					continue
 				}
-				value = map[string]string{"identifier": i.token(), "identifier.value": i.value, "identifier.system": i.system}[p.place]
+				value = map[string]string{"identifier": i.token(), "identifier.value": fhir.Escaped(i.value), "identifier.system": fhir.Escaped(i.system)}[p.place]
 				break
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/connectors/connectortest"
 	"github.com/plexus-health/plexus/connectors/folder"
+	"github.com/plexus-health/plexus/internal/faults"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -423,7 +424,7 @@ func TestFaultsOfFolders(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("no file system of 64 KB can be mounted here: %v", err)
+		faults.NoDisk(t, fmt.Sprintf("no file system of 64 KB can be mounted here: %v", err))
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/plexus-health/plexus/internal/faults"
 )
 
 const (
@@ -33,14 +35,14 @@ const (
 // Alone runs the calling test once more, in a process with mounts of its own,
 // and reports whether this is that process: whatever it mounts ends with it,
 // even if it is killed. In the first process it returns false when all is done.
-// Where this cannot be done the test is skipped with the reason.
+// Where this cannot be done the test ends with the reason (faults.NoDisk).
 func Alone(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		return true
 	}
 	if why := missing(); why != "" {
-		t.Skip("no power can be cut here: " + why)
+		faults.NoDisk(t, "no power can be cut here: "+why)
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -117,7 +119,7 @@ type Disk struct {
 }
 
 // New makes an empty disk and mounts it, until the test ends. Where no loop
-// device can be had the test is skipped with the reason.
+// device can be had the test ends with the reason (faults.NoDisk).
 func New(t testing.TB, megabytes int64) *Disk {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "plexus-disk-")
@@ -140,7 +142,7 @@ func New(t testing.TB, megabytes int64) *Disk {
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
 	if err := d.mount(); err != nil {
-		t.Skipf("no power can be cut here: %v", err)
+		faults.NoDisk(t, "no power can be cut here: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if !d.down {

@@ -267,3 +267,108 @@ func TestAnUnknownOutcomeThatWasNotOurs(t *testing.T) {
 		t.Errorf("got %v, want that it is not stored any more", err)
 	}
 }
+
+// A take-over whose end is not known is not available, and is begun again: what
+// was being sent then waits, marked, whether the first one was committed or not,
+// and nobody sends under an epoch before the last.
+func TestATakeOverWhoseEndIsNotKnown(t *testing.T) {
+	pgtest.Start(t) // one cluster for all of it
+	for when, passed := range map[string]bool{"lost before it arrived": false, "answer lost": true} {
+		t.Run(when, func(t *testing.T) {
+			s := newShaky(t)
+			d := s.sending()
+			cut := s.proxy.CutAt("commit\x00", passed)
+			lease, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			select {
+			case <-cut:
+			default:
+				t.Fatal("nothing was cut")
+			}
+			if lease != nil || !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("it was answered %v %v, want that it is not available", lease, err)
+			}
+			again, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			s.ok(err)
+			got, err := s.FindDelivery(t.Context(), d.ID)
+			s.ok(err)
+			if got.State != message.Waiting || !got.MaybeSent || got.Attempts != 1 {
+				t.Errorf("the delivery is %+v, want that it waits and is marked", got)
+			}
+			if want := s.out.Epoch() + 1; again.Epoch() < want || passed != (again.Epoch() > want) {
+				t.Errorf("epoch %d after %d", again.Epoch(), s.out.Epoch())
+			}
+			if _, err := s.out.Answer(t.Context(), store.Answer{N: d.N, Message: d.Message, State: message.Delivered}, 0); !errors.Is(err, store.ErrFenced) {
+				t.Errorf("the owner before answered %v, want that it is fenced", err)
+			}
+			claimed, err := again.Claim(t.Context(), d.N)
+			s.ok(err)
+			if claimed.Control != d.Control || string(claimed.Payload) != "payload" || !claimed.MaybeSent {
+				t.Errorf("claimed %+v", claimed)
+			}
+		})
+	}
+}
+
+// A file whose claim is not known to be committed is found out about by a
+// take-over: it is there whole and waits, marked, under its bytes, or is not there
+// and its deliveries wait by themselves. An answer that is not known is given again:
+// where the first one was committed nothing is being sent any more.
+func TestAFileWhoseCommitIsNotKnown(t *testing.T) {
+	pgtest.Start(t) // one cluster for all of it
+	for when, passed := range map[string]bool{"lost before it arrived": false, "answer lost": true} {
+		t.Run(when, func(t *testing.T) {
+			s := newShaky(t)
+			out, ok := s.out.(store.Bundler)
+			if !ok {
+				t.Fatal("the lease takes no files")
+			}
+			rows := []message.Delivery{s.queued(), s.queued()}
+			file := store.Batch{ID: message.NewID(time.Now()), Number: 1, Control: "F1", Payload: []byte("file"), Deliveries: rows}
+			cut := s.proxy.CutAt("commit\x00", passed)
+			if _, err := out.Bundle(t.Context(), file, time.Now()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("the claim was answered %v", err)
+			}
+			<-cut
+			lease, err := s.TakeOver(t.Context(), "lab/out", time.Minute)
+			s.ok(err)
+			closed, err := s.Closed(t.Context(), "lab/out")
+			s.ok(err)
+			if passed != (len(closed) == 1) {
+				t.Fatalf("files: %+v", closed)
+			}
+			for _, d := range rows {
+				if got, err := s.FindDelivery(t.Context(), d.ID); err != nil || got.State != message.Waiting || got.MaybeSent != passed {
+					t.Errorf("a delivery is %+v %v", got, err)
+				}
+			}
+			out, _ = lease.(store.Bundler)
+			taken, err := store.Batch{}, error(nil)
+			if passed {
+				taken, err = out.Resend(t.Context(), closed[0].N)
+			} else {
+				taken, err = out.Bundle(t.Context(), file, time.Now())
+			}
+			s.ok(err)
+			if string(taken.Payload) != "file" || taken.Number != 1 || len(taken.Deliveries) != 2 {
+				t.Fatalf("taken %+v", taken)
+			}
+			answers := make([]store.Answer, 2)
+			for i, d := range taken.Deliveries {
+				answers[i] = store.Answer{N: d.N, Message: d.Message, State: message.Delivered}
+			}
+			cut = s.proxy.CutAt("commit\x00", passed)
+			if err := out.AnswerBatch(t.Context(), taken.N, answers); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("the answer was answered %v", err)
+			}
+			<-cut
+			if err := out.AnswerBatch(t.Context(), taken.N, answers); passed != errors.Is(err, store.ErrNotSending) || !passed && err != nil {
+				t.Errorf("again: %v", err)
+			}
+			for _, d := range rows {
+				if got := s.state(d); got != message.Delivered {
+					t.Errorf("a delivery is %s", got)
+				}
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
@@ -49,6 +50,8 @@ type v2Gather struct {
 	param string
 	of    int // root whose resource they point to
 	also  []v2Filter
+
+	before bool // the third form: the version before of the resource in hand
 }
 
 // gathers compiles the names of gather in their order: each may use those
@@ -62,10 +65,15 @@ func (c *v2Compiler) gathers(defs []gatherDef) {
 		g := &v2Gather{name: def.name, root: len(c.rootTypes)}
 		first, rest, _ := strings.Cut(strings.TrimPrefix(def.text, wordEach+" "), " ")
 		var ok bool
-		if conds, found := strings.CutPrefix(strings.TrimSpace(rest), "where "); found {
+		rest = strings.TrimSpace(rest)
+		conds, where := strings.CutPrefix(rest, "where ")
+		switch {
+		case where:
 			ok = c.gatherWhere(g, &def, first, conds)
-		} else {
-			ok = c.gatherPath(g, &def, first, strings.TrimSpace(rest))
+		case rest == "before" && first == c.out.focus:
+			g.before, g.optional, g.types, ok = true, true, []v2Type{{name: first}}, true
+		default:
+			ok = c.gatherPath(g, &def, first, rest)
 		}
 		if !ok {
 			g.types = nil // said already; the name still stands
@@ -154,8 +162,11 @@ func (c *v2Compiler) gatherWhere(g *v2Gather, def *gatherDef, typ, conds string)
 
 // gather fills the root of a name. It reports false when the run ends here.
 func (g *v2Gather) gather(r *v2Run) bool {
-	if g.typ != "" {
+	switch {
+	case g.typ != "":
 		return g.pointing(r)
+	case g.before:
+		return g.versionBefore(r)
 	}
 	before := len(r.stack)
 	r.stack = g.path.eval(r, nil, r.stack)
@@ -230,6 +241,45 @@ func (g *v2Gather) pointing(r *v2Run) bool {
 		take(n)
 	}
 	return true
+}
+
+// versionBefore finds the version of the resource in hand that stood in the
+// store before it. A resource of another's, which happens to have the id of one
+// here, has none.
+func (g *v2Gather) versionBefore(r *v2Run) bool {
+	focus := r.roots[0][0]
+	id := textOf(focus.node.Get("id"))
+	version, err := strconv.Atoi(textOf(focus.node.Get("meta").Get("versionId")))
+	if err != nil || version < 2 || id == "" || r.prog.records == nil {
+		return true
+	}
+	var read [2]*fhir.Node
+	for i := range read {
+		if read[i], err = r.prog.records.Version(r.ctx, focus.typ, id, version-i); err != nil {
+			r.err = &message.Failure{Kind: message.Unavailable, Where: g.name, Err: err}
+			return false
+		}
+		if read[i] == nil || i == 0 && !sameButMeta(read[i], focus.node) {
+			return true
+		}
+	}
+	r.roots[g.root] = append(r.roots[g.root], resourceItem(read[1]))
+	return true
+}
+
+// sameButMeta reports whether two resources say the same.
+func sameButMeta(a, b *fhir.Node) bool {
+	return without(a, "meta").Equal(without(b, "meta"))
+}
+
+func without(n *fhir.Node, name string) *fhir.Node {
+	out := &fhir.Node{Kind: n.Kind}
+	for _, m := range n.Members {
+		if m.Name != name {
+			out.Members = append(out.Members, m)
+		}
+	}
+	return out
 }
 
 // through follows one reference more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,15 @@ func (s *shelf) Referring(_ context.Context, typ, param, ref string) ([]*fhir.No
 		}
 	}
 	return out, s.fault
+}
+
+func (s *shelf) Version(_ context.Context, typ, id string, version int) (*fhir.Node, error) {
+	for _, r := range s.resources {
+		if meta := r.Get("meta"); r.Get("resourceType").Text == typ && r.Get("id").Text == id && meta != nil && meta.Get("versionId").Text == strconv.Itoa(version) {
+			return r, s.fault
+		}
+	}
+	return nil, s.fault
 }
 
 func stock(t testing.TB, texts ...string) *shelf {
@@ -162,6 +172,49 @@ func TestOrderControl(t *testing.T) {
 	} {
 		if got, _ := made(t, step, strings.Replace(sample(t), c.from, c.to, 1)); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q is not in %s", name, c.want, strings.ReplaceAll(got, "\r", "\n"))
+		}
+	}
+}
+
+// An order that was in force before is changed, whether or not the laboratory has
+// given it a number yet; one that was a draft, or withdrawn, is new.
+func TestAChangedOrderIsNotANewOne(t *testing.T) {
+	at := func(version, status string) string {
+		return strings.NewReplacer(`"versionId": "1"`, `"versionId": "`+version+`"`, `"status": "active"`, `"status": "`+status+`"`).Replace(sample(t))
+	}
+	for _, use := range []string{"fhir-to-orm-o01", "fhir-to-oml-o21"} {
+		for name, c := range map[string]struct {
+			before string // status of the version before
+			stands bool   // what is mapped is the version that the store has
+			set    map[string]string
+			want   string
+		}{
+			"changed":                        {"active", true, nil, "XO"},
+			"taken up again":                 {"on-hold", true, nil, "RL"},
+			"it was a draft":                 {"draft", true, nil, "NW"},
+			"it was withdrawn":               {"revoked", true, nil, "NW"},
+			"nothing stood before":           {"", true, nil, "NW"},
+			"somebody else's of the same id": {"active", false, nil, "NW"},
+			"by the filler's number alone":   {"active", true, map[string]string{"changes": "filler"}, "NW"},
+		} {
+			shelf := usual(t)
+			now := at("2", "active")
+			texts := []string{now}
+			if !c.stands {
+				texts[0] = strings.Replace(now, `"intent": "order"`, `"intent": "option"`, 1)
+			}
+			if c.before != "" {
+				texts = append(texts, at("1", c.before))
+			}
+			shelf.resources = append(shelf.resources, stock(t, texts...).resources...)
+			if got, _ := made(t, back(t, use, shelf, c.set), now); !strings.Contains(got, "\rORC|"+c.want+"|") {
+				t.Errorf("%s, %s: %s is not in %s", use, name, c.want, strings.ReplaceAll(got, "\r", "\n"))
+			}
+		}
+		fault := usual(t)
+		fault.fault = errors.New("away")
+		if _, err := back(t, use, fault, nil).Apply(t.Context(), &message.Message{Raw: []byte(at("2", "active"))}); message.KindOf(err) != message.Unavailable {
+			t.Errorf("%s: a store that does not answer: %v", use, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -59,6 +60,16 @@ func (s shelf) Resource(_ context.Context, typ, id string) (*fhir.Node, error) {
 
 func (s shelf) Referring(_ context.Context, typ, param, ref string) ([]*fhir.Node, error) {
 	return s.find(typ, func(n *fhir.Node) bool { return textOf(n.Get(param).Get("reference")) == ref })
+}
+
+func (s shelf) Version(_ context.Context, typ, id string, version int) (*fhir.Node, error) {
+	found, err := s.find(typ, func(n *fhir.Node) bool {
+		return textOf(n.Get("id")) == id && textOf(n.Get("meta").Get("versionId")) == strconv.Itoa(version)
+	})
+	if len(found) == 0 {
+		return nil, err
+	}
+	return found[0], err
 }
 
 func outward(t testing.TB, maps string, set map[string]string, records transforms.Records) (*Map, []transforms.Problem) {
