@@ -166,7 +166,7 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := query.Parse(typ, values, true)
+	q, err := query.Parse(typ, values, true, c)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (c *call) search() error {
 	if c.r.Method == http.MethodPost {
 		values = c.r.Form // read by form
 	}
-	q, err := query.Parse(c.typ, values, c.strict())
+	q, err := query.Parse(c.typ, values, c.strict(), c)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/fhir/terms"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -33,8 +34,7 @@ type Search struct {
 	Includes []Include
 	// View is what of a match is shown: _summary and _elements.
 	View View
-	// left is shared with the queries of chains.
-	left *budget
+	*shared
 }
 
 const (
@@ -53,8 +53,22 @@ const (
 	mostKeys         = 4   // of _sort
 )
 
-// A budget is what a search may still ask for.
-type budget struct{ alternatives, queries int }
+// What is shared with the queries of chains: what a search may still ask for, and
+// what is known of codes.
+type shared struct {
+	alternatives, queries int
+	terms                 Terms
+}
+
+// Terms tell what :in, :not-in, :below and :above of tokens mean. Errors of type
+// *terms.Error are answered as those of the search.
+type Terms interface {
+	// In lists the codes of a value set, by its canonical URL or a reference to
+	// it: a Concept without a code stands for all of its system.
+	In(valueSet string) ([]terms.Concept, error)
+	// System is a code system with all its codes.
+	System(url string) (*terms.System, error)
+}
 
 func costly(text string) error { return &Error{"too-costly", text} }
 
@@ -100,8 +114,9 @@ func readable(values url.Values) error {
 func bad(text string) error { return &Error{"invalid", text} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
-// else it is left out, also of the self link. The error is an *Error.
-func Parse(typ string, values url.Values, strict bool) (*Search, error) {
+// else it is left out, also of the self link. The error is an *Error, or one that
+// reading the codes of a value set met.
+func Parse(typ string, values url.Values, strict bool, known Terms) (*Search, error) {
 	if err := readable(values); err != nil {
 		return nil, err
 	}
@@ -111,7 +126,7 @@ func Parse(typ string, values url.Values, strict bool) (*Search, error) {
 	}
 	p := &Search{
 		Query: store.Query{Type: typ, Limit: size}, Used: url.Values{},
-		left: &budget{mostAlternatives, mostQueries},
+		shared: &shared{mostAlternatives, mostQueries, known},
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -180,10 +195,10 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	if chained {
 		return p.chain(code, modifier, rest, value, depth)
 	}
-	if p.left.alternatives -= 1 + strings.Count(value, ","); p.left.alternatives < 0 {
+	if p.alternatives -= 1 + strings.Count(value, ","); p.alternatives < 0 {
 		return true, costly("a search has more than 2500 values")
 	}
-	clause, known, err := clauseOf(p.Type, code, modifier, value)
+	clause, known, err := p.clauseOf(p.Type, code, modifier, value)
 	if err != nil || !known {
 		return known, err
 	}
@@ -192,7 +207,7 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 }
 
 // clauseOf compiles code:modifier=value.
-func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
+func (p *Search) clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
 	switch code {
 	case "_id":
 		c.Shape = store.ShapeID
@@ -206,7 +221,7 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		return c, true, firstError(err, onlyModifier(modifier))
 	}
 	if typ == "*" {
-		return anyType(code, modifier, value)
+		return p.anyType(code, modifier, value)
 	}
 	param, ok := definitions.FindParam(typ, code)
 	if !ok {
@@ -217,19 +232,19 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		return c, true, err
 	}
 	if param.Combined() {
-		c, err = combined(typ, code, modifier, value)
+		c, err = p.combined(typ, code, modifier, value)
 		return c, true, err
 	}
-	c, err = valuesOf(param, modifier, value)
+	c, err = p.valuesOf(param, modifier, value)
 	return c, true, err
 }
 
 // valuesOf compiles the values of a parameter.
-func valuesOf(param *definitions.Param, modifier, value string) (c store.Clause, err error) {
+func (p *Search) valuesOf(param *definitions.Param, modifier, value string) (c store.Clause, err error) {
 	c.Param, c.Shape = param.Row, shapeOf(param.Kind)
 	switch param.Kind {
 	case "token":
-		err = tokens(&c, param, modifier, value)
+		err = p.tokens(&c, param, modifier, value)
 	case "uri":
 		err = uris(&c, modifier, value)
 	case "string":
@@ -240,7 +255,7 @@ func valuesOf(param *definitions.Param, modifier, value string) (c store.Clause,
 	case "reference":
 		err = references(&c, param, modifier, value)
 	case "composite":
-		c, err = composites(param, value)
+		c, err = p.composites(param, value)
 		err = firstError(err, onlyModifier(modifier))
 	case "special":
 		err = firstError(near(&c, value), onlyModifier(modifier))
@@ -343,7 +358,7 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 	switch {
 	case modifier == "identifier":
 		c.Param, c.Shape = search.Identifier(param.Row), store.ShapeToken
-		return codes(c, value)
+		return codes(c, nil, value)
 	case modifier == "text":
 		c.Param, c.Shape = search.Text(param.Row), store.ShapeString
 		return texts(c, "", value)
@@ -468,10 +483,10 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 	}
 	c := store.Clause{Param: param.Row, Shape: store.ShapeRef}
 	for _, t := range targets {
-		if p.left.queries--; p.left.queries < 0 {
+		if p.queries--; p.queries < 0 {
 			return true, costly("a chain goes through references to too many types: name one, as in subject:Patient.name")
 		}
-		inner := &Search{Query: store.Query{Type: t}, Used: url.Values{}, left: p.left}
+		inner := &Search{Query: store.Query{Type: t}, Used: url.Values{}, shared: p.shared}
 		known, err := inner.parameter(rest, value, depth+1)
 		if err != nil {
 			return true, err
@@ -500,7 +515,7 @@ func (p *Search) has(name, value string, depth int) error {
 	if !ok || param.Kind != "reference" {
 		return bad("_has names no reference parameter")
 	}
-	inner := &Search{Query: store.Query{Type: parts[0]}, Used: url.Values{}, left: p.left}
+	inner := &Search{Query: store.Query{Type: parts[0]}, Used: url.Values{}, shared: p.shared}
 	known, err := inner.parameter(parts[2], value, depth+1)
 	if err != nil {
 		return err
