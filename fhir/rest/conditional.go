@@ -170,9 +170,13 @@ func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(q.Where) == 0 {
+	switch {
+	case len(q.Where) == 0:
 		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	case q.Type != typ:
+		return nil, bad("criteria find no contained resources: they take no _contained=true and no both")
 	}
+	query.Here(c.own(), q.Where)
 	var found []store.Resource
 	for q.Limit = 2; ; q.Limit = min(2*q.Limit, 64) { // more than one page only of what is deleted
 		page, err := c.find(q.Query)

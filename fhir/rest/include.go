@@ -37,7 +37,7 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 			if err := c.whole(&from[i]); err != nil {
 				return err
 			}
-			if err := s.entry(c.entry(&from[i], mode, v)); err != nil {
+			if err := c.shown(q, &from[i], mode, v, s); err != nil {
 				return err
 			}
 			backward = append(backward, place{from[i].Type, from[i].ID})

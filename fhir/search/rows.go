@@ -19,6 +19,8 @@ type rows struct {
 	values []found
 	// root is the resource, whose contained ones its references may name.
 	root *fhir.Node
+	// composites: those and places have rows too.
+	composites bool
 }
 
 func (x *rows) add(p *definitions.Param, v found) {

@@ -22,6 +22,9 @@ type sqlText struct {
 	args    []any
 	alias   int
 	dialect Dialect
+	// within is the own row of the contained resource that conditions are about,
+	// or empty.
+	within string
 }
 
 func (q *sqlText) add(text string, args ...any) {
@@ -102,6 +105,7 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 	}
 	room := roomOf(q.Bytes)
 	last := cursor{}
+	var rids []int64
 	for rows.Next() {
 		values := make([]any, len(q.Sort))
 		dest := make([]any, len(values))
@@ -122,9 +126,12 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 			}
 		}
 		last = cursor{Values: values, RID: rid}
-		page.Resources = append(page.Resources, res)
+		page.Resources, rids = append(page.Resources, res), append(rids, rid)
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || q.Name == nil {
+		return err
+	}
+	return r.name(ctx, tx, q.Name, page, rids)
 }
 
 // pageText asks for the resources of a page. They are put in order by what they
@@ -283,7 +290,10 @@ func (r *Reader) openCursor(s string) (cursor, error) {
 // weight orders clauses: what selects few resources comes first and is looked
 // up in its index; the others are asked of each that is left.
 func weight(c *store.Clause) int {
-	if c.Not || c.Missing != nil || len(c.Or) > 0 {
+	switch {
+	case c.Contained != nil || len(c.Either) > 0:
+		return 7
+	case c.Not || c.Missing != nil || len(c.Or) > 0:
 		return 9
 	}
 	if len(c.Together) > 0 {
@@ -317,7 +327,7 @@ func (q *sqlText) matches(query *store.Query, alias string) error {
 	}
 	sort.SliceStable(clauses, func(i, j int) bool { return weight(clauses[i]) < weight(clauses[j]) })
 	own := alias
-	if q.dialect == SQLite && len(clauses) > 0 && leads(clauses[0]) {
+	if q.dialect == SQLite && len(clauses) > 0 && (leads(clauses[0]) || clauses[0].Contained != nil || len(clauses[0].Either) > 0) {
 		// SQLite, which counts no rows, would rather go over all resources of
 		// the type than over those the clause finds; a sign keeps it from that.
 		own = `+` + alias
@@ -342,6 +352,10 @@ var tables = map[store.Shape]string{
 
 func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 	switch {
+	case c.Contained != nil:
+		return q.inside(c, alias, first)
+	case len(c.Either) > 0:
+		return q.either(c.Either, alias)
 	case len(c.Or) > 0:
 		return q.or(c, alias)
 	case len(c.Together) > 0:
@@ -379,17 +393,17 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 	q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	q.rows(c, x)
 	q.add(` AND (`)
-	if err := q.alternatives(c, x); err != nil {
+	if err := q.alternatives(c, x, false); err != nil {
 		return err
 	}
 	q.add(`))`)
 	return nil
 }
 
-func (q *sqlText) alternatives(c *store.Clause, x string) error {
+func (q *sqlText) alternatives(c *store.Clause, x string, lead bool) error {
 	return q.anyOf(0, len(c.Any)+len(c.Chain), func(i int) error {
 		if i >= len(c.Any) {
-			return q.chain(&c.Chain[i-len(c.Any)], x)
+			return q.chain(&c.Chain[i-len(c.Any)], x, lead)
 		}
 		m := &c.Any[i]
 		switch c.Shape {
@@ -432,14 +446,32 @@ func (q *sqlText) anyOf(from, to int, write func(int) error) error {
 }
 
 // chain asks that the reference points to what a query finds.
-func (q *sqlText) chain(inner *store.Query, x string) error {
+func (q *sqlText) chain(inner *store.Query, x string, lead bool) error {
 	q.alias++
 	t := "t" + strconv.Itoa(q.alias)
-	q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(inner.Type))
+	within := q.within
+	q.within = ""
+	q.add(`(`+x+`.ttype = ? AND `, definitions.Number(inner.Type))
+	if lead { // what it finds is looked up
+		q.add(x + `.tkey IN (SELECT ` + t + `.id FROM resource ` + t + ` WHERE `)
+	} else { // it is asked of each that is left
+		q.add(`(EXISTS (SELECT 1 FROM resource ` + t + ` WHERE ` + t + `.id = ` + x + `.tkey AND `)
+	}
 	if err := q.matches(inner, t); err != nil {
 		return err
 	}
-	q.add(`))`)
+	q.add(`)`)
+	q.within = within
+	if !lead {
+		if containable(inner) {
+			q.add(` OR `)
+			if err := q.one(inner, x, x+`.tkey`); err != nil {
+				return err
+			}
+		}
+		q.add(`)`)
+	}
+	q.add(`)`)
 	return nil
 }
 
@@ -543,6 +575,10 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 	}
 	return q.anyOf(0, len(c.Any), func(i int) error {
 		m := &c.Any[i]
+		if q.within != "" { // only ids: see containable
+			q.add(q.within+`.tkey = ?`, "#"+noNUL(*m.Value))
+			return nil
+		}
 		if c.Shape != store.ShapeID {
 			q.add(`(`)
 			q.lastUpdated(m, alias)

@@ -292,8 +292,14 @@ func Here(base string, clauses []store.Clause) {
 		for k := range c.Chain {
 			Here(base, c.Chain[k].Where)
 		}
+		for k := range c.Either {
+			Here(base, c.Either[k].Where)
+		}
 		if c.Has != nil {
 			Here(base, c.Has.Where)
+		}
+		if c.Contained != nil {
+			Here(base, c.Contained.Where)
 		}
 		if c.Shape != store.ShapeRef {
 			continue

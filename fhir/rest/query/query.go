@@ -34,6 +34,10 @@ type Search struct {
 	Includes []Include
 	// View is what of a match is shown: _summary and _elements.
 	View View
+	// contained is _contained: false, true or both; Alone is true where of what
+	// matches the contained resource is shown, not its container.
+	contained string
+	Alone     bool
 	*shared
 }
 
@@ -155,7 +159,7 @@ func Parse(typ string, values url.Values, strict bool, known Terms) (*Search, er
 	case p.View.Summary == "count":
 		p.Limit = 0
 	}
-	return p, nil
+	return p, p.contain()
 }
 
 // parameter takes one parameter with its value.
@@ -174,10 +178,14 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	case "_summary", "_elements":
 		return true, p.View.take(p.Type, name, value)
 	case "_contained":
-		return true, oneOf(name, value, "false") // what is contained is not searched
+		p.contained = value
+		return true, oneOf(name, value, "false", "true", "both")
+	case "_containedType":
+		p.Alone = value == "contained"
+		return true, oneOf(name, value, "container", "contained")
 	case "_sort":
 		return true, p.sort(value)
-	case "_filter", "_query", "_text", "_content", "_containedType":
+	case "_filter", "_query", "_text", "_content":
 		return true, &Error{"not-supported", name + " is not supported"}
 	case "_list":
 		if strings.Count(value, ",") >= mostPlaces {
