@@ -3,10 +3,11 @@ package rest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
-	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/fhir/terms"
 	"github.com/plexus-health/plexus/store"
 )
@@ -55,28 +56,31 @@ func (s *stored) System(url string) (*terms.System, error) {
 }
 
 func (s *stored) find(typ, url, version string) (*fhir.Node, error) {
-	res, err := s.c.canonical(typ, url, version)
+	res, err := s.c.canonical(url, version, typ)
 	if err != nil || res.ID == "" {
 		return nil, err
 	}
 	return fhir.Parse(res.Content)
 }
 
-// canonical is the resource of a type that was written last of those with a url
-// and, where that is not empty, a version; without an ID when there is none.
-func (c *call) canonical(typ, url, version string) (store.Resource, error) {
-	q := store.Query{Type: typ, Limit: 1, Sort: []store.SortKey{{Shape: store.ShapeLastUpdated, Desc: true}}}
-	for _, one := range [][2]string{{"url", url}, {"version", version}} {
-		param, ok := definitions.FindParam(typ, one[0])
-		if ok && one[1] != "" {
-			q.Where = append(q.Where, store.Clause{Param: param.Row, Shape: store.ShapeToken, Any: []store.Match{{Value: &one[1]}}})
-		}
+// canonical is the resource, of one of some types, that was written last of those
+// with a url and, where that is not empty, a version; without an ID when there is
+// none.
+func (c *call) canonical(url, version string, types ...string) (store.Resource, error) {
+	q := store.Query{
+		Type: "*", Limit: len(types), Sort: []store.SortKey{{Shape: store.ShapeLastUpdated, Desc: true}},
+		Where: []store.Clause{{Param: search.Named, Shape: store.ShapeRef, Any: []store.Match{{ID: url + "|" + version}}}},
+	}
+	if len(types) == 1 {
+		q.Type = types[0]
 	}
 	page, err := timed(c, func(ctx context.Context) (store.Page, error) { return c.Records.Search(ctx, q) })
-	if err != nil || len(page.Resources) == 0 {
-		return store.Resource{}, err
+	for _, res := range page.Resources {
+		if slices.Contains(types, res.Type) {
+			return res, err
+		}
 	}
-	return page.Resources[0], nil
+	return store.Resource{}, err
 }
 
 // sources are where codes are looked up: what is stored, what the operator has

@@ -116,8 +116,13 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: reference})
-	if bare, _, versioned := strings.Cut(reference, "|"); versioned && n.Kind == fhir.String {
+	if n.Kind != fhir.String {
+		return
+	}
+	if bare, version, _ := strings.Cut(reference, "|"); version != "" {
 		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare}) // who asks for no version asks for any
+	} else {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare + "|"}) // see Names
 	}
 }
 

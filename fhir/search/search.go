@@ -270,6 +270,9 @@ func Index(typ string, n *fhir.Node) fhir.Index {
 	x := &rows{root: n, composites: true}
 	x.own(typ, n)
 	x.contained()
+	for _, name := range Names(typ, n) {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: Named, ID: name})
+	}
 	x.Patient = patientOf(typ, n)
 	x.unique()
 	return x.Index

@@ -114,29 +114,6 @@ func (q *sqlText) inner(c *store.Clause, x string) {
 	q.add(`)`)
 }
 
-// chained asks for resources with a reference to one they contain, which matches.
-func (q *sqlText) chained(c *store.Clause) error {
-	for i := range c.Chain {
-		inner := &c.Chain[i]
-		if !containable(inner) {
-			continue
-		}
-		q.alias++
-		x := "x" + strconv.Itoa(q.alias)
-		q.add(` UNION ALL SELECT ` + x + `.rid FROM ix_ref ` + x + ` WHERE `)
-		if err := q.lookUp(inner, x); err != nil {
-			return err
-		}
-		q.add(` AND `)
-		q.rows(c, x)
-		q.add(` AND `+x+`.ttype = ? AND `, definitions.Number(inner.Type))
-		if err := q.one(inner, x, x+`.tkey`); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // name notes which contained resources of a page match.
 func (r *Reader) name(ctx context.Context, tx Tx, inner *store.Query, page *store.Page, rids []int64) error {
 	for i := range page.Resources {

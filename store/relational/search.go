@@ -350,7 +350,7 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 func (q *sqlText) alternatives(c *store.Clause, x string, lead bool) error {
 	return q.anyOf(0, len(c.Any)+len(c.Chain), func(i int) error {
 		if i >= len(c.Any) {
-			return q.chain(&c.Chain[i-len(c.Any)], x, lead)
+			return q.chain(c, &c.Chain[i-len(c.Any)], x, lead)
 		}
 		m := &c.Any[i]
 		switch c.Shape {
@@ -387,36 +387,6 @@ func (q *sqlText) anyOf(from, to int, write func(int) error) error {
 	q.add(` OR `)
 	if err := q.anyOf(middle, to, write); err != nil {
 		return err
-	}
-	q.add(`)`)
-	return nil
-}
-
-// chain asks that the reference points to what a query finds.
-func (q *sqlText) chain(inner *store.Query, x string, lead bool) error {
-	q.alias++
-	t := "t" + strconv.Itoa(q.alias)
-	within := q.within
-	q.within = ""
-	q.add(`(`+x+`.ttype = ? AND `, definitions.Number(inner.Type))
-	if lead { // what it finds is looked up
-		q.add(x + `.tkey IN (SELECT ` + t + `.id FROM resource ` + t + ` WHERE `)
-	} else { // it is asked of each that is left
-		q.add(`(EXISTS (SELECT 1 FROM resource ` + t + ` WHERE ` + t + `.id = ` + x + `.tkey AND `)
-	}
-	if err := q.matches(inner, t); err != nil {
-		return err
-	}
-	q.add(`)`)
-	q.within = within
-	if !lead {
-		if containable(inner) {
-			q.add(` OR `)
-			if err := q.one(inner, x, x+`.tkey`); err != nil {
-				return err
-			}
-		}
-		q.add(`)`)
 	}
 	q.add(`)`)
 	return nil
@@ -561,19 +531,4 @@ func (q *sqlText) lastUpdated(m *store.Match, alias string) {
 	default:
 		q.add(`(`+at+` BETWEEN ? AND ?)`, m.Lo, m.Hi)
 	}
-}
-
-// has asks for resources that another one, which matches, points to.
-func (q *sqlText) has(c *store.Clause, alias string) error {
-	q.alias++
-	x, t := "x"+strconv.Itoa(q.alias), "t"+strconv.Itoa(q.alias)
-	if c.Not {
-		q.add(`NOT `)
-	}
-	q.add(`EXISTS (SELECT 1 FROM ix_ref `+x+` JOIN resource `+t+` ON `+t+`.rid = `+x+`.rid WHERE `+x+`.tkey = `+alias+`.id AND `+x+`.ttype = `+alias+`.rtype AND `+x+`.pid = ? AND `, int(c.Param))
-	if err := q.matches(c.Has, t); err != nil {
-		return err
-	}
-	q.add(`)`)
-	return nil
 }

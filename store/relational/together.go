@@ -59,7 +59,7 @@ func (q *sqlText) lead(c *store.Clause, table, alias string) error {
 		}
 		q.add(`)`)
 	}
-	if err := q.chained(c); err != nil {
+	if err := q.elsewhere(c); err != nil {
 		return err
 	}
 	q.add(`)`)
