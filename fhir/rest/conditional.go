@@ -4,9 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
@@ -71,7 +69,7 @@ func (c *call) claim(typ, criteria, id string) (found []store.Resource, free sto
 // placeFor is the first place for what criteria have not found where nothing
 // stands, and its number.
 func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err error) {
-	first, err := seedOf(typ, criteria)
+	first, err := c.seedOf(typ, criteria)
 	if err != nil {
 		return 0, free, err
 	}
@@ -87,30 +85,33 @@ func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err e
 	}
 }
 
-// presenting are the parameters that say how an answer looks, and select nothing.
-var presenting = []string{"_format", "_pretty", "_summary", "_elements", "_count", "_total", "_sort", "_include", "_revinclude"}
-
 // seedOf is what the place of criteria is made from: the same for all that select
-// the same by the same words, in whatever order and escapes they are written.
-func seedOf(typ, criteria string) (string, error) {
-	values, err := parseCriteria(criteria)
-	for name, list := range values {
-		if plain, _, _ := strings.Cut(name, ":"); slices.Contains(presenting, plain) {
-			delete(values, name)
-			continue
-		}
-		slices.Sort(list)
-		values[name] = slices.Compact(list)
+// the same, in whatever order, escapes and other spellings they are written.
+func (c *call) seedOf(typ, criteria string) (string, error) {
+	q, err := c.selecting(typ, criteria)
+	if err != nil {
+		return "", err
 	}
-	return typ + "?" + values.Encode(), err
+	return typ + "?" + query.Seed(q.Where), nil
 }
 
-func parseCriteria(criteria string) (url.Values, error) {
+// selecting reads criteria, which must all be understood.
+func (c *call) selecting(typ, criteria string) (*query.Search, error) {
 	values, err := url.ParseQuery(criteria)
 	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+		return nil, bad("the criteria are no query")
 	}
-	return values, nil
+	q, err := query.Parse(typ, values, true, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(q.Where) == 0:
+		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	case q.Type != typ:
+		return nil, bad("criteria find no contained resources: they take no _contained=true and no both")
+	}
+	query.Here(c.own(), q.Where)
+	return q, nil
 }
 
 func (c *call) conditionalUpdate() error {
@@ -160,23 +161,12 @@ func (c *call) conditionalDelete() error {
 	})
 }
 
-// matching finds at most two resources by criteria that must all be understood.
+// matching finds at most two resources by criteria.
 func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
-	values, err := parseCriteria(criteria)
+	q, err := c.selecting(typ, criteria)
 	if err != nil {
 		return nil, err
 	}
-	q, err := query.Parse(typ, values, true, c)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case len(q.Where) == 0:
-		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
-	case q.Type != typ:
-		return nil, bad("criteria find no contained resources: they take no _contained=true and no both")
-	}
-	query.Here(c.own(), q.Where)
 	var found []store.Resource
 	for q.Limit = 2; ; q.Limit = min(2*q.Limit, 64) { // more than one page only of what is deleted
 		page, err := c.find(q.Query)
