@@ -13,26 +13,23 @@ import (
 // createIfNone creates unless the criteria find something (http.html#ccreate).
 func (c *call) createIfNone(criteria string) error {
 	if criteria == "" {
-		return &fault{http.StatusBadRequest, "required", "", "If-None-Exist has no criteria"}
+		return &fault{http.StatusBadRequest, "required", inRequest + "If-None-Exist", "If-None-Exist has no criteria"}
 	}
 	n, err := c.resource()
 	if err != nil {
 		return err
 	}
 	return c.compete(c.again, func() error {
-		found, free, err := c.claim(c.typ, criteria, "")
-		if err != nil {
-			return err
-		}
-		switch len(found) {
-		case 0:
-		case 1:
-			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
+		list, free, err := c.claim(c.typ, criteria, "")
+		found, err := single(list, err)
+		switch {
+		case err != nil:
+			return placed(err, inRequest+"If-None-Exist")
+		case found.Version > 0:
+			if err := c.note(result{http.StatusOK, c.typ, found.ID, found.Version}); err != nil {
 				return err
 			}
-			return c.written(http.StatusOK, found[0])
-		default:
-			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
+			return c.written(http.StatusOK, found)
 		}
 		out, err := c.commitOne(http.StatusCreated, write(c.typ, free.ID, n, free.Version))
 		if err != nil {
@@ -124,23 +121,30 @@ func (c *call) conditionalUpdate() error {
 	}
 	return c.compete(c.again, func() error {
 		id := text(n, "id")
-		found, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		list, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		found, err := single(list, err)
 		switch {
 		case err != nil:
 			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 1 && id != "" && id != found[0].ID:
+		case found.Version > 0 && id != "" && id != found.ID:
 			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
-		case len(found) == 1:
-			free = found[0]
+		case found.Version > 0:
+			free = found
 		}
 		return c.putOver(free, n)
 	})
 }
 
-func severalMatch() error {
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+// single is the one resource that criteria have found; without a version when they
+// have found none.
+func single(found []store.Resource, err error) (store.Resource, error) {
+	switch {
+	case err != nil || len(found) == 0:
+		return store.Resource{}, err
+	case len(found) > 1:
+		return store.Resource{}, &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+	}
+	return found[0], nil
 }
 
 func (c *call) conditionalDelete() error {
@@ -148,16 +152,11 @@ func (c *call) conditionalDelete() error {
 		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
 	}
 	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, c.r.URL.RawQuery)
-		switch {
-		case err != nil:
+		found, err := single(c.matching(c.typ, c.r.URL.RawQuery))
+		if err != nil {
 			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 0:
-			found = make([]store.Resource, 1)
 		}
-		return c.removeOver(found[0])
+		return c.removeOver(found)
 	})
 }
 

@@ -292,27 +292,26 @@ func (c *call) conditional(it *item, criteria string, create bool) (err error) {
 	if create {
 		at = it.at + ".request.ifNoneExist"
 	}
-	var found []store.Resource
+	var list []store.Resource
 	var free store.Resource // nothing, where nothing is made
 	id := text(it.resource, "id")
 	switch {
 	case create:
 		id = ""
-		found, free, err = c.claim(it.typ, criteria, id)
+		list, free, err = c.claim(it.typ, criteria, id)
 	case it.method == http.MethodPut:
-		found, free, err = c.claim(it.typ, criteria, id)
+		list, free, err = c.claim(it.typ, criteria, id)
 	default:
-		found, err = c.matching(it.typ, criteria)
+		list, err = c.matching(it.typ, criteria)
 	}
+	found, err := single(list, err)
 	switch {
 	case err != nil:
 		return placed(err, at)
-	case len(found) > 1:
-		return &fault{http.StatusPreconditionFailed, "multiple-matches", at, "the criteria find several resources"}
-	case len(found) == 1 && id != "" && id != found[0].ID:
+	case found.Version > 0 && id != "" && id != found.ID:
 		return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
-	case len(found) == 1:
-		it.id, it.current, it.found = found[0].ID, found[0], create
+	case found.Version > 0:
+		it.id, it.current, it.found = found.ID, found, create
 	default:
 		it.id, it.current = free.ID, free
 	}

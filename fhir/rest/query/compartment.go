@@ -12,7 +12,7 @@ import (
 // by one of the parameters that R4 names, and the owner itself.
 func (p *Search) Inside(within string, only []string) error {
 	if p.contained == "true" || p.contained == "both" {
-		return &Error{"not-supported", "a search in a compartment takes no _contained=true and no both"}
+		return &Error{Code: "not-supported", Text: "a search in a compartment takes no _contained=true and no both"}
 	}
 	owner, id, _ := strings.Cut(strings.TrimSuffix(within, "/"), "/")
 	types := []string{p.Type}

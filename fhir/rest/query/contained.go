@@ -12,15 +12,15 @@ func (p *Search) contain() error {
 		return nil
 	}
 	if !simple(p.Where) {
-		return &Error{"not-supported", "_contained=true and both take no composites, _has, _list, near and _lastUpdated: contained resources are not found by them"}
+		return &Error{Code: "not-supported", Text: "_contained=true and both take no composites, _has, _list, near and _lastUpdated: contained resources are not found by them"}
 	}
 	for _, key := range p.Sort {
 		if key.Shape != store.ShapeID && key.Shape != store.ShapeLastUpdated {
-			return &Error{"not-supported", "_contained=true and both sort by _id and _lastUpdated of the container only"}
+			return &Error{Code: "not-supported", Text: "_contained=true and both sort by _id and _lastUpdated of the container only"}
 		}
 	}
 	if p.Alone && (p.Total || p.Limit == 0) {
-		return &Error{"not-supported", "containers are counted, not contained resources: _total and _summary=count take no _containedType=contained"}
+		return &Error{Code: "not-supported", Text: "containers are counted, not contained resources: _total and _summary=count take no _containedType=contained"}
 	}
 	own := store.Query{Type: p.Type, Where: p.Where}
 	p.Where = []store.Clause{{Contained: &own}}

@@ -3,6 +3,7 @@
 package query
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -21,6 +22,8 @@ import (
 type Error struct {
 	Code string // issue-type
 	Text string
+	// Param is the parameter that is wrong, where that is one that is known.
+	Param string
 }
 
 // Error gives the reason.
@@ -74,7 +77,7 @@ type Terms interface {
 	System(url string) (*terms.System, error)
 }
 
-func costly(text string) error { return &Error{"too-costly", text} }
+func costly(text string) error { return &Error{Code: "too-costly", Text: text} }
 
 // PageSize is the number of a page's entries that _count asks for, or what is the
 // rule where it does not. The error is an *Error.
@@ -115,7 +118,7 @@ func readable(values url.Values) error {
 	return nil
 }
 
-func bad(text string) error { return &Error{"invalid", text} }
+func bad(text string) error { return &Error{Code: "invalid", Text: text} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
 // else it is left out, also of the self link. The error is an *Error, or one that
@@ -141,7 +144,7 @@ func Parse(typ string, values url.Values, strict bool, known Terms) (*Search, er
 		for _, value := range values[name] {
 			known, err := p.parameter(name, value, 0)
 			if err != nil {
-				return nil, err
+				return nil, of(typ, name, err)
 			}
 			switch {
 			case known:
@@ -160,6 +163,29 @@ func Parse(typ string, values url.Values, strict bool, known Terms) (*Search, er
 		p.Limit = 0
 	}
 	return p, p.contain()
+}
+
+// of says which parameter an error is of: its name without modifiers, since these
+// may be any text.
+func of(typ, name string, err error) error {
+	e, ours := errors.AsType[*Error](err)
+	if !ours {
+		return err
+	}
+	end := strings.IndexAny(name, ":.")
+	if end < 0 {
+		end = len(name)
+	}
+	if _, known := definitions.FindParam(typ, name[:end]); known || slices.Contains(named, name[:end]) {
+		return &Error{Code: e.Code, Text: e.Text, Param: name[:end]}
+	}
+	return err
+}
+
+// named are the parameters that no table of R4 lists for each type.
+var named = []string{
+	"_id", "_lastUpdated", "_list", "_count", "_total", "_sort", "_summary", "_elements", "_contained", "_containedType", "_include", "_revinclude",
+	"_filter", "_query", "_text", "_content", "_tag", "_profile", "_security", "_source", "_page", "_type", "_has",
 }
 
 // parameter takes one parameter with its value.
@@ -186,7 +212,7 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	case "_sort":
 		return true, p.sort(value)
 	case "_filter", "_query", "_text", "_content":
-		return true, &Error{"not-supported", name + " is not supported"}
+		return true, &Error{Code: "not-supported", Text: name + " is not supported"}
 	case "_list":
 		if strings.Count(value, ",") >= mostPlaces {
 			return true, costly("_list takes at most 100 lists")

@@ -19,12 +19,12 @@ func Seed(clauses []store.Clause) string {
 }
 
 func seedOf(c store.Clause) string {
-	var any, or, inner []string
+	var values, or, inner []string
 	for _, m := range c.Any {
 		if m.Prefix == "eq" {
 			m.Prefix = ""
 		}
-		any = append(any, textOf(m))
+		values = append(values, textOf(m))
 	}
 	for _, one := range c.Or {
 		or = append(or, Seed(one))
@@ -40,7 +40,7 @@ func seedOf(c store.Clause) string {
 		inner = append(inner, seedOf(c.Together[i]))
 	}
 	c.Any, c.Or, c.Chain, c.Either, c.Has, c.Contained, c.Together = nil, nil, nil, nil, nil, nil, nil
-	return textOf(c) + joined(any) + joined(or) + textOf(inner)
+	return textOf(c) + joined(values) + joined(or) + textOf(inner)
 }
 
 func pointed(q *store.Query) []store.Query {

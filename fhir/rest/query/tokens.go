@@ -162,7 +162,7 @@ func (p *Search) spend(values int) error {
 // ofTerms is what a request is told when codes cannot be told.
 func ofTerms(err error) error {
 	if e, ok := errors.AsType[*terms.Error](err); ok {
-		return &Error{e.Code, e.Text}
+		return &Error{Code: e.Code, Text: e.Text}
 	}
 	return err
 }
