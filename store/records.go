@@ -112,8 +112,8 @@ type Write struct {
 	Hash    [32]byte
 	Index   fhir.Index
 	// Keys are the identities this resource owns from now on. One that
-	// another resource owns is ErrIdentity, unless the same call deletes that
-	// one; else a deleted resource keeps its identities.
+	// another resource owns is ErrIdentity, unless that one is deleted: it keeps
+	// its identities until they are claimed.
 	Keys     []string
 	SourceAt time.Time
 	// Parts and Size are those of the Resource.

@@ -209,7 +209,7 @@ func (c *call) owned(err error, writes []store.Write, items []*item) error {
 		for _, key := range writes[i].Keys {
 			k := store.Identity{Type: p.typ, Key: key}
 			owner, known := owners[k]
-			if known && owner.ID != p.id && !c.deleting[place{p.typ, owner.ID}] {
+			if known && owner.ID != p.id && !owner.Deleted && !c.deleting[place{p.typ, owner.ID}] {
 				return placed(err, at[p])
 			}
 			owners[k] = store.Resource{Type: p.typ, ID: p.id}

@@ -219,23 +219,52 @@ func identities(t *testing.T, s store.Store) {
 			write(t, s, patient(r.ID, "Changed", r.Version, key))
 		}
 	})
-	t.Run("what is deleted keeps its identity, but for what is written with the deletion", func(t *testing.T) {
+	t.Run("what is deleted keeps its identity until it is claimed", func(t *testing.T) {
 		written := func(writes ...store.Write) error {
 			_, err := s.Write(t.Context(), writes, store.Author{Actor: "test"})
 			return err
 		}
-		must(t, written(patient("first", "F", 0, key+"3", key+"4")))
-		if err := written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key)); !errors.Is(err, store.ErrIdentity) {
+		owner := func(k string) string {
+			id := store.Identity{Type: "Patient", Key: k}
+			got, err := s.Identify(t.Context(), []store.Identity{id})
+			must(t, err)
+			return got[id].ID
+		}
+		gone := store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}
+		must(t, written(patient("first", "F", 0, key+"3", key+"4", key+"5")))
+		if err := written(gone, patient("second", "S", 0, key)); !errors.Is(err, store.ErrIdentity) {
 			t.Errorf("another's: got %v, want ErrIdentity", err)
 		}
-		must(t, written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key+"3")))
-		if err := written(patient("third", "T", 0, key+"4")); !errors.Is(err, store.ErrIdentity) {
-			t.Errorf("later: got %v, want ErrIdentity", err)
+		must(t, written(gone, patient("second", "S", 0, key+"3"))) // together with the deletion
+		if got := owner(key+"3") + " " + owner(key+"4"); got != "second first" {
+			t.Errorf("owners %q, want second first", got)
 		}
-		got, err := s.Identify(t.Context(), []store.Identity{{Type: "Patient", Key: key + "3"}, {Type: "Patient", Key: key + "4"}})
-		must(t, err)
-		if len(got) != 2 || got[store.Identity{Type: "Patient", Key: key + "3"}].ID != "second" || got[store.Identity{Type: "Patient", Key: key + "4"}].ID != "first" {
-			t.Errorf("got %v", got)
+		must(t, written(patient("third", "T", 0, key+"4"))) // and later
+		if got := owner(key+"4") + " " + owner(key+"5"); got != "third first" {
+			t.Errorf("owners %q, want third first", got)
+		}
+		if err := written(patient("first", "F", 2, key+"4")); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("it comes back with what is another's now: %v, want ErrIdentity", err)
+		}
+		must(t, written(patient("first", "F", 2, key+"5")))
+		if err := written(patient("fourth", "T", 0, key+"5")); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("it is back: %v, want ErrIdentity", err)
+		}
+	})
+	t.Run("of one that comes back and one that claims its identity at once one wins", func(t *testing.T) {
+		for i := range 20 {
+			back, other, k := fmt.Sprint("back", i), fmt.Sprint("other", i), fmt.Sprint(key, "-", i)
+			write(t, s, patient(back, "B", 0, k))
+			write(t, s, store.Write{Type: "Patient", ID: back, Expect: 1, Delete: true})
+			var all sync.WaitGroup
+			errs := make([]error, 2)
+			for n, w := range []store.Write{patient(back, "B", 2, k), patient(other, "O", 0, k)} {
+				all.Go(func() { _, errs[n] = s.Write(t.Context(), []store.Write{w}, store.Author{Actor: "test"}) })
+			}
+			all.Wait()
+			if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), store.ErrConflict) {
+				t.Fatalf("round %d: %v", i, errs)
+			}
 		}
 	})
 	t.Run("effects of a message claim like the API", func(t *testing.T) {
