@@ -479,7 +479,11 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 	want := make(map[string]int64, len(claimed))
 	var hashes [][]byte
 	for _, c := range claimed {
-		want[fmt.Sprint(c.rtype, string(c.hash))] = c.rid
+		key := fmt.Sprint(c.rtype, string(c.hash))
+		if other, twice := want[key]; twice && other != c.rid {
+			return store.ErrIdentity
+		}
+		want[key] = c.rid
 		hashes = append(hashes, c.hash)
 	}
 	return inList(hashes, func(marks string, args []any) error {

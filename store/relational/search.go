@@ -66,6 +66,9 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 	if r.Searching != nil {
 		lend = r.Searching
 	}
+	if r.LookingUp != nil && looksUp(&q) {
+		lend = r.LookingUp
+	}
 	err := lend(ctx, func(tx Tx) error {
 		if q.Total || q.Limit == 0 {
 			count := &sqlText{dialect: tx.Dialect()}
@@ -86,6 +89,17 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 		return r.page(ctx, tx, &q, &page)
 	})
 	return page, err
+}
+
+// looksUp reports whether a search asks for one identifier and nothing else: it
+// selects few resources whatever its value is.
+func looksUp(q *store.Query) bool {
+	if len(q.Where) != 1 || len(q.Sort) > 0 || q.Name != nil {
+		return false
+	}
+	c := &q.Where[0]
+	p, known := definitions.ParamByID(c.Param)
+	return known && p.Code == "identifier" && c.Shape == store.ShapeToken && leads(c) && len(c.Any) == 1 && c.Any[0].Value != nil && !c.Any[0].Below
 }
 
 // page reads one page in the order asked for, by keyset: the sort values and

@@ -251,6 +251,18 @@ func identities(t *testing.T, s store.Store) {
 			t.Errorf("it is back: %v, want ErrIdentity", err)
 		}
 	})
+	t.Run("two of one call do not claim the same", func(t *testing.T) {
+		for size := 2; size < 60; size++ { // the last has what the first has
+			var writes []store.Write
+			for i := range size {
+				writes = append(writes, patient(fmt.Sprint("twin", size, "-", i), "T", 0, fmt.Sprint(key, "twin", size, "-", i%(size-1))))
+			}
+			if _, err := s.Write(t.Context(), writes, store.Author{Actor: "test"}); !errors.Is(err, store.ErrIdentity) {
+				t.Errorf("of %d: %v, want ErrIdentity", size, err)
+			}
+		}
+	})
+	t.Run("of many that come at once each gets its own answer", func(t *testing.T) { atOnce(t, s) })
 	t.Run("of one that comes back and one that claims its identity at once one wins", func(t *testing.T) {
 		for i := range 20 {
 			back, other, k := fmt.Sprint("back", i), fmt.Sprint("other", i), fmt.Sprint(key, "-", i)
@@ -278,6 +290,50 @@ func identities(t *testing.T, s store.Store) {
 		out.Writes = []store.Write{patient("honest", "T", 0, key+"2")}
 		must(t, lease.Finish(t.Context(), out))
 	})
+}
+
+// atOnce lets many write at the same time: each of something else, some of the same
+// resource, and some what is another's.
+func atOnce(t *testing.T, s store.Store) {
+	key := fhir.IdentityKey("Patient", "urn:once", "1")
+	write(t, s, patient("raced", "R", 0, key))
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	won := 0
+	for i := range 96 {
+		all.Go(func() {
+			id := fmt.Sprint("once", i)
+			switch i % 3 {
+			case 0:
+				out, err := s.Write(t.Context(), []store.Write{patient(id, id, 0), patient(id+"b", id, 0)}, store.Author{Actor: id})
+				if err != nil || len(out) != 2 || out[0].ID != id || out[1].ID != id+"b" || out[0].Version != 1 || !strings.Contains(string(out[0].Content), id) {
+					t.Errorf("%s: %v %v", id, out, err)
+				}
+			case 1:
+				_, err := s.Write(t.Context(), []store.Write{patient("raced", id, 1, key)}, store.Author{Actor: id})
+				if err != nil && !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+				}
+				if mu.Lock(); err == nil {
+					won++
+				}
+				mu.Unlock()
+			default:
+				if _, err := s.Write(t.Context(), []store.Write{patient(id, id, 0, key)}, store.Author{Actor: id}); !errors.Is(err, store.ErrIdentity) {
+					t.Errorf("%s: %v, want ErrIdentity", id, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if won != 1 {
+		t.Errorf("%d of those that changed the same version won, want 1", won)
+	}
+	for i := 0; i < 96; i += 3 {
+		if _, err := s.Read(t.Context(), "Patient", fmt.Sprint("once", i, "b")); err != nil {
+			t.Errorf("%d is not there: %v", i, err)
+		}
+	}
 }
 
 func clause(typ, code string, shape store.Shape, matches ...store.Match) store.Clause {
