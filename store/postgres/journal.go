@@ -373,27 +373,6 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 	return id, err
 }
 
-// Write is a transaction of the API.
-func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
-	relational.Triggered(s.trigger, writes, "")
-	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number)
-	err = s.inStep(ctx, "write", func(t *tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, t, set, by, led)
-		killpoint.Hit("before_commit")
-		return err
-	})
-	if errors.Is(err, errUnknown) {
-		err = s.wrote(ctx, out)
-	}
-	if err != nil {
-		return nil, err
-	}
-	killpoint.Hit("after_commit")
-	s.resources.wrote(len(writes))
-	relational.Started(s.trigger, writes, nil)
-	return out, nil
-}
-
 // Start says who makes the messages that written resources start.
 func (s *Store) Start(t store.Trigger) { s.trigger = t }
 

@@ -99,8 +99,11 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, step: stepWrite, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
+	err := s.writer.do(ctx, &op{whole: true, step: stepWrite, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error {
+		list, err := relational.ApplyAPI(ctx, tx, []relational.WriteSet{set}, []store.Author{by}, led)
+		if err == nil {
+			out = list[0]
+		}
 		return err
 	}})
 	if err != nil {
