@@ -1,6 +1,7 @@
 package hl7v2
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -177,7 +178,7 @@ func TestReadingAllAtOnceGivesWhatReadingOneGives(t *testing.T) {
 				t.Errorf("%s: part %d is %v, want %v", what, i+1, v, want)
 			}
 			d := v.m.delims
-			if known && v.level != wholeLevel && strings.ContainsAny(string(v.Raw()), string([]byte{d.Component, d.Repetition, d.Subcomponent})) {
+			if known && v.level != wholeLevel && bytes.ContainsAny(v.Raw(), string([]byte{d.Component, d.Repetition, d.Subcomponent})) {
 				t.Errorf("%s: part %d is said to have no parts: %s", what, i+1, v.Raw())
 			}
 		}
