@@ -77,7 +77,7 @@ func (c *channel) stamp() parsers.Stamp {
 // where its sender asks for two.
 func (c *channel) later(head []byte, entry store.Entry) func(context.Context) []byte {
 	replier, ok := c.config.Parser.(parsers.LateReplier)
-	if !ok || !replier.Awaits(head) {
+	if !ok || c.config.Acknowledge != "" || !replier.Awaits(head) {
 		return nil
 	}
 	return func(ctx context.Context) []byte {

@@ -299,6 +299,10 @@ func (c *channel) reply(head []byte, answer message.Answer) message.Reply {
 	if !ok {
 		return reply
 	}
+	if apart, ok := replier.(parsers.ApartReplier); ok && c.config.Acknowledge != "" {
+		reply.Raw = apart.ReplyAccept(head, answer, c.stamp())
+		return reply
+	}
 	reply.Raw = replier.Reply(head, answer, c.stamp())
 	return reply
 }

@@ -95,7 +95,7 @@ func (d *Destination) exchange(ctx context.Context, client *Client, delivery *me
 	if err != nil {
 		return message.Reply{Raw: raw}, err
 	}
-	if d.options.Wait == waitCommit && len(raw) == 0 {
+	if (client.bare || client.mute) && len(raw) == 0 {
 		d.put(client)
 		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
 	}
@@ -172,6 +172,7 @@ func (d *Destination) dial(ctx context.Context) (*Client, error) {
 func (d *Destination) agree(client *Client) {
 	client.release2, client.retries, client.count = d.options.Release == 2, d.options.Retries, d.env.Count
 	client.bare = d.options.Wait == waitCommit
+	client.mute = d.options.Wait == waitNone
 }
 
 // put makes a connection idle. The oldest ones make room: of a receiver that

@@ -38,7 +38,8 @@ type DestinationOptions struct {
 	// Which answer ends a send: accept (the default), the first one, AA or CA;
 	// application, after a CA also the AA, AE or AR that follows it on the
 	// same connection, within timeout; commit, in release 2, the block that says
-	// that the message was stored: no answer is expected.
+	// that the message was stored: no answer is expected; none, for receivers that
+	// answer nothing: a message counts as delivered when it was written.
 	Wait string `yaml:"wait"`
 	// Release of the protocol that the receiver speaks: 1 (the default); or 2,
 	// where it says of each message first whether it was stored, and we of its
@@ -76,6 +77,7 @@ const (
 	waitAccept      = "accept"
 	waitApplication = "application"
 	waitCommit      = "commit"
+	waitNone        = "none"
 )
 
 // Bounds of a destination.
@@ -120,8 +122,12 @@ func (o *DestinationOptions) validateWait(p *connectors.Problems) {
 		if o.Release != 2 {
 			p.Add("wait", "commit needs release: 2")
 		}
+	case waitNone:
+		if o.Release != 1 {
+			p.Add("wait", "none needs release: 1; in release: 2 each message is answered by a commit block")
+		}
 	default:
-		p.Add("wait", "%q is not known; known: accept, application, commit", o.Wait)
+		p.Add("wait", "%q is not known; known: accept, application, commit, none", o.Wait)
 	}
 	checkRelease(p, o.Release)
 	if o.Retries < 0 || o.Retries > retriesMost {
