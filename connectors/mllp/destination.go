@@ -27,9 +27,11 @@ type Destination struct {
 	tls     *network.Certificates // nil: no encryption
 	slots   chan struct{}         // one for each call of Send at work
 	arrived chan struct{}         // a connection may have become idle
+	making  chan struct{}         // one who looks for a pipe at a time
 
 	mu     sync.Mutex
 	idle   []*idleClient // the newest last
+	pipes  []*pipe       // in place of them, with several messages in flight on each
 	server *server       // of server mode, from the first Send on
 	closed bool
 }
@@ -57,6 +59,9 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 	case <-ctx.Done():
 		return message.Reply{}, &message.Failure{Kind: message.Down, Err: ctx.Err()}
 	}
+	if d.options.Pipeline > 1 {
+		return d.pipelined(ctx, delivery)
+	}
 	connecting, done := context.WithTimeout(ctx, d.options.Connect)
 	defer done()
 	for {
@@ -75,15 +80,21 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 
 var errNoFrame = errors.New("no MLLP frame can carry this payload: it is empty or holds a byte 0B or 1C")
 
+// controlOf is what MSA-2 of the answer must say.
+func controlOf(delivery *message.Delivery) string {
+	control, _, end := Control(delivery.Payload)
+	if end == 0 {
+		return delivery.Control // a batch, whose own number it is
+	}
+	return control
+}
+
 // exchange sends over one connection and keeps it when the answer was one to
 // this message.
 func (d *Destination) exchange(ctx context.Context, client *Client, delivery *message.Delivery) (message.Reply, error) {
 	ctx, done := context.WithTimeout(ctx, d.options.Timeout)
 	defer done()
-	control, _, end := Control(delivery.Payload)
-	if end == 0 {
-		control = delivery.Control // a batch, whose own number it is
-	}
+	control := controlOf(delivery)
 	var wait func([]byte) bool
 	if d.options.Wait == waitApplication {
 		wait = func(reply []byte) bool {
@@ -225,9 +236,12 @@ func (d *Destination) expire(c *idleClient) {
 // Close ends the connections that wait; one at work ends with its Send.
 func (d *Destination) Close() error {
 	d.mu.Lock()
-	idle, server := d.idle, d.server
+	idle, server, pipes := d.idle, d.server, slices.Clone(d.pipes)
 	d.idle, d.server, d.closed = nil, nil, true
 	d.mu.Unlock()
+	for _, p := range pipes {
+		p.close()
+	}
 	for _, c := range idle {
 		c.stop()
 		_ = c.Close() // nothing is in flight

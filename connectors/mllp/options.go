@@ -20,6 +20,11 @@ type DestinationOptions struct {
 	// key never overtake each other; most receivers take one connection only.
 	// Default 1.
 	Connections int `yaml:"connections"`
+	// How many messages may be in flight on each connection, where the receiver
+	// has agreed to that: it reads the next ones before it has answered the first.
+	// Their order is kept as with several connections: only messages of one key
+	// wait for each other. Default 1.
+	Pipeline int `yaml:"pipeline"`
 	// How long making a connection may take, or in mode server how long a
 	// message waits for the receiver to connect. Default 10s.
 	Connect time.Duration `yaml:"connect"`
@@ -65,7 +70,7 @@ var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
 // DefaultDestination returns the options that hold where routes.yaml is silent.
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
-		Mode: modeClient, Connections: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
+		Mode: modeClient, Connections: 1, Pipeline: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
 		Idle: 5 * time.Minute, KeepAlive: time.Minute, Wait: waitAccept, Release: 1, Retries: 2,
 	}
 }
@@ -97,6 +102,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
 	}
+	o.validatePipeline(&p)
 	p.Time("connect", o.Connect)
 	p.Time("timeout", o.Timeout)
 	p.Time("keepalive", o.KeepAlive)
@@ -112,6 +118,23 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 		o.TLS.WithoutNames(&p)
 	}
 	return p
+}
+
+// validatePipeline checks that answers can be told from each other.
+func (o *DestinationOptions) validatePipeline(p *connectors.Problems) {
+	switch {
+	case o.Pipeline < 1 || o.Pipeline > connectionsMost:
+		p.Add("pipeline", "%d is not between 1 and %d", o.Pipeline, connectionsMost)
+	case o.Pipeline == 1:
+	case o.Connections > 0 && o.Connections*o.Pipeline > connectionsMost:
+		p.Add("pipeline", "%d on each of %d connections are more than %d messages in flight", o.Pipeline, o.Connections, connectionsMost)
+	case o.Mode != modeClient:
+		p.Add("pipeline", "%d needs mode: client", o.Pipeline)
+	case o.Release != 1:
+		p.Add("pipeline", "%d needs release: 1; release 2 has one message in flight", o.Pipeline)
+	case o.Wait != waitAccept:
+		p.Add("pipeline", "%d needs wait: accept", o.Pipeline)
+	}
 }
 
 // validateWait checks what ends a send.
@@ -164,7 +187,7 @@ func (o *DestinationOptions) validateAddress(p *connectors.Problems) {
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	d := &Destination{
 		options: *o, env: env.WithDefaults(),
-		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
+		slots: make(chan struct{}, o.Connections*o.Pipeline), arrived: make(chan struct{}, o.Connections), making: make(chan struct{}, 1),
 	}
 	if o.TLS != nil {
 		d.tls = &network.Certificates{Options: *o.TLS, Folder: d.env.Folder, Log: d.env.Log, Count: d.env.Count, Listening: o.Mode == modeServer}
@@ -176,5 +199,5 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 
 // Limits bound the sends.
 func (o *DestinationOptions) Limits() connectors.SendLimits {
-	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Connect + o.Timeout}
+	return connectors.SendLimits{Connections: o.Connections * o.Pipeline, Timeout: o.Connect + o.Timeout}
 }
