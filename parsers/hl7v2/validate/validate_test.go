@@ -110,6 +110,28 @@ func TestVersionsDiffer(t *testing.T) {
 	}
 }
 
+// TestTablesOfComponents: the table of a field is not looked for in its first
+// component where another one has it, or where the first is no code.
+func TestTablesOfComponents(t *testing.T) {
+	for segment, want := range map[string]string{
+		"PID|1||7||DOE^JANE^^^^^L":            "",
+		"PID|1||7||DOE^JANE^^^^^?":            "PID-5.7 table 103 E",
+		"PID|1||7||DOE|||||||||||||1234^^M10": "",
+		"PID|1||7||DOE|||||||||||||1234^^?":   "PID-18.3 table 103 E",
+		"PID|1||7||DOE\rQRD|1|R|I|1|||10^RD":  "",
+	} {
+		var got []string
+		for _, line := range lines(t, Message(parse(t, strings.Replace(header, "2.5.1", "2.6", 1), "EVN||20260105", segment, "PV1|1|O"), Tables)) {
+			if strings.Contains(line, " table ") {
+				got = append(got, line)
+			}
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: got %q, want %q", segment, got, want)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for i, word := range levels {
 		if l, err := ParseLevel(word); err != nil || l != Level(i) || l.String() != word {
