@@ -105,6 +105,8 @@ func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 	}
 	severity := Warning
 	switch {
+	case slices.Contains(ownNames, f.Table):
+		return
 	case f.Table == codingSystems && ownSystem(v):
 		return
 	case f.Type == "ID" && f.Table != codingSystems:
@@ -112,6 +114,10 @@ func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 	}
 	c.add(v, w, 103, "table", severity, "is not a code of table "+f.Table)
 }
+
+// ownNames are tables of names that every site gives to its systems, places and
+// assigning authorities: what is published of them are examples.
+var ownNames = []string{"0300", "0361", "0362", "0363"}
 
 // codingSystems is the table of coding systems: more are registered all the time,
 // and two sorts of names stand there as patterns.
