@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/plexus-health/plexus/message"
@@ -21,6 +22,9 @@ import (
 func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
 	s := scanner{head: head, override: p.options.Charset, hash: sha256.New()}
 	h, refused := s.header()
+	if refused == nil {
+		refused = p.unwanted(&s)
+	}
 	s.hashHead()
 	if rest != nil {
 		fault, err := s.drain(rest)
@@ -113,6 +117,29 @@ func complete(msh Segment, at int) *message.Failure {
 	}
 	return nil
 }
+
+// unwanted refuses a message whose MSH-11 or MSH-12 the channel does not take
+// (2.9.3.1; table 0357: 202, 203).
+func (p *Parser) unwanted(s *scanner) *message.Failure {
+	if len(p.options.Processing)+len(p.options.Versions) == 0 {
+		return nil
+	}
+	msh := s.line(s.msh).Segment(0)
+	start, _ := msh.Span()
+	if of := p.options.Processing; len(of) > 0 && !slices.Contains(of, msh.Field(11).Comp(1).Text()) {
+		return malformed("MSH-11", s.msh+start, 202, "messages of this processing id are not taken here")
+	}
+	of, said := p.options.Versions, msh.Field(12).Comp(1).Text()
+	if len(of) > 0 && !slices.Contains(of, said) && !(slices.Contains(of, anyVersion) && slices.Contains(standardVersions, said)) {
+		return malformed("MSH-12", s.msh+start, 203, "messages of this version are not taken here")
+	}
+	return nil
+}
+
+// anyVersion, among versions, is each that the standard has had.
+const anyVersion = "known"
+
+var standardVersions = []string{"2.0", "2.0D", "2.1", "2.2", "2.3", "2.3.1", "2.3.2", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9", "2.9.1"}
 
 // find is the place of the first segment of a name from a place on, -1 when
 // there is none.
