@@ -224,21 +224,28 @@ func content(ctx context.Context, m *message.Message, room chan struct{}) (raw [
 		return nil, nil, ctx.Err()
 	}
 	free = func() { <-room }
+	if raw, err = wholeOf(ctx, m); err != nil {
+		free()
+		return nil, nil, err
+	}
+	return raw, free, nil
+}
+
+// wholeOf reads the body of a large message.
+func wholeOf(ctx context.Context, m *message.Message) ([]byte, error) {
 	body, err := m.Body(ctx)
 	if err != nil {
-		free()
-		return nil, nil, wrap("body", err)
+		return nil, wrap("body", err)
 	}
-	raw = make([]byte, m.Size)
+	raw := make([]byte, m.Size)
 	_, err = io.ReadFull(body, raw)
 	if closing := body.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
-		free()
-		return nil, nil, wrap("body", err)
+		return nil, wrap("body", err)
 	}
-	return raw, free, nil
+	return raw, nil
 }
 
 // decide is the line from parse to the effects.

@@ -34,6 +34,10 @@ func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
 		if refused == nil && fault != nil {
 			refused = fault
 		}
+		if refused == nil && len(s.ending) > 0 {
+			h.Part, _, _ = s.part(s.line(s.msh).Segment(0), s.ending)
+			h.Merge = h.Merge && h.Part == ""
+		}
 	}
 	s.hash.Sum(h.Hash[:0])
 	if refused != nil {
@@ -52,6 +56,7 @@ type scanner struct {
 	msh      int // of the first MSH
 	timeFrom int // MSH-7, in head
 	timeTo   int
+	ending   []byte // how the message ends, where that is not in head
 }
 
 // header reads what the header says and which patients are named.
@@ -75,7 +80,7 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 	}
 	h.Key, h.Key2 = s.keys(h.Sender)
 	h.Merge = h.Key2 != "" && merging(h.Type)
-	if h.Part, _, _ = s.part(msh); h.Part != "" {
+	if h.Part, _, _ = s.part(msh, s.head); h.Part != "" {
 		h.Merge = false // nothing is done before all of it is there
 	}
 	if fault := noNUL(s.head, s.delims.Field); fault != nil {
@@ -273,6 +278,7 @@ func (s *scanner) drain(rest io.Reader) (*message.Failure, error) {
 	for {
 		n, err := rest.Read(buf[held:])
 		s.hash.Write(buf[held : held+n])
+		s.ends(buf[held : held+n])
 		part := buf[:held+n]
 		if fault == nil {
 			fault = s.second(part, at)
@@ -288,6 +294,21 @@ func (s *scanner) drain(rest io.Reader) (*message.Failure, error) {
 		copy(buf, part[len(part)-tail:])
 		held = tail
 	}
+}
+
+// ends notes how the message ends, of which more has come.
+func (s *scanner) ends(more []byte) {
+	if len(more) == 0 {
+		return
+	}
+	if s.ending == nil {
+		s.ending = append(make([]byte, 0, 4*tail), s.head[max(0, len(s.head)-tail):]...)
+	}
+	more = more[max(0, len(more)-2*tail):]
+	if over := len(s.ending) + len(more) - cap(s.ending); over > 0 {
+		s.ending = s.ending[:copy(s.ending, s.ending[over:])]
+	}
+	s.ending = append(s.ending, more...)
 }
 
 // second looks for the beginning of another message, and for NUL bytes.
