@@ -34,6 +34,8 @@ type Destination struct {
 	pipes  []*pipe       // in place of them, with several messages in flight on each
 	server *server       // of server mode, from the first Send on
 	closed bool
+
+	sequence sequence // of a receiver with which messages are counted
 }
 
 var _ connectors.Destination = (*Destination)(nil)
@@ -59,9 +61,18 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 	case <-ctx.Done():
 		return message.Reply{}, &message.Failure{Kind: message.Down, Err: ctx.Err()}
 	}
-	if d.options.Pipeline > 1 {
+	switch {
+	case d.options.Pipeline > 1:
 		return d.pipelined(ctx, delivery)
+	case d.options.Sequence:
+		return d.numbered(ctx, delivery)
 	}
+	return d.transmit(ctx, delivery)
+}
+
+// transmit sends over one of the connections of which each has one message in
+// flight.
+func (d *Destination) transmit(ctx context.Context, delivery *message.Delivery) (message.Reply, error) {
 	connecting, done := context.WithTimeout(ctx, d.options.Connect)
 	defer done()
 	for {

@@ -50,6 +50,10 @@ type DestinationOptions struct {
 	// where it says of each message first whether it was stored, and we of its
 	// answers.
 	Release int `yaml:"release"`
+	// Follow the sequence number protocol with the receiver: MSH-13 counts the
+	// messages, MSA-4 of each answer says which number it expects next. It needs
+	// one connection. Default: false, MSH-13 stays as it is.
+	Sequence bool `yaml:"sequence"`
 	// How often a message that the receiver could not store is sent again at
 	// once, in release 2, before it counts as busy. Default 2.
 	Retries int `yaml:"retries"`
@@ -103,6 +107,13 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
 	}
 	o.validatePipeline(&p)
+	switch {
+	case !o.Sequence:
+	case o.Connections > 1 || o.Pipeline > 1:
+		p.Add("sequence", "numbers need one connection and one message in flight")
+	case o.Wait == waitNone || o.Wait == waitCommit:
+		p.Add("sequence", "numbers need an answer: wait: accept or application")
+	}
 	p.Time("connect", o.Connect)
 	p.Time("timeout", o.Timeout)
 	p.Time("keepalive", o.KeepAlive)
@@ -199,5 +210,9 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 
 // Limits bound the sends.
 func (o *DestinationOptions) Limits() connectors.SendLimits {
-	return connectors.SendLimits{Connections: o.Connections * o.Pipeline, Timeout: o.Connect + o.Timeout}
+	limits := connectors.SendLimits{Connections: o.Connections * o.Pipeline, Timeout: o.Connect + o.Timeout}
+	if o.Sequence {
+		limits.Timeout *= 2 // the receiver may have to be asked first
+	}
+	return limits
 }
