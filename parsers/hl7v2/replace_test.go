@@ -22,7 +22,7 @@ func TestReplace(t *testing.T) {
 		{"PID-3", "PID|1", "! PID-3: segments are put in place of segments or groups"},
 	} {
 		e := Edit(parsed(t, raw))
-		got := ""
+		var got string
 		if err := e.Replace(c.path, []byte(c.with)); err != nil {
 			got = "! " + err.Error()
 		} else {

@@ -135,7 +135,8 @@ func (p *Parser) unwanted(s *scanner) *message.Failure {
 		return malformed("MSH-11", s.msh+start, 202, "messages of this processing id are not taken here")
 	}
 	of, said := p.options.Versions, msh.Field(12).Comp(1).Text()
-	if len(of) > 0 && !slices.Contains(of, said) && !(slices.Contains(of, anyVersion) && slices.Contains(standardVersions, said)) {
+	taken := len(of) == 0 || slices.Contains(of, said) || slices.Contains(of, anyVersion) && slices.Contains(standardVersions, said)
+	if !taken {
 		return malformed("MSH-12", s.msh+start, 203, "messages of this version are not taken here")
 	}
 	return nil
