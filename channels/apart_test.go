@@ -131,3 +131,27 @@ func TestPartsHaveOneApplicationAcknowledgement(t *testing.T) {
 		t.Errorf("%q arrived", got)
 	}
 }
+
+// TestTheLastPartIsFollowedByTheAcknowledgementOfTheWhole: on the connection of
+// the message, too, there is one, which names the first part.
+func TestTheLastPartIsFollowedByTheAcknowledgementOfTheWhole(t *testing.T) {
+	for require, want := range map[string]string{"": "AA:first", ", require: [ { that: valued(PID-8) } ]": "AE:first"} {
+		h := newHall(t)
+		h.start("  - { name: in, source: { hand: {} }, parse: hl7v2" + require + ", routes: [ { to: { drop: { reason: test } } } ] }\n")
+		msh := func(control, before string) string {
+			return "MSH|^~\\&|LAB|N|EHR|C|20260105||ORU^R01|" + control + "|P|2.5.1||" + before + "|AL|AL\r"
+		}
+		for i, raw := range []string{msh("first", "") + "PID|1||7\rDSC|P1|F\r", msh("second", "P1") + "OBR|1\rDSC|P2|F\r", msh("third", "P2") + "OBX|1\r"} {
+			reply := h.give(raw)
+			if (reply.Later != nil) != (i == 2) {
+				t.Errorf("part %d is followed by an acknowledgement: %v", i, reply.Later != nil)
+			}
+			if reply.Later != nil {
+				if got := answersOf(reply.Later(t.Context())); got != want {
+					t.Errorf("acknowledged by %q, want %q", got, want)
+				}
+			}
+		}
+		h.stop()
+	}
+}

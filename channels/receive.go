@@ -40,6 +40,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	if m.Size <= store.MaxChunk {
 		in.Recorded = func() { c.recent.put(c.id, m) } // from then on m is its owner's
 	}
+	goesOn := m.Header.Part != ""
 	turn, err := c.count(ctx, m, head)
 	if err != nil {
 		return c.unavailable(head, err)
@@ -80,7 +81,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 		answer.Expected = turn.expected()
 	}
 	reply := c.reply(head, answer)
-	if answer.Code == message.Accepted {
+	if answer.Code == message.Accepted && !goesOn {
 		reply.Later = c.later(head, entry)
 	}
 	return reply, nil
