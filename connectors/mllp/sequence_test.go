@@ -232,3 +232,29 @@ func TestFieldsOfAHeader(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// FuzzFieldOfAHeader: a field that is written is read again, and nothing behind
+// the header changes.
+func FuzzFieldOfAHeader(f *testing.F) {
+	f.Add([]byte("MSH|^~\\&|A|B|C|D|t||T|1|P|2.5|3\rPID|1\r"), uint8(13))
+	f.Add([]byte("MSH\r"), uint8(2))
+	f.Fuzz(func(t *testing.T, raw []byte, field uint8) {
+		if _, _, end := Control(raw); end == 0 {
+			return
+		}
+		n := 3 + int(field)%30
+		out := withField(raw, n, "77")
+		head, rest := raw, []byte(nil)
+		if at := bytes.IndexAny(raw, "\r\n"); at >= 0 {
+			head, rest = raw[:at], raw[at:]
+		}
+		got := bytes.Split(out[:len(out)-len(rest)], raw[3:4])
+		if !bytes.HasSuffix(out, rest) || string(got[n-1]) != "77" && raw[3] != '7' {
+			t.Errorf("%q of %q", out, head)
+		}
+		if link := linkStart(raw, "x"); bytes.Count(link, []byte{'\r'}) != 1 {
+			t.Errorf("%q", link)
+		}
+		_, _ = expectedNext(raw)
+	})
+}

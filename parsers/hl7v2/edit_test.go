@@ -288,6 +288,7 @@ func FuzzEdit(f *testing.F) {
 			func(e *Editor) error { return e.Insert(path, []byte(text)) },
 			func(e *Editor) error { return e.Move(path, text) },
 			func(e *Editor) error { return e.SetRaw(path, []byte(text)) },
+			func(e *Editor) error { return e.Replace(path, []byte(text)) },
 		} {
 			if e := Edit(m); do(e) == nil && len(e.Bytes()) > len(raw)+1100*(len(text)+1100)*(m.Len()+1) {
 				t.Errorf("%d bytes of %d", len(e.Bytes()), len(raw))
