@@ -60,24 +60,17 @@ func (d *Destination) pipelined(ctx context.Context, delivery *message.Delivery)
 // pipe finds a connection with room for one more, the oldest first, or makes one.
 // leave must be called.
 func (d *Destination) pipe(ctx context.Context) (p *pipe, used bool, err error) {
+	if p, err = d.withRoom(); p != nil || err != nil {
+		return p, true, err
+	}
 	select {
 	case d.making <- struct{}{}: // who comes next finds what is made here
 		defer func() { <-d.making }()
 	case <-ctx.Done():
 		return nil, false, &message.Failure{Kind: message.Down, Err: ctx.Err()}
 	}
-	d.mu.Lock()
-	for _, p := range d.pipes {
-		if p.users < d.options.Pipeline && !p.client.dead.Load() {
-			p.users++
-			d.mu.Unlock()
-			return p, true, nil
-		}
-	}
-	closed := d.closed
-	d.mu.Unlock()
-	if closed {
-		return nil, false, &message.Failure{Kind: message.Down, Err: errClosed}
+	if p, err = d.withRoom(); p != nil || err != nil {
+		return p, true, err
 	}
 	client, err := d.dial(ctx)
 	if err != nil {
@@ -86,10 +79,33 @@ func (d *Destination) pipe(ctx context.Context) (p *pipe, used bool, err error) 
 	client.ctx = context.Background() // each message has a time of its own
 	p = &pipe{d: d, client: client, users: 1}
 	d.mu.Lock()
-	d.pipes = append(d.pipes, p)
+	closed := d.closed
+	if !closed {
+		d.pipes = append(d.pipes, p)
+	}
 	d.mu.Unlock()
+	if closed {
+		_ = client.Close() // nothing was sent
+		return nil, false, &message.Failure{Kind: message.Down, Err: errClosed}
+	}
 	go p.read()
 	return p, false, nil
+}
+
+// withRoom finds a connection with room for one more; nil when there is none.
+func (d *Destination) withRoom() (*pipe, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, &message.Failure{Kind: message.Down, Err: errClosed}
+	}
+	for _, p := range d.pipes {
+		if p.users < d.options.Pipeline && !p.client.dead.Load() {
+			p.users++
+			return p, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // there is none, and no fault
 }
 
 // leave ends one use of a connection.
@@ -117,8 +133,11 @@ func (p *pipe) send(ctx context.Context, payload []byte, control string) (messag
 func (p *pipe) write(ctx context.Context, payload []byte, f *flight) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended != nil {
+	switch {
+	case p.ended != nil:
 		return &message.Failure{Kind: message.Down, Err: p.ended}
+	case p.ending:
+		return &message.Failure{Kind: message.Down, Err: errClosed}
 	}
 	if err := ctx.Err(); err != nil {
 		return &message.Failure{Kind: message.Down, Err: err}
@@ -217,20 +236,20 @@ func (p *pipe) first(raw []byte, err error) {
 
 // expire closes a connection that was silent for too long.
 func (p *pipe) expire() {
-	if p.quiet() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.flying) == 0 && p.ended == nil { // else it was taken meanwhile
 		p.d.env.Count("idle-closed", 1)
-		p.end(errIdle)
+		p.over(errIdle)
 	}
 }
 
 // close ends a connection once nothing is in flight on it.
 func (p *pipe) close() {
 	p.mu.Lock()
-	p.ending = true
-	idle := len(p.flying) == 0
-	p.mu.Unlock()
-	if idle {
-		p.end(errClosed)
+	defer p.mu.Unlock()
+	if p.ending = true; len(p.flying) == 0 {
+		p.over(errClosed)
 	}
 }
 
