@@ -45,6 +45,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 			c.recent.put(c.id, m) // from then on m is its owner's
 		}
 	}
+	goesOn := m.Header.Part != ""
 	turn, err := c.count(ctx, m, head)
 	if err != nil {
 		return c.unavailable(head, err)
@@ -85,7 +86,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 		answer.Expected = turn.expected()
 	}
 	reply := c.reply(head, answer)
-	if answer.Code == message.Accepted {
+	if answer.Code == message.Accepted && !goesOn {
 		reply.Later = c.later(head, entry)
 	}
 	return reply, nil
@@ -302,6 +303,10 @@ func (c *channel) reply(head []byte, answer message.Answer) message.Reply {
 	reply := message.Reply{Answer: answer}
 	replier, ok := c.config.Parser.(parsers.Replier)
 	if !ok {
+		return reply
+	}
+	if apart, ok := replier.(parsers.ApartReplier); ok && c.config.Acknowledge != "" {
+		reply.Raw = apart.ReplyAccept(head, answer, c.stamp())
 		return reply
 	}
 	reply.Raw = replier.Reply(head, answer, c.stamp())

@@ -61,6 +61,7 @@ func (l *loader) channel(n *node) *Channel {
 	b.c.Map, _ = b.steps(b.in("map"), n.get("map"))
 	b.routes()
 	b.reply()
+	b.acknowledge()
 	b.rules()
 	b.semantics()
 	b.c.Hash, b.c.Work = b.hash(), b.hash("source")
