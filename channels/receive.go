@@ -39,7 +39,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	}
 	in.Recorded = func(entry *store.Entry) {
 		if c.fresh != nil {
-			c.fresh.add(m, entry)
+			c.fresh.add(entry)
 		}
 		if m.Size <= store.MaxChunk {
 			c.recent.put(c.id, m) // from then on m is its owner's
