@@ -25,9 +25,10 @@ func (f *fresh) begin(d *desk) {
 	f.desk, f.list, f.cut = d, nil, false
 }
 
-// add notes a message: what orders it, by the keys as they are called now.
-func (f *fresh) add(m *message.Message, entry *store.Entry) {
-	n := &message.Message{Seq: entry.Seq, Header: message.Header{Key: m.Header.Key, Key2: m.Header.Key2}}
+// add notes a message: what orders it, by the keys of its row as they are called
+// now.
+func (f *fresh) add(entry *store.Entry) {
+	n := &message.Message{Seq: entry.Seq, Header: message.Header{Key: entry.Keys[0], Key2: entry.Keys[1]}}
 	if survivor := entry.Survivors[0]; survivor != "" {
 		n.MadeKey, n.Header.Key = n.Header.Key, survivor
 	}

@@ -11,7 +11,7 @@ import (
 func TestFresh(t *testing.T) {
 	f, d, other := &fresh{}, &desk{}, &desk{}
 	add := func(seq int64) {
-		f.add(&message.Message{Header: message.Header{Key: "a", Key2: "b"}}, &store.Entry{Seq: seq, Survivors: [2]string{"", "c"}})
+		f.add(&store.Entry{Seq: seq, Keys: [2]string{"a", "b"}, Survivors: [2]string{"", "c"}})
 	}
 	expect := func(what string, d *desk, n int, all bool) []*message.Message {
 		t.Helper()

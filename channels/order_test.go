@@ -93,12 +93,15 @@ type crowd struct {
 	count int
 }
 
+// patients are few, and the numbers of some of them are very long.
+var patients = []string{"P0", "P1", "P2", "P3", strings.Repeat("P", 250), strings.Repeat("P", 251)}
+
 // send sends the messages of one sender. One that the line did not take, because
 // it was just changed, is sent again.
 func (c *crowd) send(ctx context.Context, name int, rnd *rand.Rand) {
 	for i := range c.count {
 		control := fmt.Sprintf("M%d-%d", name, i)
-		patient, other := fmt.Sprint("P", rnd.IntN(6)), fmt.Sprint("P", rnd.IntN(6))
+		patient, other := patients[rnd.IntN(len(patients))], patients[rnd.IntN(len(patients))]
 		raw, keys := order(control, patient), []string{patient}
 		switch n := rnd.IntN(100); {
 		case n < 8 && patient != other:
@@ -143,7 +146,7 @@ func (c *crowd) handler() connectors.Handler {
 // the channel is changed, paused and decided about: of each patient one message
 // takes effect after the other, in the order in which they were recorded.
 func TestOrderOfEffects(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { orderOfEffects(t, seed) })
 	}
 }
@@ -350,7 +353,7 @@ func (h *hall) compare(w *spanned, c *crowd) {
 			g := find(k)
 			groups = append(groups, g)
 			if before := until[g]; first.from < before.to {
-				h.t.Errorf("message %d (%s, %v) took effect from %d on, one of the same patient before it until %d", seq, of[seq], keys, first.from, before.to)
+				h.t.Errorf("message %d (%s) took effect from %d on, one of the same patient before it until %d", seq, of[seq], first.from, before.to)
 			}
 		}
 		if len(groups) == 2 && groups[0] != groups[1] {

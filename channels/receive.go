@@ -21,10 +21,8 @@ import (
 // receiveOne takes charge of one message: T1 and what `ack:` claims. A nil error
 // means that the reply may go out; an error that nothing may be claimed.
 func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.Reply, error) {
-	if c.pace != nil {
-		if err := c.pace.Wait(ctx); err != nil {
-			return message.Reply{}, wrap("rate", err)
-		}
+	if err := c.paced(ctx); err != nil {
+		return message.Reply{}, err
 	}
 	began := time.Now()
 	killpoint.Hit("after_read")
@@ -37,14 +35,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	if err != nil {
 		return c.unavailable(head, err)
 	}
-	in.Recorded = func(entry *store.Entry) {
-		if c.fresh != nil {
-			c.fresh.add(m, entry)
-		}
-		if m.Size <= store.MaxChunk {
-			c.recent.put(c.id, m) // from then on m is its owner's
-		}
-	}
+	in.Recorded = func(entry *store.Entry) { c.handOver(m, entry) }
 	goesOn := m.Header.Part != ""
 	turn, err := c.count(ctx, m, head)
 	if err != nil {
@@ -90,6 +81,26 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 		reply.Later = c.later(head, entry)
 	}
 	return reply, nil
+}
+
+// paced waits where messages come faster than `limits: { rate }` lets them.
+func (c *channel) paced(ctx context.Context) error {
+	if c.pace != nil {
+		if err := c.pace.Wait(ctx); err != nil {
+			return wrap("rate", err)
+		}
+	}
+	return nil
+}
+
+// handOver gives a message that was just recorded to the owner of the channel.
+func (c *channel) handOver(m *message.Message, entry *store.Entry) {
+	if c.fresh != nil {
+		c.fresh.add(entry)
+	}
+	if m.Size <= store.MaxChunk {
+		c.recent.put(c.id, m) // from then on m is its owner's
+	}
 }
 
 // read finds the header of m and makes the intake of it. head is the content,

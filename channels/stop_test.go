@@ -68,11 +68,9 @@ func TestWhatWaitsForMessagesThatStopIsNotInTheWay(t *testing.T) {
 	h.giveMany(50, func(i int) (string, string) { return fmt.Sprint("N", i), fmt.Sprint("Q", i) })
 	h.eventually("others go on", func() bool { return h.counted(message.Done) == 50 })
 	must(t, h.line.Apply(h.load(strictLab(false))))
-	list, err := h.store.List(t.Context(), store.Filter{State: message.Parked, Limit: held})
+	list, err := h.store.List(t.Context(), store.Filter{Control: "B7"})
 	must(t, err)
-	for _, m := range list {
-		must(t, h.store.Operate(t.Context(), store.Order{Action: store.ActReprocess, Message: m.ID, Who: "ann", Why: "a test"}))
-	}
+	must(t, h.store.Operate(t.Context(), store.Order{Action: store.ActReprocess, Message: list[0].ID, Who: "ann", Why: "a test"}))
 	h.line.Poke("lab")
-	h.eventually("all have ended", func() bool { return h.counted(message.Done) == 50+held+many })
+	h.eventually("what waited for it goes on", func() bool { return h.counted(message.Done) == 50+1+many/held })
 }

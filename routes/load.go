@@ -22,6 +22,9 @@ import (
 func Load(o LoadOptions) (*Config, Problems) {
 	l := newLoader(o)
 	l.load()
+	if o.Looked != nil {
+		o.Looked(l.config.Files)
+	}
 	if len(l.problems) > 0 {
 		return nil, l.sorted()
 	}
@@ -287,10 +290,11 @@ func (l *loader) includes(s scope, n *node, from string) {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(filepath.Dir(from), pattern)
 		}
-		if !strings.ContainsAny(pattern, "*?[") {
+		if !strings.ContainsAny(pattern, patternSigns) {
 			l.file(pattern, item.at)
 			continue
 		}
+		l.watch(pattern)
 		found, err := l.o.Glob(pattern)
 		if err != nil {
 			s.problem(item, "include: %q is not a pattern", item.text)

@@ -42,6 +42,9 @@ type LoadOptions struct {
 	ReadFile func(name string) ([]byte, error)
 	// Glob lists the files of an include; nil means filepath.Glob.
 	Glob func(pattern string) ([]string, error)
+	// Looked, if it is not nil, is called with Config.Files, also where there
+	// are problems: a file that is wrong is one to be watched.
+	Looked func(files []string)
 }
 
 // A Config is a checked set of channels. It is not modified after Load.
@@ -52,7 +55,8 @@ type Config struct {
 	Zone *time.Location
 	// Channels are in the order of the files.
 	Channels []*Channel
-	// Files are all files that were read or looked for, to be watched.
+	// Files are all files that were read or looked for, and the patterns that
+	// were, to be watched.
 	Files []string
 }
 

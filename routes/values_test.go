@@ -255,10 +255,14 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	write(file, "one")
+	parts := filepath.Join(folder, "parts")
+	if err := os.Mkdir(parts, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	changes := make(chan struct{}, 100)
 	done := make(chan error, 1)
 	go func() {
-		done <- Watch(t.Context(), []string{file, filepath.Join(folder, "absent", "x.yaml")}, func() { changes <- struct{}{} })
+		done <- Watch(t.Context(), []string{file, filepath.Join(folder, "absent", "x.yaml"), filepath.Join(folder, "part?", "*.yaml")}, func() { changes <- struct{}{} })
 	}()
 	// The watch may not have begun yet: write until it tells.
 	wait := func(what string, change func()) {
@@ -282,6 +286,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	wait("a new file that fits a pattern", func() { write(filepath.Join(parts, "new.yaml"), "one") })
 	wait("a removal", func() {
 		write(file, "four")
 		if err := os.Remove(file); err != nil {

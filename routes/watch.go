@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -13,8 +15,9 @@ import (
 // editors write a file in several steps.
 const settle = 150 * time.Millisecond
 
-// Watch calls changed after one of the files was written, replaced, made or
-// removed, once for a burst of changes. It watches their folders, so that it
+// Watch calls changed after one of the files, or one that fits a pattern among
+// them, was written, replaced, made or removed, once for a burst of changes. It
+// watches their folders, those of a pattern that are there, so that it
 // survives editors that write a new file and rename it, and mounted folders
 // that are links. It returns nil when ctx ends, an error when it cannot watch.
 func Watch(ctx context.Context, files []string, changed func()) error {
@@ -30,9 +33,15 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 		if err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
-		w.wanted[name] = true
-		w.links[name] = target(name)
-		folders[filepath.Dir(name)] = true
+		if strings.ContainsAny(filepath.Base(name), patternSigns) {
+			w.patterns = append(w.patterns, name)
+		} else {
+			w.wanted[name] = true
+			w.links[name] = target(name)
+		}
+		for _, folder := range foldersOf(filepath.Dir(name)) {
+			folders[folder] = true
+		}
 	}
 	for folder := range folders {
 		// A folder that is not there cannot be watched; its file was a problem
@@ -45,9 +54,33 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 	return w.run(ctx, watcher, changed)
 }
 
+// patternSigns make a name a pattern.
+const patternSigns = "*?["
+
+// foldersOf are the folders that a name fits: itself, unless it is a pattern.
+func foldersOf(name string) []string {
+	if !strings.ContainsAny(name, patternSigns) {
+		return []string{name}
+	}
+	found, err := filepath.Glob(name)
+	if err != nil {
+		return nil // it was told as a problem
+	}
+	return found
+}
+
 type watch struct {
-	wanted map[string]bool
-	links  map[string]string // what each file is a link to
+	wanted   map[string]bool
+	patterns []string
+	links    map[string]string // what each file is a link to
+}
+
+// wants reports whether a file is one of those watched.
+func (w *watch) wants(name string) bool {
+	return w.wanted[name] || slices.ContainsFunc(w.patterns, func(pattern string) bool {
+		fits, err := filepath.Match(pattern, name)
+		return fits && err == nil
+	})
 }
 
 func (w *watch) run(ctx context.Context, watcher *fsnotify.Watcher, changed func()) error {
@@ -61,7 +94,7 @@ func (w *watch) run(ctx context.Context, watcher *fsnotify.Watcher, changed func
 			if !ok {
 				return nil
 			}
-			if event.Op != fsnotify.Chmod && (w.wanted[event.Name] || w.moved()) {
+			if event.Op != fsnotify.Chmod && (w.wants(event.Name) || w.moved()) {
 				quiet.Reset(settle)
 			}
 		case err, ok := <-watcher.Errors:

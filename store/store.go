@@ -146,9 +146,10 @@ type Entry struct {
 	Reason string
 	Answer message.Answer
 	Run    int
-	// Survivors are the keys into which the keys of a message that is new had
-	// been merged, empty where they had not. Only an Ordered store says so.
-	Survivors [2]string
+	// Keys are those of a message that is new as its row has them, and Survivors
+	// the keys into which they had been merged, empty where they had not. Only an
+	// Ordered store says so.
+	Keys, Survivors [2]string
 }
 
 // A Lease is a unit owned by this engine under one epoch. Every call begins

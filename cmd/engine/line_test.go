@@ -209,6 +209,30 @@ func TestReload(t *testing.T) {
 			t.Errorf("%d observations, want 1", len(got))
 		}
 	})
+	part := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(s.folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	channel := func(name string) string {
+		return "channels: [ { name: " + name + ", source: { channel: {} }, parse: hl7v2, routes: [ { to: { drop: { reason: a test } } } ] } ]\n"
+	}
+	t.Run("a mended file that only the faulty configuration names is taken over", func(t *testing.T) {
+		part("part1.yaml", "channels: [ { nam: x } ]\n")
+		before := strings.Count(l.log.String(), "the old one runs on")
+		s.configure("include: [ part*.yaml ]\n" + fmt.Sprintf(siteRoutes, s.results, s.admit))
+		eventually(t, "the fault is reported", func() bool { return strings.Count(l.log.String(), "the old one runs on") > before })
+		// The new file is watched from a moment after that on.
+		eventually(t, "the change is reported", func() bool {
+			part("part1.yaml", channel("one"))
+			time.Sleep(500 * time.Millisecond)
+			return strings.Count(l.log.String(), "added=1") == 1
+		})
+	})
+	t.Run("a new file that fits an include is taken over", func(t *testing.T) {
+		part("part2.yaml", channel("two"))
+		eventually(t, "the change is reported", func() bool { return strings.Count(l.log.String(), "added=1") == 2 })
+	})
 	t.Run("an untouched channel notices nothing", func(t *testing.T) {
 		if code, err := steady.exchange(adt("S3", "MS", 3, "A08")); err != nil || code != "AA" {
 			t.Errorf("the connection was not kept: %s %v", code, err)

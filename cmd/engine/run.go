@@ -136,9 +136,12 @@ func readOrigins(list []string) ([]string, error) {
 }
 
 // load reads the routes file under these settings.
-func (s settings) load() (*routes.Config, routes.Problems) {
+func (s settings) load() (*routes.Config, routes.Problems) { return s.loadLooking(nil) }
+
+// loadLooking is load, and tells which files it has looked for.
+func (s settings) loadLooking(looked func(files []string)) (*routes.Config, routes.Problems) {
 	return routes.Load(routes.LoadOptions{
-		File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(s.records),
+		Looked: looked, File: s.Routes, Env: s.Env, Environ: os.LookupEnv, SecretsFolder: s.Secrets, Parts: parts(s.records),
 	})
 }
 
@@ -312,7 +315,8 @@ func (e *engine) watch(ctx context.Context, config *routes.Config) {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	changed := make(chan struct{}, 1)
-	stop := e.follow(ctx, config.Files, changed)
+	watched := config.Files
+	stop := e.follow(ctx, watched, changed)
 	defer func() { stop() }()
 	for {
 		select {
@@ -322,13 +326,20 @@ func (e *engine) watch(ctx context.Context, config *routes.Config) {
 		case <-changed:
 		}
 		// The files are watched meanwhile, so that no change is missed.
-		next := e.exchange(ctx, config)
-		if !slices.Equal(next.Files, config.Files) {
+		var looked []string
+		config = e.exchange(ctx, config, func(files []string) { looked = files })
+		// Where the new configuration is faulty its files are watched too.
+		files := slices.Clone(config.Files)
+		for _, file := range looked {
+			if !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+		if !slices.Equal(files, watched) {
 			before := stop
-			stop = e.follow(ctx, next.Files, changed)
+			watched, stop = files, e.follow(ctx, files, changed)
 			before()
 		}
-		config = next
 	}
 }
 
@@ -367,8 +378,8 @@ func (e *engine) reportRemoved(ctx context.Context, config *routes.Config) {
 }
 
 // exchange loads the configuration anew and applies it if it is right.
-func (e *engine) exchange(ctx context.Context, old *routes.Config) *routes.Config {
-	config, problems := e.settings.load()
+func (e *engine) exchange(ctx context.Context, old *routes.Config, looked func(files []string)) *routes.Config {
+	config, problems := e.settings.loadLooking(looked)
 	if len(problems) > 0 {
 		e.log.Error("the new configuration is faulty, the old one runs on", "problems", len(problems))
 		for _, p := range problems {

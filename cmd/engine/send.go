@@ -393,7 +393,7 @@ func (t *tally) print(w io.Writer, asJSON bool, elapsed time.Duration) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(map[string]any{
 			"sent": t.sent(), "codes": t.codes, "errors": t.errors, "mismatched": t.mismatched, "silent": t.silent,
-			"seconds": elapsed.Seconds(), "rate": rate, "latency_ms": latency, "messages": t.lines,
+			"seconds": elapsed.Seconds(), "rate": rate, "latency_ms": latency, "messages": append([]line{}, t.lines...),
 		})
 	}
 	for _, l := range t.lines {

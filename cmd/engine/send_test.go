@@ -183,6 +183,9 @@ func TestSendRepeat(t *testing.T) {
 		Mismatched int
 		Latency    map[string]float64 `json:"latency_ms"`
 	}
+	if !strings.Contains(stdout, `"messages": []`) {
+		t.Error("messages is no list where they are not shown one by one")
+	}
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
 		t.Fatal(err)
 	}

@@ -214,7 +214,8 @@ func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error
 	led.Add(r.Channel, message.State(state), 1)
 	entry = store.Entry{Seq: seq, ID: r.ID, Clash: clash, State: message.State(state), Reason: reason, Answer: answerOf(answer)}
 	if tx.Dialect() == SQLite {
-		for i, key := range []string{r.Key, r.Key2} {
+		entry.Keys = [2]string{r.Key, r.Key2}
+		for i, key := range entry.Keys {
 			if _, err := one(ctx, tx, `SELECT survivor FROM aliases WHERE key = ?`, []any{key}, &entry.Survivors[i]); err != nil {
 				return entry, err
 			}

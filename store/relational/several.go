@@ -88,7 +88,7 @@ func recordTogether(ctx context.Context, tx Tx, list []*T1, led *Ledger) error {
 			return errors.Join(errNotOurs, rows.Close())
 		}
 		r := &list[i].Row
-		list[i].Entry = store.Entry{Seq: seq, ID: id, Clash: clash, State: message.State(r.State), Reason: r.Reason, Answer: answerOf(r.Answer), Survivors: [2]string{key.String, key2.String}}
+		list[i].Entry = store.Entry{Seq: seq, ID: id, Clash: clash, State: message.State(r.State), Reason: r.Reason, Answer: answerOf(r.Answer), Keys: [2]string{r.Key, r.Key2}, Survivors: [2]string{key.String, key2.String}}
 		led.Add(r.Channel, message.State(r.State), 1)
 		bodies = append(bodies, seq, r.Body)
 	}

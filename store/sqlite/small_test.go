@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/plexus-health/plexus/message"
@@ -136,7 +137,7 @@ func TestRecordedTells(t *testing.T) {
 			s := open(t, t.TempDir())
 			list := []store.Intake{storetest.Intake("c", "1", "one"), storetest.Intake("c", "2", "two"), storetest.Intake("c", "3", "three")}
 			list[0].RefuseClash = true // alone
-			list[0].Message.Header.Key2, list[1].Message.Header.Key, list[2].Message.Header.Key2 = "old", "old", "other"
+			list[0].Message.Header.Key2, list[1].Message.Header.Key, list[2].Message.Header.Key2 = "old", "old", strings.Repeat("other\xff", 60)
 			ops := []*op{{small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
 				_, err := tx.Exec(ctx, `INSERT INTO aliases (key, survivor, message) VALUES ('old', 'new', 1)`)
 				return err
@@ -165,6 +166,11 @@ func TestRecordedTells(t *testing.T) {
 					t.Errorf("%d was told after %d", e.Seq, told[i-1].Seq)
 				}
 				want := map[string][2]string{list[0].Message.ID: {"", "new"}, list[1].Message.ID: {"new", ""}, list[2].Message.ID: {}}[e.ID]
+				for j := range list {
+					if m := list[j].Message; m.ID == e.ID && e.Keys != [2]string{relational.Clean(m.Header.Key), relational.Clean(m.Header.Key2)} {
+						t.Errorf("message %d: keys %q, want those of its row", e.Seq, e.Keys)
+					}
+				}
 				if e.Survivors != want {
 					t.Errorf("message %d: survivors %q, want %q", e.Seq, e.Survivors, want)
 				}
