@@ -159,10 +159,9 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		h, err := p.Scan(raw, nil)
 		header := 64
-		if start, err := findHeader(raw); err == nil {
-			if at := firstMessage(raw, start); at >= 0 {
-				header = max(header, at+len(firstLine(raw[at:]))) // an envelope may stand before it
-			}
+		s := scanner{head: raw}
+		if at, err := s.begin(); err == nil {
+			header = max(header, at+s.lineEnd(raw[at:])) // an envelope may stand before it
 		}
 		for _, cut := range []int{0, 1, len(raw) / 2, len(raw)} {
 			if cut > len(raw) || cut < len(raw) && cut < header {
