@@ -158,8 +158,13 @@ func FuzzScan(f *testing.F) {
 	p := New(Options{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		h, err := p.Scan(raw, nil)
+		header := 64
+		s := scanner{head: raw}
+		if at, err := s.begin(); err == nil {
+			header = max(header, at+s.lineEnd(raw[at:])) // an envelope may stand before it
+		}
 		for _, cut := range []int{0, 1, len(raw) / 2, len(raw)} {
-			if cut > len(raw) || cut < len(raw) && cut < 64 {
+			if cut > len(raw) || cut < len(raw) && cut < header {
 				continue // the head is all, or holds the header
 			}
 			if part, _ := p.Scan(raw[:cut], bytes.NewReader(raw[cut:])); err == nil && part.Hash != h.Hash {

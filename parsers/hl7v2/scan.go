@@ -168,16 +168,7 @@ func (s *scanner) find(name string, from int) int {
 // line reads one segment by itself.
 func (s *scanner) line(at int) *Message {
 	raw := s.head[at:]
-	for from := 0; ; {
-		next := bytes.IndexAny(raw[from:], "\r\n")
-		if next < 0 {
-			break
-		}
-		if from += next + 1; from == len(raw) || raw[from] == '\n' || raw[from] == '\r' || segmentBegins(raw[from:]) {
-			raw = raw[:from-1]
-			break
-		}
-	}
+	raw = raw[:s.lineEnd(raw)]
 	m := &Message{raw: raw, delims: s.delims}
 	m.choose(s.override, firstLine(s.head[s.msh:]), 0)
 	m.read(raw)
@@ -185,9 +176,28 @@ func (s *scanner) line(at int) *Message {
 	return m
 }
 
-// segmentBegins reports whether a line begins with a segment's name.
-func segmentBegins(line []byte) bool {
-	return len(line) > 3 && segmentWord(string(line[:3])) && !wordByte(line[3])
+// lineEnd is where the segment ends that raw begins with, as the parser finds it.
+func (s *scanner) lineEnd(raw []byte) int {
+	usual := byte(0)
+	if first := bytes.IndexAny(s.head[s.start:], "\r\n"); first >= 0 {
+		usual = s.head[s.start+first]
+	}
+	m := Message{delims: s.delims}
+	for from := 0; ; {
+		next := bytes.IndexAny(raw[from:], "\r\n")
+		if next < 0 {
+			return len(raw)
+		}
+		end := from + next
+		if from = end + 1; raw[end] == '\r' && from < len(raw) && raw[from] == '\n' {
+			from++
+		}
+		as := raw[from-1] == usual || raw[end] == usual
+		indented := bytes.TrimLeft(raw[from:], " \t")
+		if m.begins(string(raw[from:min(len(raw), from+4)]), as) || len(indented) < len(raw)-from && m.begins(string(indented[:min(len(indented), 4)]), as) {
+			return end
+		}
+	}
 }
 
 // merging reports whether messages of a type say that one patient number is
