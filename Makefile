@@ -14,7 +14,7 @@ FUZZTIME   ?= 60s
 .PHONY: help run build test test-go check format lint vet generated bench bench-hl7v2 cover fuzz faults postgres tools
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 12
 
 run: build ## build the engine and serve routes.yaml on this machine
 	./engine run

@@ -20,7 +20,7 @@ import (
 
 // routes is the configuration that is measured: one channel that only journals,
 // one that maps into the store, two that send what they get on (over one
-// connection, over 32), one that maps into the store and sends it on.
+// connection, over 32), two that map into the store and send it on as well.
 const routes = `zone: America/New_York
 channels:
   - name: intake
@@ -49,12 +49,19 @@ channels:
     routes:
       - { to: { ehr: {} } }
       - { name: out, map: original, to: { mllp: { address: "%s" } } }
+  - name: wide
+    source: { mllp: { listen: "%s" } }
+    parse: hl7v2
+    map: v2-to-fhir
+    routes:
+      - { to: { ehr: {} } }
+      - { name: out, map: original, to: { mllp: { address: "%s", connections: 32 } } }
 `
 
 // An Engine is a child process that serves the measured routes.
 type Engine struct {
-	// Intake, Results, One, Many and Both are the MLLP addresses of the channels.
-	Intake, Results, One, Many, Both string
+	// Intake, Results, One, Many, Both and Wide are the MLLP addresses of the channels.
+	Intake, Results, One, Many, Both, Wide string
 	// Started is how long it took from its start until it was ready.
 	Started time.Duration
 
@@ -70,21 +77,17 @@ type Engine struct {
 //
 // What its channels send on goes to the receiver's address.
 func Start(ctx context.Context, program, folder, database, receiver string) (*Engine, error) {
-	var addresses [6]string
-	for i := range addresses {
-		address, err := freeAddress()
-		if err != nil {
-			return nil, err
-		}
-		addresses[i] = address
+	addresses, err := freeAddresses(7)
+	if err != nil {
+		return nil, err
 	}
 	e := &Engine{
-		Intake: addresses[0], Results: addresses[1], One: addresses[2], Many: addresses[3], Both: addresses[4],
-		http: addresses[5], done: make(chan error, 1),
+		Intake: addresses[0], Results: addresses[1], One: addresses[2], Many: addresses[3], Both: addresses[4], Wide: addresses[5],
+		http: addresses[6], done: make(chan error, 1),
 	}
 	e.client.Timeout = 10 * time.Second
 	file := filepath.Join(folder, "routes.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, routes, e.Intake, e.Results, e.One, receiver, e.Many, receiver, e.Both, receiver), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, routes, e.Intake, e.Results, e.One, receiver, e.Many, receiver, e.Both, receiver, e.Wide, receiver), 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"run", "--routes", file, "--data", filepath.Join(folder, "data"), "--http", e.http}
@@ -243,10 +246,20 @@ func (e *Engine) Stop() error {
 }
 
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	addresses, err := freeAddresses(1)
+	return strings.Join(addresses, ""), err
+}
+
+// freeAddresses are n addresses, no two of them the same.
+func freeAddresses(n int) ([]string, error) {
+	addresses := make([]string, 0, n)
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // taken until there are n
+		addresses = append(addresses, listener.Addr().String())
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return addresses, nil
 }

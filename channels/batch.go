@@ -339,7 +339,7 @@ func (b *bundle) send(file *store.Batch) error {
 		if next := l.findRoute(a.Next.Unit); next != nil {
 			next.anew.Store(true)
 		}
-		l.pokeUnit(b.ctx, a.Next.Unit)
+		l.pokeUnit(b.ctx, a.Next.Unit, false)
 	}
 	return nil
 }

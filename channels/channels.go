@@ -60,6 +60,7 @@ type Line struct {
 	units    *units
 	channels map[string]*channel // running, by id
 	routes   map[string]*route   // of the running channels, by id
+	fresh    map[string]*fresh   // of the channels that have run, by id
 	ctx      context.Context     //nolint:containedctx // the life of Run, for channels that a reload starts
 	apply    sync.Mutex          // one Apply at a time
 	wait     waiters
@@ -91,6 +92,7 @@ func New(o Options) *Line {
 		outgoing: newRecent(recentOutgoing),
 		channels: map[string]*channel{},
 		routes:   map[string]*route{},
+		fresh:    map[string]*fresh{},
 		wait:     waiters{waiting: map[int64][]chan outcome{}},
 		leases:   map[string]store.Lease{},
 		progress: progress{waiting: map[int64][]chan struct{}{}},
@@ -256,6 +258,8 @@ type channel struct {
 	retired chan struct{} // closed when nothing new is to be processed
 	recent  *recent
 	anew    atomic.Bool       // the stored messages are to be read from the first on
+	rows    atomic.Bool       // there are stored messages that fresh does not know
+	fresh   *fresh            // nil: the store is not one that keeps the order
 	pace    *rate.Limiter     // nil: there is no `limits: { rate }`
 	pokes   chan struct{}     // a message was recorded
 	working atomic.Bool       // the owner is at work on it here
@@ -281,6 +285,12 @@ func (l *Line) start(config *routes.Channel, version string) *channel {
 	}
 	if r := config.Limits.Rate; r.Count > 0 {
 		c.pace = rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)), r.Count)
+	}
+	if _, ordered := l.options.Store.(store.Ordered); ordered {
+		if l.fresh[c.id] == nil {
+			l.fresh[c.id] = &fresh{}
+		}
+		c.fresh = l.fresh[c.id] // that of the channel before, if this is a reload
 	}
 	c.routesOf(l.units)
 	for unit, r := range c.routes {

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	window   = 2048 // messages of a channel known at once
-	perKey   = 64   // of one key
-	pollEach = time.Second
+	window = 2048 // messages of a channel known at once
+	perKey = 64   // of one key
+	// morePages is how many pages of rows are read to find more that can be started.
+	morePages = 8
+	pollEach  = time.Second
 	// lookGap is the least time between two looks at the rows: under load
 	// several messages share one look, and their outcomes one commit.
 	lookGap = 2 * time.Millisecond
@@ -83,7 +85,7 @@ func (l *Line) pokeAll(ctx context.Context) {
 	}
 	for _, unit := range busy {
 		if !elsewhere[unit] {
-			l.pokeUnit(ctx, unit)
+			l.pokeUnit(ctx, unit, false)
 		}
 	}
 }
@@ -102,22 +104,29 @@ func (l *Line) Poke(unit string) {
 
 // poke says that a unit has work: to its owner here if it works on it already,
 // else to whoever the queue hands it to.
-func (l *Line) poke(unit string) {
+func (l *Line) poke(unit string) { l.pokeNow(unit, false) }
+
+func (l *Line) pokeNow(unit string, told bool) {
 	l.mu.Lock()
 	ctx := l.ctx
 	l.mu.Unlock()
 	if ctx != nil {
-		l.pokeUnit(ctx, unit)
+		l.pokeUnit(ctx, unit, told)
 	}
 }
 
-func (l *Line) pokeUnit(ctx context.Context, unit string) {
+// pokeUnit pokes the owner of a unit; told: what it has to do is in its list of
+// fresh messages.
+func (l *Line) pokeUnit(ctx context.Context, unit string, told bool) {
 	var pokes chan struct{}
 	var working *atomic.Bool
 	if r := l.findRoute(unit); r != nil {
 		pokes, working = r.pokes, &r.working
 	} else if c := l.find(unit); c != nil {
 		pokes, working = c.pokes, &c.working
+		if !told {
+			c.rows.Store(true)
+		}
 	} else {
 		return
 	}
@@ -147,12 +156,21 @@ func (l *Line) take(ctx context.Context, unit string) time.Time {
 		if r.c.isRetired() {
 			r.close()
 		}
-		return due
+		return l.again(due, r.pokes)
 	}
 	if c := l.find(unit); c != nil {
-		return c.work(ctx)
+		return l.again(c.work(ctx), c.pokes)
 	}
 	return time.Time{}
+}
+
+// again is when a unit that was worked on is to be looked at again: at once where
+// somebody poked its owner while it was leaving, and so has not told the queue.
+func (l *Line) again(due time.Time, pokes <-chan struct{}) time.Time {
+	if due.IsZero() && len(pokes) > 0 {
+		return l.options.Now()
+	}
+	return due
 }
 
 // lease returns this engine's lease of a unit. What another engine may still be
@@ -207,14 +225,19 @@ type desk struct {
 	// scan: the rows have to be looked at; whole: from the first on; stopping:
 	// nothing new is started; fenced: the unit is another engine's.
 	scan, whole, stopping, fenced bool
-	// seen is the row to which they were read.
+	// seen is the row to which they were read; behind: there may be others after
+	// it that fresh does not know.
 	seen   int64
+	behind bool
 	looked time.Time           // when the rows were last looked at
 	took   time.Duration       // by that look
 	later  map[int64]time.Time // items put off, until when
 	tries  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
 	stopped map[int64]bool
+	// decided are messages about which somebody else decided while they were in
+	// hand. They hold their keys until the rows say what became of them.
+	decided []int64
 }
 
 type result struct {
@@ -249,6 +272,10 @@ func (c *channel) work(ctx context.Context) time.Time {
 		c: c, lease: lease, sched: schedule.New(window, perKey),
 		results: make(chan result, c.line.options.Workers), scan: true, whole: true,
 		later: map[int64]time.Time{}, tries: map[int64]int{}, stopped: map[int64]bool{},
+	}
+	if c.fresh != nil {
+		c.fresh.begin(d)
+		defer c.fresh.end(d)
 	}
 	return d.run(ctx)
 }
@@ -286,7 +313,7 @@ func (d *desk) idle() bool {
 // wantsLook reports whether the rows are to be looked at now: there may be new
 // ones, and there is room for them.
 func (d *desk) wantsLook() bool {
-	return d.scan && !d.stopping && d.sched.Len() <= window/2 && time.Since(d.looked) >= d.gap()
+	return d.scan && !d.stopping && d.sched.Wants() && time.Since(d.looked) >= d.gap()
 }
 
 // gap is the least time until the next look. While there is work in hand looks
@@ -308,7 +335,7 @@ func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	}
 	var due <-chan time.Time
 	at, some := d.nextDue()
-	if next := d.looked.Add(d.gap()); d.scan && d.sched.Len() <= window/2 && (!some || next.Before(at)) {
+	if next := d.looked.Add(d.gap()); d.scan && d.sched.Wants() && (!some || next.Before(at)) {
 		at, some = next, true
 	}
 	if d.running == 0 && d.idle() {
@@ -371,36 +398,75 @@ func (d *desk) end() time.Time {
 // look offers the stored messages to the schedule, the oldest first. It finds
 // work by its state, never by "seq above the last one seen": a lower seq can
 // become visible later. Only where the store rules that out it reads on from
-// where it has come to, as long as nobody has changed what stands before.
+// where it has come to, as long as nobody has changed what stands before, and
+// reads nothing where it has been told of all that came since.
 func (d *desk) look(ctx context.Context) {
 	d.scan, d.looked = false, time.Now()
 	defer func() { d.took = time.Since(d.looked) }()
-	_, ordered := d.c.line.options.Store.(store.Ordered)
-	if changed := d.c.anew.Swap(false); changed || d.whole || !ordered || d.sched.TurnedAway() {
-		d.sched.Begin()
-		d.whole, d.seen = false, 0
-	}
-	if !d.holdStopped(ctx) {
-		d.stopping = true
+	changed, rows := d.c.anew.Swap(false), d.c.rows.Swap(false)
+	list, all := d.fresh()
+	let, err := d.holdStopped(ctx)
+	if err != nil {
+		d.unread(ctx, "parked messages cannot be read, trying again", err)
 		return
 	}
-	for range 8 { // pages: keys that are held up must not hide the others
+	if changed || let || d.whole || !d.ordered() || d.sched.TurnedAway() {
+		d.sched.Begin()
+		d.whole, d.seen, d.behind = false, 0, true
+	}
+	if !all || rows {
+		d.behind = true
+	}
+	if !d.behind {
+		d.offer(list)
+		return
+	}
+	for page := 0; ; page++ { // keys that are held up must not hide the others
 		rows, err := d.c.line.options.Store.Stored(ctx, d.c.id, d.seen, window)
 		if err != nil {
-			if ctx.Err() == nil {
-				d.c.log.Error("stored messages cannot be read, trying again", "error", err.Error())
-			}
-			d.stopping = true
+			d.unread(ctx, "stored messages cannot be read, trying again", err)
 			return
 		}
-		for _, m := range rows {
-			d.known(m)
-			d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
-			d.seen = m.Seq
-		}
-		if len(rows) < window || !d.sched.Room() || d.sched.Ready() >= d.c.line.options.Workers {
+		d.offer(rows)
+		if len(rows) < window {
+			d.behind = false // what comes from now on is told
 			return
 		}
+		if ready := d.sched.Ready(); !d.sched.Room() || ready >= d.c.line.options.Workers || page >= morePages && ready > 0 {
+			return
+		}
+	}
+}
+
+// unread ends the desk, since the rows could not be read.
+func (d *desk) unread(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		d.c.log.Error(what, "error", err.Error())
+	}
+	d.stopping = true
+}
+
+// fresh takes what the desk was told of since the last look, and whether that
+// is all that was stored since.
+func (d *desk) fresh() (list []*message.Message, all bool) {
+	if d.c.fresh == nil {
+		return nil, false
+	}
+	return d.c.fresh.take(d)
+}
+
+// ordered reports whether messages become visible in the order of their Seq.
+func (d *desk) ordered() bool { return d.c.fresh != nil }
+
+// offer offers messages behind those that were seen before.
+func (d *desk) offer(list []*message.Message) {
+	for _, m := range list {
+		if m.Seq <= d.seen {
+			continue // read before it was told
+		}
+		d.known(m)
+		d.sched.Add(schedule.Item{Seq: m.Seq, Run: m.Run, Key: m.Header.Key, Key2: m.Header.Key2})
+		d.seen = m.Seq
 	}
 }
 
@@ -415,17 +481,21 @@ func (d *desk) known(m *message.Message) {
 }
 
 // holdStopped brings the messages into the schedule that parked and hold their
-// keys (`on_error: stop`), and lets go those about which was decided.
-func (d *desk) holdStopped(ctx context.Context) bool {
+// keys (`on_error: stop`). It reports whether it let go any about which somebody
+// has decided: those that were handed in again stand in the rows, perhaps before
+// what was read, and come before the others of their keys.
+func (d *desk) holdStopped(ctx context.Context) (let bool, err error) {
+	let = len(d.decided) > 0
+	for _, seq := range d.decided {
+		d.sched.Done(seq)
+	}
+	d.decided = nil
 	if d.c.config.OnError != routes.OnErrorStop {
-		return true
+		return let, nil
 	}
 	parked, err := d.c.line.options.Store.ParkedKeys(ctx, d.c.id)
 	if err != nil {
-		if ctx.Err() == nil {
-			d.c.log.Error("parked messages cannot be read, trying again", "error", err.Error())
-		}
-		return false
+		return let, err
 	}
 	still := map[int64]bool{}
 	for _, m := range parked {
@@ -440,9 +510,10 @@ func (d *desk) holdStopped(ctx context.Context) bool {
 		if !still[seq] {
 			delete(d.stopped, seq)
 			d.sched.Done(seq)
+			let = true
 		}
 	}
-	return true
+	return let, nil
 }
 
 // startReady starts as many as there are workers for.
@@ -468,7 +539,11 @@ func (d *desk) settle(r result) {
 	case errors.Is(r.err, errStop):
 		// It stays the head of its key until an operator has decided.
 		d.stopped[r.seq] = true
-	case r.err == nil, errors.Is(r.err, store.ErrNotStored):
+		d.sched.Hold(schedule.Item{Seq: r.seq})
+	case errors.Is(r.err, store.ErrNotStored):
+		delete(d.tries, r.seq)
+		d.decided, d.scan = append(d.decided, r.seq), true
+	case r.err == nil:
 		delete(d.tries, r.seq)
 		d.sched.Done(r.seq)
 		if r.merged[0] != "" {

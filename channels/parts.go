@@ -75,8 +75,13 @@ func (c *channel) before(ctx context.Context, joiner parsers.Joiner, m *message.
 			return nil, wrap("parts", err)
 		}
 		size += part.Size
-		if size > c.config.Limits.Size || len(parts) == partsMost || part.Body != nil {
+		if size > c.config.Limits.Size || len(parts) == partsMost {
 			return nil, &message.Failure{Kind: message.Malformed, Err: fmt.Errorf("the message has more than %d parts, or is larger than the channel takes", partsMost)}
+		}
+		if part.Body != nil {
+			if part.Raw, err = wholeOf(ctx, part); err != nil {
+				return nil, err
+			}
 		}
 		parts, below = append(parts, part.Raw), part.Seq
 		_, name, _ = joiner.Part(part.Raw)

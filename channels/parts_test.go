@@ -41,14 +41,22 @@ func TestMessagesInParts(t *testing.T) {
 		"one between is missing":    {[]string{piece("2", "P1", "OBR|1\r", "P2"), piece("3", "P2", "OBX|1\r", "")}, "", "", "a part of the message before this one is not here", "patient"},
 		"other delimiters":          {[]string{piece("1", "", pid, "P1"), strings.NewReplacer("|", "!").Replace(piece("2", "P1", "OBR|1\r", ""))}, "", "", "has other delimiters than the first", "patient"},
 		"too large together": {
-			[]string{piece("1", "", pid+"NTE|1||"+strings.Repeat("x", 600<<10)+"\r", "P1"), piece("2", "P1", "NTE|1||"+strings.Repeat("x", 600<<10)+"\r", "")},
+			[]string{piece("1", "", pid+"NTE|1||"+strings.Repeat("x", 1600<<10)+"\r", "P1"), piece("2", "P1", "NTE|1||"+strings.Repeat("x", 1600<<10)+"\r", "")},
 			"", "", "is larger than the channel takes", "patient",
+		},
+		"large together": {
+			[]string{piece("1", "", pid+"NTE|1||"+strings.Repeat("x", 900<<10)+"\r", "P1"), piece("2", "P1", "NTE|1||"+strings.Repeat("x", 900<<10)+"\r", "")},
+			pid + "NTE|1||" + strings.Repeat("x", 900<<10) + "\rNTE|1||" + strings.Repeat("x", 900<<10) + "\r", "1", "", "patient",
+		},
+		"a large part": {
+			[]string{piece("1", "", pid+"NTE|1||"+strings.Repeat("x", 1200<<10)+"\r", "P1"), piece("2", "P1", "NTE|1||"+strings.Repeat("y", 1300<<10)+"\r", "")},
+			pid + "NTE|1||" + strings.Repeat("x", 1200<<10) + "\rNTE|1||" + strings.Repeat("y", 1300<<10) + "\r", "1", "", "patient",
 		},
 		"a query that asks for more": {[]string{strings.Replace(piece("1", "", "QPD|Z\r", "P1"), "|F\r", "\r", 1)}, "QPD|Z\rDSC|P1\r", "1", "", "patient"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHall(t)
-			config := "  - { name: in, order: " + c.order + ", limits: { size: 1MB }, source: { hand: {} }, parse: hl7v2, routes: [ { to: { hand: {} } } ] }\n"
+			config := "  - { name: in, order: " + c.order + ", limits: { size: 3MB }, source: { hand: {} }, parse: hl7v2, routes: [ { to: { hand: {} } } ] }\n"
 			h.start(config)
 			for i, raw := range c.pieces {
 				if reply := h.give(raw); reply.Answer.Code != message.Accepted {
@@ -196,5 +204,23 @@ func TestARefusedPartIsNoPart(t *testing.T) {
 	h.eventually("the whole arrives", func() bool { return len(h.peer("out").list()) > 0 })
 	if body := h.peer("out").list()[0].body; !strings.Contains(body, "PID|1||7^") {
 		t.Errorf("arrived %q", body)
+	}
+}
+
+// TestLargePartsAreJoined: parts that come as a stream, because they are large.
+func TestLargePartsAreJoined(t *testing.T) {
+	pid := "PID|1||7^^^N^MR||X^Y\r"
+	h := newHall(t)
+	h.start("  - { name: in, source: { hand: {} }, parse: hl7v2, routes: [ { to: { hand: {} } } ] }\n")
+	x, y := strings.Repeat("x", 1200<<10), strings.Repeat("y", 1300<<10)
+	for i, raw := range []string{piece("1", "", pid+"NTE|1||"+x+"\r", "P1"), piece("2", "P1", "NTE|1||"+y+"\r", "P2"), piece("3", "P2", "NTE|2||z\r", "")} {
+		if reply := h.stream(raw); reply.Answer.Code != message.Accepted {
+			t.Errorf("part %d was answered %+v", i, reply.Answer)
+		}
+	}
+	h.eventually("the whole arrives", func() bool { return len(h.peer("out").list()) > 0 })
+	all := h.peer("out").list()
+	if _, body, _ := strings.Cut(all[0].body, "\r"); len(all) != 1 || body != pid+"NTE|1||"+x+"\rNTE|1||"+y+"\rNTE|2||z\r" {
+		t.Errorf("%d arrived, of %d bytes", len(all), len(body))
 	}
 }

@@ -62,7 +62,7 @@ func (c *channel) queued(ctx context.Context, v *verdictOf) {
 	for i := range v.Deliveries {
 		if unit := v.Deliveries[i].Unit; unit != told {
 			told = unit
-			c.line.pokeUnit(ctx, unit)
+			c.line.pokeUnit(ctx, unit, false)
 		}
 	}
 }
@@ -159,6 +159,7 @@ type verdictOf struct {
 	whole   message.Document // the message; what is handed on of it may be a part
 	numbers map[string]int   // of parts, by route
 	size    int              // bytes of what is made
+	part    bool             // the message is a part of one
 }
 
 // judge finds the outcome of a message. An error is a fault of ours: the
@@ -166,6 +167,11 @@ type verdictOf struct {
 func (c *channel) judge(ctx context.Context, m *message.Message, again bool) (v *verdictOf, err error) {
 	v = &verdictOf{Outcome: store.Outcome{Seq: m.Seq, Run: m.Run, State: message.Done, Actor: "channel:" + c.config.Name, Via: through(m.Via, c.id)}}
 	v.Answer = message.Answer{Code: message.Accepted}
+	defer func() {
+		if err == nil {
+			err = c.acknowledge(ctx, m, v)
+		}
+	}()
 	defer func() {
 		if fault := recover(); fault != nil {
 			// A fault of ours that this message meets each time: parked, kept, alarmed.
@@ -218,26 +224,34 @@ func content(ctx context.Context, m *message.Message, room chan struct{}) (raw [
 		return nil, nil, ctx.Err()
 	}
 	free = func() { <-room }
+	if raw, err = wholeOf(ctx, m); err != nil {
+		free()
+		return nil, nil, err
+	}
+	return raw, free, nil
+}
+
+// wholeOf reads the body of a large message.
+func wholeOf(ctx context.Context, m *message.Message) ([]byte, error) {
 	body, err := m.Body(ctx)
 	if err != nil {
-		free()
-		return nil, nil, wrap("body", err)
+		return nil, wrap("body", err)
 	}
-	raw = make([]byte, m.Size)
+	raw := make([]byte, m.Size)
 	_, err = io.ReadFull(body, raw)
 	if closing := body.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
-		free()
-		return nil, nil, wrap("body", err)
+		return nil, wrap("body", err)
 	}
-	return raw, free, nil
+	return raw, nil
 }
 
 // decide is the line from parse to the effects.
 func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v *verdictOf, again bool) error {
 	if joined, err := c.joins(ctx, m, raw, v); joined || err != nil {
+		v.part = joined
 		return err
 	}
 	doc, err := c.config.Parser.Parse(raw)

@@ -73,15 +73,44 @@ func (c *channel) stamp() parsers.Stamp {
 	return parsers.Stamp{Time: now.Format("20060102150405.000-0700"), Control: control(now)}
 }
 
+// outcomeOfWhole waits for the outcome of a message, or of the one whose last part
+// it was: its acknowledgement names the first part.
+func (c *channel) outcomeOfWhole(ctx context.Context, head []byte, entry store.Entry) ([]byte, message.Answer, error) {
+	answer, err := c.outcome(ctx, entry)
+	joiner, joins := c.config.Parser.(parsers.Joiner)
+	keyer, scans := c.config.Parser.(parsers.Keyer)
+	if err != nil || answer.Code != message.Accepted || !joins || !scans {
+		return head, answer, err
+	}
+	_, before, _ := joiner.Part(head)
+	if before == "" {
+		return head, answer, nil
+	}
+	parts, err := c.before(ctx, joiner, &message.Message{Seq: entry.Seq}, head, before)
+	if err != nil || len(parts) == 1 {
+		return head, answer, err
+	}
+	h, err := keyer.Scan(parts[0], nil)
+	if err != nil {
+		return head, answer, err
+	}
+	list, err := c.line.options.Store.List(ctx, store.Filter{Channel: c.id, Control: h.Control, Sender: h.Sender, Limit: 1})
+	if err != nil || len(list) == 0 || list[0].Seq <= entry.Seq {
+		return head, answer, err
+	}
+	answer, err = c.outcome(ctx, store.Entry{Seq: list[0].Seq, ID: list[0].ID, Copy: true})
+	return parts[0], answer, err
+}
+
 // later makes the second answer to a message of which the first was positive,
-// where its sender asks for two.
+// where its sender asks for two. Of a message in parts it follows the last.
 func (c *channel) later(head []byte, entry store.Entry) func(context.Context) []byte {
 	replier, ok := c.config.Parser.(parsers.LateReplier)
-	if !ok || !replier.Awaits(head) {
+	if !ok || c.config.Acknowledge != "" || !replier.Awaits(head) {
 		return nil
 	}
 	return func(ctx context.Context) []byte {
-		answer, err := c.outcome(ctx, entry)
+		head, answer, err := c.outcomeOfWhole(ctx, head, entry)
 		if err != nil {
 			c.line.options.Metrics.event(c.config.Name, "application-unanswered", 1)
 			c.log.Warn("no application acknowledgement: the outcome is not known in time", "message", entry.ID, "error", err.Error())

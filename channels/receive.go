@@ -37,9 +37,15 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	if err != nil {
 		return c.unavailable(head, err)
 	}
-	if m.Size <= store.MaxChunk {
-		in.Recorded = func() { c.recent.put(c.id, m) } // from then on m is its owner's
+	in.Recorded = func(entry *store.Entry) {
+		if c.fresh != nil {
+			c.fresh.add(m, entry)
+		}
+		if m.Size <= store.MaxChunk {
+			c.recent.put(c.id, m) // from then on m is its owner's
+		}
 	}
+	goesOn := m.Header.Part != ""
 	turn, err := c.count(ctx, m, head)
 	if err != nil {
 		return c.unavailable(head, err)
@@ -80,7 +86,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 		answer.Expected = turn.expected()
 	}
 	reply := c.reply(head, answer)
-	if answer.Code == message.Accepted {
+	if answer.Code == message.Accepted && !goesOn {
 		reply.Later = c.later(head, entry)
 	}
 	return reply, nil
@@ -273,7 +279,7 @@ func (c *channel) recorded(entry *store.Entry) {
 	if entry.Copy || entry.State != message.Stored {
 		return
 	}
-	c.line.poke(c.id)
+	c.line.pokeNow(c.id, true)
 }
 
 // unavailable answers a message that could not be recorded for a fault of
@@ -297,6 +303,10 @@ func (c *channel) reply(head []byte, answer message.Answer) message.Reply {
 	reply := message.Reply{Answer: answer}
 	replier, ok := c.config.Parser.(parsers.Replier)
 	if !ok {
+		return reply
+	}
+	if apart, ok := replier.(parsers.ApartReplier); ok && c.config.Acknowledge != "" {
+		reply.Raw = apart.ReplyAccept(head, answer, c.stamp())
 		return reply
 	}
 	reply.Raw = replier.Reply(head, answer, c.stamp())

@@ -392,7 +392,7 @@ func (d *dispatch) committed(item schedule.Item, a store.Answer, kept bool, foll
 		if next := l.findRoute(a.Next.Unit); next != nil {
 			next.anew.Store(true) // it stands at its own place, perhaps before what was read
 		}
-		l.pokeUnit(d.ctx, a.Next.Unit)
+		l.pokeUnit(d.ctx, a.Next.Unit, false)
 	}
 }
 

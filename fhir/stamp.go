@@ -76,3 +76,19 @@ func Unstamped(n *Node, typ, id string) *Node {
 func IdentityKey(typ, system, value string) string {
 	return strconv.Itoa(len(typ)) + ":" + typ + strconv.Itoa(len(system)) + ":" + system + strconv.Itoa(len(value)) + ":" + value
 }
+
+// OfDocument reports whether an identifier is the number of a document that a
+// person carries (HL7 table 0203: driver's licence, passport), by its type. Such
+// numbers are given by many authorities under one system, and name no record.
+func OfDocument(identifier *Node) bool {
+	codings := identifier.Get("type").Get("coding")
+	if codings == nil {
+		return false
+	}
+	for _, c := range codings.Items {
+		if code := c.Get("code"); code != nil && (code.Text == "DL" || code.Text == "PPN") {
+			return true
+		}
+	}
+	return false
+}

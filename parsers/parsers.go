@@ -48,6 +48,17 @@ type LateReplier interface {
 	Applied(head []byte, answer message.Answer, made Stamp) []byte
 }
 
+// An ApartReplier builds the two answers of a sender who gets the second one over
+// another connection, as a message of its own.
+type ApartReplier interface {
+	// ReplyAccept answers where the message came: that it was taken, where the
+	// sender wants to hear that, and nothing of what becomes of it.
+	ReplyAccept(head []byte, answer message.Answer, made Stamp) []byte
+	// ReplyApart builds what goes another way, once the message was processed: no
+	// bytes when the sender does not want to hear of this outcome.
+	ReplyApart(head []byte, answer message.Answer, made Stamp) []byte
+}
+
 // A Batcher takes the messages of a batch that arrives as one content, and
 // answers them as one.
 type Batcher interface {

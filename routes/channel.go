@@ -61,6 +61,7 @@ func (l *loader) channel(n *node) *Channel {
 	b.c.Map, _ = b.steps(b.in("map"), n.get("map"))
 	b.routes()
 	b.reply()
+	b.acknowledge()
 	b.rules()
 	b.semantics()
 	b.c.Hash, b.c.Work = b.hash(), b.hash("source")
@@ -215,7 +216,7 @@ func (b *channelBuilder) semantics() {
 	if order, key := b.n.get("order"), b.n.get("key"); order != nil && key != nil {
 		b.problem(key, "key and order: one or the other")
 	}
-	if b.mapped && b.c.Zone == nil && b.n.get("zone") == nil {
+	if b.mapped && b.c.Zone == nil && b.n.get("zone") == nil && b.l.zone == nil { // one that is said, but wrong, is told already
 		b.problem(b.n, `zone is not said, and maps need it for times without an offset: write zone: America/New_York, or your own, at the top`)
 	}
 	if b.c.Was != "" && b.c.Was == b.c.Name {

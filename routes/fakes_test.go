@@ -127,6 +127,10 @@ func (o *parseOptions) Bundle([][]byte, parsers.Stamp) ([]byte, error) { return 
 
 func (o *parseOptions) Rename(message.Document, string) (message.Document, error) { return nil, nil }
 
+func (o *parseOptions) ReplyAccept([]byte, message.Answer, parsers.Stamp) []byte { return nil }
+
+func (o *parseOptions) ReplyApart([]byte, message.Answer, parsers.Stamp) []byte { return nil }
+
 func (o *parseOptions) Grammar() message.Grammar { return o.grammar }
 
 func (o *parseOptions) Parse(raw []byte) (message.Document, error) { return nil, nil }

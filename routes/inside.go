@@ -122,6 +122,9 @@ func (l *loader) feeds() {
 		l.report(r.Place, "channel "+c.Name+": route "+r.Name+": "+what+": "+hintOf(l.config.Channel(name), name, known))
 	}
 	for _, c := range l.config.Channels {
+		if name := c.Acknowledge; name != "" && !feeds[name] {
+			l.report(c.Place, "channel "+c.Name+": acknowledge: "+hintOf(l.config.Channel(name), name, known))
+		}
 		for _, r := range c.Routes {
 			check(c, r, "to channel", r.Channel)
 			if r.Answer != nil && r.Answer.To != "worklist" {

@@ -1,6 +1,10 @@
 package routes
 
-import "time"
+import (
+	"time"
+
+	"github.com/plexus-health/plexus/parsers"
+)
 
 // reply decodes the real-time answer.
 func (b *channelBuilder) reply() {
@@ -55,4 +59,23 @@ func (b *channelBuilder) answering(s scope, from *node) {
 		s.problem(from, "route %s is retired and takes no message", r.Name)
 	}
 	r.Within = max(b.c.Reply.Within, time.Millisecond)
+}
+
+// acknowledge decodes where application acknowledgements go.
+func (b *channelBuilder) acknowledge() {
+	n := b.n.get("acknowledge")
+	if n == nil || n.form != scalar {
+		return
+	}
+	s := b.in("acknowledge")
+	b.c.Acknowledge = n.text
+	_, can := b.c.Parser.(parsers.ApartReplier)
+	switch {
+	case b.c.SourceKind == "ehr" || b.c.SourceKind == "channel":
+		s.problem(n, "nobody waits for an answer of source: %s", b.c.SourceKind)
+	case b.parsed && !can:
+		s.problem(n, "messages of format %s have no application acknowledgement", b.c.Parse)
+	case b.c.Ack != AckStored:
+		s.problem(n, "it needs ack: stored: with ack: %s the sender hears of the outcome where it sent the message", b.c.Ack)
+	}
 }

@@ -91,6 +91,9 @@ type Channel struct {
 	Parse  string
 
 	Ack Ack
+	// Acknowledge is the channel that sends the application acknowledgements;
+	// empty where they follow on the connection of the message.
+	Acknowledge string
 	// Zone is for times without an offset: the channel's, or the top's; nil
 	// when nobody said it.
 	Zone *time.Location

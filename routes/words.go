@@ -117,6 +117,7 @@ func channelWords() []word {
 		{name: "source", shape: shape{sort: aKind, ref: "source"}, required: true, text: "Where messages come from: one kind of source and its options."},
 		{name: "parse", shape: is(aParser), required: true, text: "The format, alone or with its options: {hl7v2: {charset: windows-1252}}. It says how paths are written in all expressions of the channel."},
 		{name: "ack", shape: oneOf(string(AckStored), string(AckProcessed), string(AckDelivered)), def: "stored", text: "What a positive answer to the sender claims: stored (it is safe here), processed (its effects are written), delivered."},
+		{name: "acknowledge", shape: is(aName), def: "on the connection of the message", text: "The channel, with source: { channel: {} }, that gets the application acknowledgement of each message whose sender asks for one (HL7 v2, enhanced mode) and sends it over another connection. Needs ack: stored."},
 		{name: "reply", shape: with(
 			word{name: "from", shape: is(aName), required: true, text: "The route whose answer the sender gets."},
 			word{name: "within", shape: is(aDuration), required: true, text: "How long to wait for it."},

@@ -92,6 +92,9 @@ type Resource struct {
 	// (a large Binary), or empty; Size is their number.
 	Parts string
 	Size  int64
+	// Contained are the places of the contained resources that Query.Name asks
+	// for.
+	Contained []int
 }
 
 // A Write is one resource's new state, prepared outside of the transaction:
@@ -109,8 +112,8 @@ type Write struct {
 	Hash    [32]byte
 	Index   fhir.Index
 	// Keys are the identities this resource owns from now on. One that
-	// another resource owns is ErrIdentity, unless the same call deletes that
-	// one; else a deleted resource keeps its identities.
+	// another resource owns is ErrIdentity, unless that one is deleted: it keeps
+	// its identities until they are claimed.
 	Keys     []string
 	SourceAt time.Time
 	// Parts and Size are those of the Resource.
@@ -152,6 +155,9 @@ type Query struct {
 	// Bytes bounds the contents that are read along: those beyond it are nil.
 	// 0 means no bound.
 	Bytes int
+	// Name, when there is one, asks which contained resources of each resource of
+	// the page match it (Resource.Contained).
+	Name *Query
 }
 
 // A Clause is one parameter with its alternatives.
@@ -178,6 +184,13 @@ type Clause struct {
 	// Together, when there are any, stands for all of the above but Not: one
 	// element of the resource has a row for each (search.Part).
 	Together []Clause
+	// Contained, when there is one, stands for all of the above but Not: the
+	// resource contains one that matches it (search.Contained). Chains look at
+	// contained resources by themselves.
+	Contained *Query
+	// Either, when there are any, stands for all of the above: one of the
+	// queries finds the resource.
+	Either []Query
 }
 
 // A Match is one value of a parameter.

@@ -116,19 +116,20 @@ type Intake struct {
 	// Recorded, if it is not nil, is called with Message.Seq set when a message
 	// is durably stored that was not there before, as soon as that is known:
 	// before Record returns, from another goroutine. It does not block.
-	Recorded func()
+	Recorded func(entry *Entry)
 }
 
 // Tell calls Recorded where the entry of a message says so.
 func (in *Intake) Tell(entry *Entry) {
 	if in.Recorded != nil && entry.State == message.Stored && !entry.Copy {
 		in.Message.Seq = entry.Seq
-		in.Recorded()
+		in.Recorded(entry)
 	}
 }
 
 // Ordered is a store of which the messages become visible in the order of their
-// Seq: whoever has seen one has seen all before it.
+// Seq: whoever has seen one has seen all before it. Intake.Recorded is called in
+// that order too.
 type Ordered interface{ Ordered() }
 
 // An Entry is what the journal holds of a recorded message.
@@ -145,6 +146,9 @@ type Entry struct {
 	Reason string
 	Answer message.Answer
 	Run    int
+	// Survivors are the keys into which the keys of a message that is new had
+	// been merged, empty where they had not. Only an Ordered store says so.
+	Survivors [2]string
 }
 
 // A Lease is a unit owned by this engine under one epoch. Every call begins

@@ -120,20 +120,9 @@ func read(m *hl7v2.Message, paths []message.Path) int {
 // walk reads every subcomponent.
 func walk(m *hl7v2.Message) int {
 	total := 0
-	var fields, reps, comps, subs []hl7v2.Value
-	for i := range m.Len() {
-		fields = m.Segment(i).AppendFields(fields[:0])
-		for _, f := range fields {
-			reps = f.AppendParts(reps[:0])
-			for _, rep := range reps {
-				comps = rep.AppendParts(comps[:0])
-				for _, comp := range comps {
-					subs = comp.AppendParts(subs[:0])
-					for _, sub := range subs {
-						total += len(sub.Text())
-					}
-				}
-			}
+	for w := m.Walk(); w.NextSegment(); {
+		for w.Next() {
+			total += len(w.Value().Text())
 		}
 	}
 	return total

@@ -220,7 +220,8 @@ func (r *run) sending(ctx context.Context, name string, e *bench.Engine, cost fu
 	}{
 		{"MLLP → durable queue → MLLP, 1 connection out", "O", e.One, "≥ 4,000/s", 1, 5 * r.count, 4000},
 		{"MLLP → durable queue → MLLP, 32 connections out", "M", e.Many, "", 1, 5 * r.count, 0},
-		{"MLLP → v2-to-fhir → EHR commit → one delivery, 1 OBX", "B", e.Both, "≥ 1,500/s", 1, r.count, 1500},
+		{"MLLP → v2-to-fhir → EHR commit → one delivery, 1 OBX, 1 connection out", "B", e.Both, "", 1, r.count, 0},
+		{"MLLP → v2-to-fhir → EHR commit → one delivery, 1 OBX, 32 connections out", "C", e.Wide, "≥ 1,500/s", 1, r.count, 1500},
 	} {
 		before, err := cost()
 		if err != nil {

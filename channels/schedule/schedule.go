@@ -28,6 +28,7 @@ type Schedule struct {
 	Floor int64
 
 	limit, perKey int
+	held          int // items that Hold has taken
 	items         map[int64]*entry
 	keys          map[string][]*entry // of each key, in order
 	turned        map[string]Item     // keys of which items were left out, and the oldest of those
@@ -39,6 +40,7 @@ type Schedule struct {
 type entry struct {
 	Item
 	running bool
+	held    bool // by Hold
 	queued  bool // in ready
 	gone    bool
 }
@@ -53,7 +55,12 @@ func New(limit, perKey int) *Schedule {
 func (s *Schedule) Len() int { return len(s.items) }
 
 // Room reports whether another item would be taken.
-func (s *Schedule) Room() bool { return len(s.items) < s.limit }
+func (s *Schedule) Room() bool { return s.taken() < s.limit }
+
+// Wants reports whether half of the room is free: what Hold has taken needs none.
+func (s *Schedule) Wants() bool { return s.taken() <= s.limit/2 }
+
+func (s *Schedule) taken() int { return len(s.items) - s.held }
 
 // Ready is the number of items that may start now; none where the oldest of
 // them stands at or above the floor.
@@ -89,7 +96,7 @@ func (s *Schedule) Add(i Item) bool {
 	}
 	two := i.Key2 != "" && i.Key2 != i.Key
 	closed, closed2 := s.closed(i.Key, &i), two && s.closed(i.Key2, &i)
-	if len(s.items) >= s.limit || closed || closed2 {
+	if !s.Room() || closed || closed2 {
 		s.leaveOut(i.Key, i.Key2, closed2, i)
 		if two {
 			s.leaveOut(i.Key2, i.Key, closed, i)
@@ -109,12 +116,21 @@ func (s *Schedule) Add(i Item) bool {
 // TurnedAway reports whether the last pass left items out.
 func (s *Schedule) TurnedAway() bool { return len(s.turned) > 0 }
 
-// Hold takes an item that holds its keys until Done, whatever the limits.
+// Hold takes an item that holds its keys until Done, whatever the limits. One
+// that is running already goes on to hold them.
 func (s *Schedule) Hold(i Item) {
 	if i.Pos == 0 {
 		i.Pos = i.Seq
 	}
-	e := &entry{Item: i, running: true}
+	if e := s.items[i.Seq]; e != nil {
+		if e.running && !e.held {
+			e.held = true
+			s.held++
+		}
+		return
+	}
+	e := &entry{Item: i, running: true, held: true}
+	s.held++
 	s.items[i.Seq] = e
 	s.join(e, i.Key)
 	if i.Key2 != "" && i.Key2 != i.Key {
@@ -147,6 +163,9 @@ func (s *Schedule) Done(seq int64) {
 		return
 	}
 	e.gone = true
+	if e.held {
+		s.held--
+	}
 	delete(s.items, seq)
 	s.leave(e, e.Key)
 	if e.Key2 != "" && e.Key2 != e.Key {
@@ -239,13 +258,15 @@ func (s *Schedule) Again(seq int64) {
 
 // closed reports whether a key does not take an item: it has as many as it may,
 // or an older one was left out. What comes to be known late and is older than
-// one that is held is taken all the same.
+// one that is held is taken all the same. What waits for a key that Hold has taken
+// may wait for long, and takes half of the room at most.
 func (s *Schedule) closed(key string, i *Item) bool {
 	if oldest, turned := s.turned[key]; turned {
 		return !i.before(&oldest)
 	}
 	line := s.keys[key]
-	return len(line) >= s.perKey && !i.before(&line[len(line)-1].Item)
+	full := len(line) >= s.perKey || len(line) > 0 && line[0].held && s.taken() >= s.limit/2
+	return full && !i.before(&line[len(line)-1].Item)
 }
 
 // before reports whether i comes before j in received order.

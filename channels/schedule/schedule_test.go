@@ -42,6 +42,39 @@ func TestSchedule(t *testing.T) {
 			t.Error("TurnedAway does not say that items were left out")
 		}
 	})
+	t.Run("what is held until somebody decides takes no room, and what waits for it takes half", func(t *testing.T) {
+		s := New(8, 4)
+		for i := range int64(20) {
+			s.Hold(Item{Seq: i + 1, Key: fmt.Sprint("held ", i)})
+		}
+		s.Add(Item{Seq: 30, Key: "runs"})
+		expect(t, s, 30)
+		s.Hold(Item{Seq: 30})
+		if !s.Wants() || !s.Room() || s.Len() != 21 {
+			t.Errorf("wants %v, room %v, %d known", s.Wants(), s.Room(), s.Len())
+		}
+		taken := 0
+		for i := range int64(20) {
+			if s.Add(Item{Seq: 40 + i, Key: fmt.Sprint("held ", i)}) {
+				taken++
+			}
+		}
+		if taken != 4 {
+			t.Errorf("%d followers were taken, want 4", taken)
+		}
+		for i := range int64(4) {
+			if !s.Add(Item{Seq: 60 + i, Key: fmt.Sprint("other ", i)}) {
+				t.Errorf("other %d was turned away", i)
+			}
+		}
+		expect(t, s, 60, 61, 62, 63)
+		s.Done(1)
+		s.Done(30)
+		expect(t, s, 40)
+		if s.Len() != 19+4+4 {
+			t.Errorf("%d known", s.Len())
+		}
+	})
 	t.Run("an older one that comes to be known late is taken although younger ones were left out", func(t *testing.T) {
 		s := New(100, 2)
 		s.Add(Item{Seq: 3, Key: "k"})

@@ -35,7 +35,8 @@ func diffCommand(a *app) *cobra.Command {
 		Short: "Compare two files of HL7 v2 messages by field",
 		Long: "Compare the messages of two HL7 v2 files in their order: one line for each field,\n" +
 			"component or subcomponent that differs, with its path and name. Delimiters and escapes\n" +
-			"do not count, what they say does. Exit code 1 when the files differ.",
+			"do not count but in MSH-1 and MSH-2 themselves; what they say does, and null (\"\") is not\n" +
+			"the same as empty. Exit code 1 when the files differ.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, files []string) error {
 			d.w = bufio.NewWriter(a.stdout)
@@ -230,12 +231,21 @@ func (d *differ) parts(a, b hl7v2.Value, path string, f definitions.Field, below
 	}
 }
 
-// value compares what two leaves say.
+// quotedOf is a value in quotes; null, which is to delete what is there, is the
+// two quotes themselves.
+func quotedOf(v hl7v2.Value) string {
+	if v.Null() {
+		return `null ("")`
+	}
+	return strconv.Quote(spoken(v))
+}
+
+// value compares what two leaves say; null ("") is not the same as empty.
 func (d *differ) value(a, b hl7v2.Value, what string) {
 	switch {
-	case a.Text() == b.Text():
+	case a.Text() == b.Text() && a.Null() == b.Null():
 	case d.values:
-		d.say("%s: %q, %q", what, spoken(a), spoken(b))
+		d.say("%s: %s, %s", what, quotedOf(a), quotedOf(b))
 	case a.Empty():
 		d.say("%s: only in the second", what)
 	case b.Empty():

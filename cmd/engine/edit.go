@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers/hl7v2"
 )
 
@@ -86,7 +87,7 @@ func editCommand(a *app) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.Var(changeFlag{"set", &changes}, "set", "write text to a place, or to every place of a path with [*]")
+	f.Var(changeFlag{"set", &changes}, "set", "write text to a place, or to every place of a path with [*]; segments in place of a segment or group")
 	f.Var(changeFlag{"delete", &changes}, "delete", "take segments, groups or a repetition away, empty a field or component")
 	f.Var(changeFlag{"insert", &changes}, "insert", "put a segment before a segment or group, a repetition before another")
 	f.Var(changeFlag{"move", &changes}, "move", "take a segment, group or value to another place")
@@ -101,6 +102,10 @@ func edited(m *hl7v2.Message, changes []change) ([]byte, error) {
 		var err error
 		switch c.does {
 		case "set":
+			if p, wrong := (hl7v2.Grammar{}).Compile(path); wrong == nil && p.Kind() == message.Places {
+				err = e.Replace(path, []byte(strings.ReplaceAll(rest, "\n", "\r")))
+				break
+			}
 			err = e.Set(path, rest)
 		case "delete":
 			err = e.Delete(c.what)

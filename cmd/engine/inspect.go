@@ -106,7 +106,7 @@ func inspectCommand(a *app) *cobra.Command {
 	f.BoolVar(&i.speak, "values", false, "with --tree: print values too")
 	f.StringVar(&i.level, "validate", "syntax", "with --tree: how much is checked: syntax, structure, types, tables or profile")
 	f.StringSliceVar(&i.laid, "profile", nil, "with --tree: check by these profiles too, shipped ones or files")
-	f.StringVar(&i.get, "get", "", "print the values at this path, of each message, in place of the line")
+	f.StringVar(&i.get, "get", "", "print the values, segments or groups at this path, of each message, in place of the line")
 	return cmd
 }
 
@@ -160,8 +160,8 @@ func (i *inspector) open() error {
 		if i.get != "" {
 			p, err := parser.Grammar().Compile(i.get)
 			switch {
-			case err == nil && p.Kind() == message.Places:
-				err = errors.New("the path names a segment, group or element with members; name a value in it")
+			case err == nil && p.Kind() == message.Places && k.Name != "hl7v2":
+				err = errors.New("the path names an element with members; name a value in it")
 			case err == nil:
 				r.path, found = p, true
 			}
@@ -519,12 +519,26 @@ func (i *inspector) write(name string, again []byte) error {
 // values prints what stands at the path of --get in each message.
 func (i *inspector) values(docs []message.Document) {
 	for _, doc := range docs {
-		if i.path.Kind() == message.One {
+		switch i.path.Kind() {
+		case message.One:
 			fmt.Fprintln(i.a.stdout, printable(i.path.Text(doc.Root())))
-			continue
+		case message.Places:
+			i.places(doc)
+		case message.Several:
+			for _, v := range i.path.Texts(doc.Root()) {
+				fmt.Fprintln(i.a.stdout, printable(v))
+			}
 		}
-		for _, v := range i.path.Texts(doc.Root()) {
-			fmt.Fprintln(i.a.stdout, printable(v))
+	}
+}
+
+// places prints segments, of groups all of them, as they stand there.
+func (i *inspector) places(doc message.Document) {
+	raw := doc.Encode(nil)
+	for _, n := range i.path.Nodes(doc.Root()) {
+		start, end := n.Span()
+		for line := range strings.FieldsFuncSeq(string(raw[start:end]), func(r rune) bool { return r == '\r' || r == '\n' }) {
+			fmt.Fprintln(i.a.stdout, printable(strings.ToValidUTF8(line, "\uFFFD")))
 		}
 	}
 }

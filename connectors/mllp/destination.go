@@ -27,11 +27,15 @@ type Destination struct {
 	tls     *network.Certificates // nil: no encryption
 	slots   chan struct{}         // one for each call of Send at work
 	arrived chan struct{}         // a connection may have become idle
+	making  chan struct{}         // one who looks for a pipe at a time
 
 	mu     sync.Mutex
 	idle   []*idleClient // the newest last
+	pipes  []*pipe       // in place of them, with several messages in flight on each
 	server *server       // of server mode, from the first Send on
 	closed bool
+
+	sequence sequence // of a receiver with which messages are counted
 }
 
 var _ connectors.Destination = (*Destination)(nil)
@@ -57,6 +61,18 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 	case <-ctx.Done():
 		return message.Reply{}, &message.Failure{Kind: message.Down, Err: ctx.Err()}
 	}
+	switch {
+	case d.options.Pipeline > 1:
+		return d.pipelined(ctx, delivery)
+	case d.options.Sequence:
+		return d.numbered(ctx, delivery)
+	}
+	return d.transmit(ctx, delivery)
+}
+
+// transmit sends over one of the connections of which each has one message in
+// flight.
+func (d *Destination) transmit(ctx context.Context, delivery *message.Delivery) (message.Reply, error) {
 	connecting, done := context.WithTimeout(ctx, d.options.Connect)
 	defer done()
 	for {
@@ -75,15 +91,21 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 
 var errNoFrame = errors.New("no MLLP frame can carry this payload: it is empty or holds a byte 0B or 1C")
 
+// controlOf is what MSA-2 of the answer must say.
+func controlOf(delivery *message.Delivery) string {
+	control, _, end := Control(delivery.Payload)
+	if end == 0 {
+		return delivery.Control // a batch, whose own number it is
+	}
+	return control
+}
+
 // exchange sends over one connection and keeps it when the answer was one to
 // this message.
 func (d *Destination) exchange(ctx context.Context, client *Client, delivery *message.Delivery) (message.Reply, error) {
 	ctx, done := context.WithTimeout(ctx, d.options.Timeout)
 	defer done()
-	control, _, end := Control(delivery.Payload)
-	if end == 0 {
-		control = delivery.Control // a batch, whose own number it is
-	}
+	control := controlOf(delivery)
 	var wait func([]byte) bool
 	if d.options.Wait == waitApplication {
 		wait = func(reply []byte) bool {
@@ -95,7 +117,7 @@ func (d *Destination) exchange(ctx context.Context, client *Client, delivery *me
 	if err != nil {
 		return message.Reply{Raw: raw}, err
 	}
-	if d.options.Wait == waitCommit && len(raw) == 0 {
+	if (client.bare || client.mute) && len(raw) == 0 {
 		d.put(client)
 		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
 	}
@@ -172,6 +194,7 @@ func (d *Destination) dial(ctx context.Context) (*Client, error) {
 func (d *Destination) agree(client *Client) {
 	client.release2, client.retries, client.count = d.options.Release == 2, d.options.Retries, d.env.Count
 	client.bare = d.options.Wait == waitCommit
+	client.mute = d.options.Wait == waitNone
 }
 
 // put makes a connection idle. The oldest ones make room: of a receiver that
@@ -224,9 +247,12 @@ func (d *Destination) expire(c *idleClient) {
 // Close ends the connections that wait; one at work ends with its Send.
 func (d *Destination) Close() error {
 	d.mu.Lock()
-	idle, server := d.idle, d.server
+	idle, server, pipes := d.idle, d.server, slices.Clone(d.pipes)
 	d.idle, d.server, d.closed = nil, nil, true
 	d.mu.Unlock()
+	for _, p := range pipes {
+		p.close()
+	}
 	for _, c := range idle {
 		c.stop()
 		_ = c.Close() // nothing is in flight

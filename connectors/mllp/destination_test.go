@@ -281,6 +281,24 @@ func TestDestination(t *testing.T) {
 				Connections: 4,
 			})
 		})
+		t.Run("pipeline "+name, func(t *testing.T) {
+			connectortest.RunDestination(t, connectortest.DestinationCase{
+				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
+					r := newReceiver(t, "127.0.0.1:0")
+					o := defaults()
+					o.Pipeline = 4
+					if secure {
+						keys := newKeyring(t)
+						r.tls, o.TLS, env.Folder = keys.server, ours(), keys.folder
+					}
+					r.Behave(connectortest.Accept)
+					o.Address = r.address
+					return openDestination(t, o, env), r
+				},
+				Payload:     payload,
+				Connections: 4,
+			})
+		})
 		t.Run("server "+name, func(t *testing.T) {
 			connectortest.RunDestination(t, connectortest.DestinationCase{
 				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {

@@ -3,6 +3,7 @@ package mllp
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -363,8 +364,15 @@ func TestCorpus(t *testing.T) {
 	if err != nil || len(files) != len(want) {
 		t.Fatalf("%d files, %v; want %d", len(files), err, len(want))
 	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "hl7v2.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
 		name := filepath.Base(file)
+		if row := "\n| " + name + " | " + cmp.Or(want[name], "-") + " |\n"; !strings.Contains(string(page), row) {
+			t.Errorf("docs/hl7v2.md lacks the row%s", row)
+		}
 		t.Run(name, func(t *testing.T) {
 			data, err := os.ReadFile(file)
 			if err != nil {

@@ -20,6 +20,11 @@ type DestinationOptions struct {
 	// key never overtake each other; most receivers take one connection only.
 	// Default 1.
 	Connections int `yaml:"connections"`
+	// How many messages may be in flight on each connection, where the receiver
+	// has agreed to that: it reads the next ones before it has answered the first.
+	// Their order is kept as with several connections: only messages of one key
+	// wait for each other. Default 1.
+	Pipeline int `yaml:"pipeline"`
 	// How long making a connection may take, or in mode server how long a
 	// message waits for the receiver to connect. Default 10s.
 	Connect time.Duration `yaml:"connect"`
@@ -38,12 +43,17 @@ type DestinationOptions struct {
 	// Which answer ends a send: accept (the default), the first one, AA or CA;
 	// application, after a CA also the AA, AE or AR that follows it on the
 	// same connection, within timeout; commit, in release 2, the block that says
-	// that the message was stored: no answer is expected.
+	// that the message was stored: no answer is expected; none, for receivers that
+	// answer nothing: a message counts as delivered when it was written.
 	Wait string `yaml:"wait"`
 	// Release of the protocol that the receiver speaks: 1 (the default); or 2,
 	// where it says of each message first whether it was stored, and we of its
 	// answers.
 	Release int `yaml:"release"`
+	// Follow the sequence number protocol with the receiver: MSH-13 counts the
+	// messages, MSA-4 of each answer says which number it expects next. It needs
+	// one connection. Default: false, MSH-13 stays as it is.
+	Sequence bool `yaml:"sequence"`
 	// How often a message that the receiver could not store is sent again at
 	// once, in release 2, before it counts as busy. Default 2.
 	Retries int `yaml:"retries"`
@@ -64,7 +74,7 @@ var _ connectors.DestinationOptions = (*DestinationOptions)(nil)
 // DefaultDestination returns the options that hold where routes.yaml is silent.
 func DefaultDestination() connectors.DestinationOptions {
 	return &DestinationOptions{
-		Mode: modeClient, Connections: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
+		Mode: modeClient, Connections: 1, Pipeline: 1, Connect: 10 * time.Second, Timeout: 30 * time.Second,
 		Idle: 5 * time.Minute, KeepAlive: time.Minute, Wait: waitAccept, Release: 1, Retries: 2,
 	}
 }
@@ -76,6 +86,7 @@ const (
 	waitAccept      = "accept"
 	waitApplication = "application"
 	waitCommit      = "commit"
+	waitNone        = "none"
 )
 
 // Bounds of a destination.
@@ -95,6 +106,14 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
 	}
+	o.validatePipeline(&p)
+	switch {
+	case !o.Sequence:
+	case o.Connections > 1 || o.Pipeline > 1:
+		p.Add("sequence", "numbers need one connection and one message in flight")
+	case o.Wait == waitNone || o.Wait == waitCommit:
+		p.Add("sequence", "numbers need an answer: wait: accept or application")
+	}
 	p.Time("connect", o.Connect)
 	p.Time("timeout", o.Timeout)
 	p.Time("keepalive", o.KeepAlive)
@@ -112,6 +131,23 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	return p
 }
 
+// validatePipeline checks that answers can be told from each other.
+func (o *DestinationOptions) validatePipeline(p *connectors.Problems) {
+	switch {
+	case o.Pipeline < 1 || o.Pipeline > connectionsMost:
+		p.Add("pipeline", "%d is not between 1 and %d", o.Pipeline, connectionsMost)
+	case o.Pipeline == 1:
+	case o.Connections > 0 && o.Connections*o.Pipeline > connectionsMost:
+		p.Add("pipeline", "%d on each of %d connections are more than %d messages in flight", o.Pipeline, o.Connections, connectionsMost)
+	case o.Mode != modeClient:
+		p.Add("pipeline", "%d needs mode: client", o.Pipeline)
+	case o.Release != 1:
+		p.Add("pipeline", "%d needs release: 1; release 2 has one message in flight", o.Pipeline)
+	case o.Wait != waitAccept:
+		p.Add("pipeline", "%d needs wait: accept", o.Pipeline)
+	}
+}
+
 // validateWait checks what ends a send.
 func (o *DestinationOptions) validateWait(p *connectors.Problems) {
 	switch o.Wait {
@@ -120,8 +156,12 @@ func (o *DestinationOptions) validateWait(p *connectors.Problems) {
 		if o.Release != 2 {
 			p.Add("wait", "commit needs release: 2")
 		}
+	case waitNone:
+		if o.Release != 1 {
+			p.Add("wait", "none needs release: 1; in release: 2 each message is answered by a commit block")
+		}
 	default:
-		p.Add("wait", "%q is not known; known: accept, application, commit", o.Wait)
+		p.Add("wait", "%q is not known; known: accept, application, commit, none", o.Wait)
 	}
 	checkRelease(p, o.Release)
 	if o.Retries < 0 || o.Retries > retriesMost {
@@ -158,7 +198,7 @@ func (o *DestinationOptions) validateAddress(p *connectors.Problems) {
 func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destination, error) {
 	d := &Destination{
 		options: *o, env: env.WithDefaults(),
-		slots: make(chan struct{}, o.Connections), arrived: make(chan struct{}, o.Connections),
+		slots: make(chan struct{}, o.Connections*o.Pipeline), arrived: make(chan struct{}, o.Connections), making: make(chan struct{}, 1),
 	}
 	if o.TLS != nil {
 		d.tls = &network.Certificates{Options: *o.TLS, Folder: d.env.Folder, Log: d.env.Log, Count: d.env.Count, Listening: o.Mode == modeServer}
@@ -170,5 +210,9 @@ func (o *DestinationOptions) Open(env connectors.Environment) (connectors.Destin
 
 // Limits bound the sends.
 func (o *DestinationOptions) Limits() connectors.SendLimits {
-	return connectors.SendLimits{Connections: o.Connections, Timeout: o.Connect + o.Timeout}
+	limits := connectors.SendLimits{Connections: o.Connections * o.Pipeline, Timeout: o.Connect + o.Timeout}
+	if o.Sequence {
+		limits.Timeout *= 2 // the receiver may have to be asked first
+	}
+	return limits
 }

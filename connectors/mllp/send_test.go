@@ -403,6 +403,33 @@ func TestApplicationAnswers(t *testing.T) {
 	}
 }
 
+// TestNoAnswerIsWaitedFor sends to a receiver that answers nothing, and to one
+// that answers all the same: that answer meets nobody.
+func TestNoAnswerIsWaitedFor(t *testing.T) {
+	for name, answers := range map[string]string{"nothing": "", "a refusal": framed(ackHead + "MSA|AR|@\r")} {
+		t.Run(name, func(t *testing.T) {
+			o := defaults()
+			o.Address, o.Wait, o.Timeout = scripted(t, answers, answers, answers), waitNone, time.Hour
+			r := newRoute(t, o, "")
+			for n := range 3 {
+				reply, err := r.Send(t.Context(), &message.Delivery{Control: "M", Payload: sample(n)})
+				if err != nil || len(reply.Raw) > 0 || reply.Answer.Code != message.Accepted {
+					t.Fatalf("Send = %+v, %v", reply, err)
+				}
+			}
+		})
+	}
+	o := defaults()
+	o.Address, o.Wait = "127.0.0.1:1", waitNone
+	if _, err := newRoute(t, o, "").Send(t.Context(), &message.Delivery{Control: "M", Payload: sample(1)}); message.KindOf(err) != message.Down {
+		t.Errorf("nobody is there: %v", err)
+	}
+	o.Release = 2
+	if got := joined(o.Validate()); got != "wait: none needs release: 1; in release: 2 each message is answered by a commit block" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestUnasked is a receiver that says more than it was asked: what it says
 // meets nobody, and no message is sent twice for it.
 func TestUnasked(t *testing.T) {

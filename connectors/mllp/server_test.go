@@ -245,7 +245,7 @@ func TestDestinationProblems(t *testing.T) {
 		"misunderstood":   {func(o *DestinationOptions) { o.Address, o.Insecure = "lab.example.org:1", "yes" }, `insecure: "yes" is not known; the only word is i-understand`},
 		"encrypted":       {func(o *DestinationOptions) { o.Address, o.TLS = "lab.example.org:1", &network.TLSOptions{} }, ""},
 		"mode":            {func(o *DestinationOptions) { o.Mode = "x" }, `mode: "x" is not known; known: client, server`},
-		"wait":            {func(o *DestinationOptions) { o.Wait = "x" }, `wait: "x" is not known; known: accept, application, commit`},
+		"wait":            {func(o *DestinationOptions) { o.Wait = "x" }, `wait: "x" is not known; known: accept, application, commit, none`},
 		"no connections":  {func(o *DestinationOptions) { o.Connections = 0 }, "connections: 0 is not between 1 and 256"},
 		"connections":     {func(o *DestinationOptions) { o.Connections = 257 }, "connections: 257 is not between 1 and 256"},
 		"times":           {func(o *DestinationOptions) { o.Connect, o.Timeout, o.KeepAlive = 0, -1, 0 }, "connect: 0s is not a time above zero, such as 30s; timeout: -1ns is not a time above zero, such as 30s; keepalive: 0s is not a time above zero, such as 30s"},

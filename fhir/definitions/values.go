@@ -128,3 +128,17 @@ func (v *ValueSet) Has(system, code string) bool {
 	}
 	return false
 }
+
+// Systems lists the code systems of a value set.
+func (v *ValueSet) Systems() []string { return v.systems }
+
+// Of lists the codes of a system that are in the value set; open is true where all
+// of them are. The list is not to be changed.
+func (v *ValueSet) Of(system string) (codes []string, open, there bool) {
+	for i, one := range v.systems {
+		if one == system {
+			return v.codes[i], v.codes[i] == nil, true
+		}
+	}
+	return nil, false, false
+}

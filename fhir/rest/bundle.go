@@ -56,7 +56,10 @@ func (c *call) hashID(seed string) string {
 
 // batch does each entry by itself, as if it came alone.
 func (c *call) batch(entries []*fhir.Node) error {
-	out := &fhir.Node{Kind: fhir.Array}
+	out, err := c.answering("batch-response")
+	if err != nil {
+		return err
+	}
 	for i, entry := range entries {
 		if err := c.r.Context().Err(); err != nil {
 			return err // nobody reads the answer
@@ -68,12 +71,11 @@ func (c *call) batch(entries []*fhir.Node) error {
 			key = c.key + "\n" + strconv.Itoa(i) // no header has a line break
 		}
 		c.inner(e, it.method, it, entry.Get("resource"), key)
-		out.Items = append(out.Items, e)
+		if err := out.add(e); err != nil {
+			return err
+		}
 	}
-	b := newBundle("batch-response")
-	b.Set("entry", out)
-	c.send(http.StatusOK, b.AppendJSON(nil))
-	return nil
+	return out.close()
 }
 
 // tooMuch refuses an entry whose answer has no room in the Bundle.

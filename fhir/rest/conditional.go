@@ -4,9 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/plexus-health/plexus/fhir/rest/query"
 	"github.com/plexus-health/plexus/store"
@@ -15,26 +13,23 @@ import (
 // createIfNone creates unless the criteria find something (http.html#ccreate).
 func (c *call) createIfNone(criteria string) error {
 	if criteria == "" {
-		return &fault{http.StatusBadRequest, "required", "", "If-None-Exist has no criteria"}
+		return &fault{http.StatusBadRequest, "required", inRequest + "If-None-Exist", "If-None-Exist has no criteria"}
 	}
 	n, err := c.resource()
 	if err != nil {
 		return err
 	}
 	return c.compete(c.again, func() error {
-		found, free, err := c.claim(c.typ, criteria, "")
-		if err != nil {
-			return err
-		}
-		switch len(found) {
-		case 0:
-		case 1:
-			if err := c.note(result{http.StatusOK, c.typ, found[0].ID, found[0].Version}); err != nil {
+		list, free, err := c.claim(c.typ, criteria, "")
+		found, err := single(list, err)
+		switch {
+		case err != nil:
+			return placed(err, inRequest+"If-None-Exist")
+		case found.Version > 0:
+			if err := c.note(result{http.StatusOK, c.typ, found.ID, found.Version}); err != nil {
 				return err
 			}
-			return c.written(http.StatusOK, found[0])
-		default:
-			return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria of If-None-Exist find several resources"}
+			return c.written(http.StatusOK, found)
 		}
 		out, err := c.commitOne(http.StatusCreated, write(c.typ, free.ID, n, free.Version))
 		if err != nil {
@@ -71,7 +66,7 @@ func (c *call) claim(typ, criteria, id string) (found []store.Resource, free sto
 // placeFor is the first place for what criteria have not found where nothing
 // stands, and its number.
 func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err error) {
-	first, err := seedOf(typ, criteria)
+	first, err := c.seedOf(typ, criteria)
 	if err != nil {
 		return 0, free, err
 	}
@@ -87,30 +82,33 @@ func (c *call) placeFor(typ, criteria string) (n int, free store.Resource, err e
 	}
 }
 
-// presenting are the parameters that say how an answer looks, and select nothing.
-var presenting = []string{"_format", "_pretty", "_summary", "_elements", "_count", "_total", "_sort", "_include", "_revinclude"}
-
 // seedOf is what the place of criteria is made from: the same for all that select
-// the same by the same words, in whatever order and escapes they are written.
-func seedOf(typ, criteria string) (string, error) {
-	values, err := parseCriteria(criteria)
-	for name, list := range values {
-		if plain, _, _ := strings.Cut(name, ":"); slices.Contains(presenting, plain) {
-			delete(values, name)
-			continue
-		}
-		slices.Sort(list)
-		values[name] = slices.Compact(list)
+// the same, in whatever order, escapes and other spellings they are written.
+func (c *call) seedOf(typ, criteria string) (string, error) {
+	q, err := c.selecting(typ, criteria)
+	if err != nil {
+		return "", err
 	}
-	return typ + "?" + values.Encode(), err
+	return typ + "?" + query.Seed(q.Where), nil
 }
 
-func parseCriteria(criteria string) (url.Values, error) {
+// selecting reads criteria, which must all be understood.
+func (c *call) selecting(typ, criteria string) (*query.Search, error) {
 	values, err := url.ParseQuery(criteria)
 	if err != nil {
-		return nil, &fault{http.StatusBadRequest, "invalid", "", "the criteria are no query"}
+		return nil, bad("the criteria are no query")
 	}
-	return values, nil
+	q, err := query.Parse(typ, values, true, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(q.Where) == 0:
+		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
+	case q.Type != typ:
+		return nil, bad("criteria find no contained resources: they take no _contained=true and no both")
+	}
+	query.Here(c.own(), q.Where)
+	return q, nil
 }
 
 func (c *call) conditionalUpdate() error {
@@ -123,23 +121,30 @@ func (c *call) conditionalUpdate() error {
 	}
 	return c.compete(c.again, func() error {
 		id := text(n, "id")
-		found, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		list, free, err := c.claim(c.typ, c.r.URL.RawQuery, id)
+		found, err := single(list, err)
 		switch {
 		case err != nil:
 			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 1 && id != "" && id != found[0].ID:
+		case found.Version > 0 && id != "" && id != found.ID:
 			return &fault{http.StatusBadRequest, "invalid", c.typ + ".id", "the id of the resource is not that of the one the criteria find"}
-		case len(found) == 1:
-			free = found[0]
+		case found.Version > 0:
+			free = found
 		}
 		return c.putOver(free, n)
 	})
 }
 
-func severalMatch() error {
-	return &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+// single is the one resource that criteria have found; without a version when they
+// have found none.
+func single(found []store.Resource, err error) (store.Resource, error) {
+	switch {
+	case err != nil || len(found) == 0:
+		return store.Resource{}, err
+	case len(found) > 1:
+		return store.Resource{}, &fault{http.StatusPreconditionFailed, "multiple-matches", "", "the criteria find several resources"}
+	}
+	return found[0], nil
 }
 
 func (c *call) conditionalDelete() error {
@@ -147,31 +152,19 @@ func (c *call) conditionalDelete() error {
 		return &fault{http.StatusBadRequest, "required", "", "a delete needs an id in the path, or search criteria"}
 	}
 	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, c.r.URL.RawQuery)
-		switch {
-		case err != nil:
+		found, err := single(c.matching(c.typ, c.r.URL.RawQuery))
+		if err != nil {
 			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 0:
-			found = make([]store.Resource, 1)
 		}
-		return c.removeOver(found[0])
+		return c.removeOver(found)
 	})
 }
 
-// matching finds at most two resources by criteria that must all be understood.
+// matching finds at most two resources by criteria.
 func (c *call) matching(typ, criteria string) ([]store.Resource, error) {
-	values, err := parseCriteria(criteria)
+	q, err := c.selecting(typ, criteria)
 	if err != nil {
 		return nil, err
-	}
-	q, err := query.Parse(typ, values, true)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.Where) == 0 {
-		return nil, &fault{http.StatusPreconditionFailed, "invalid", "", "the criteria select nothing"}
 	}
 	var found []store.Resource
 	for q.Limit = 2; ; q.Limit = min(2*q.Limit, 64) { // more than one page only of what is deleted
@@ -216,7 +209,7 @@ func (c *call) owned(err error, writes []store.Write, items []*item) error {
 		for _, key := range writes[i].Keys {
 			k := store.Identity{Type: p.typ, Key: key}
 			owner, known := owners[k]
-			if known && owner.ID != p.id && !c.deleting[place{p.typ, owner.ID}] {
+			if known && owner.ID != p.id && !owner.Deleted && !c.deleting[place{p.typ, owner.ID}] {
 				return placed(err, at[p])
 			}
 			owners[k] = store.Resource{Type: p.typ, ID: p.id}

@@ -100,9 +100,17 @@ func TestSpellings(t *testing.T) {
 			{"code=RM&status=final", "status=final&code=RM"},
 			{"code=urn:c|RM", "code=urn%3Ac%7CRM"},
 			{"code=RM&status=final", "?status=final&code=RM&_format=json"},
+			{"code=RM,RX", "code=RX,RM,RX"},
+			{"code=urn:c|RM,urn:c|RX&status=final,amended", "status=amended,final&code=urn:c|RX,urn:c|RM"},
+			{"_lastUpdated=gt2000&code=RM", "_lastUpdated=gt2000&code=R%4d"},
+			{"date=2020-01-02&code=RM", "code=RM&date=eq2020-01-02"},
+			{"subject=Patient/p&code=RM", "code=RM&subject=http://127.0.0.1/fhir/Patient/p"},
+			{"code=RM&patient=p", "code=RM&patient=Patient/p"},
+			{"code=RM&combo-code=a,RM", "code=RM&combo-code=RM,a"},
+			{"code=RM&_security:not=a,b", "code=RM&_security:not=b,a"},
 			{"status=final&code=RM&code=urn:c|RM", "code=%75rn:c%7cRM&code=RM&status=final&code=RM"},
 		} {
-			body := `{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"urn:c","code":"RM"}]}}`
+			body := `{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"urn:c","code":"RM"}]},"effectiveDateTime":"2020-01-02","subject":{"reference":"Patient/p"}}`
 			for _, second := range []string{"If-None-Exist", "PUT"} {
 				// The first is written between the search of the second and its write.
 				var happen func()

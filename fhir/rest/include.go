@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/rest/query"
@@ -15,6 +16,12 @@ const mostIncluded = 2000
 
 // A place is a resource by type and id.
 type place struct{ typ, id string }
+
+// A target is a resource that others may point to, also by its canonical names.
+type target struct {
+	place
+	names []string
+}
 
 // included sends the matches of a search and then the resources that they point
 // to, or that point to them: one step, or with :iterate until nothing new is found
@@ -32,17 +39,20 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 			mode, v = "include", query.View{}
 		}
 		var forward []place
-		var backward []place
+		var backward []target
 		for i := range from {
 			if err := c.whole(&from[i]); err != nil {
 				return err
 			}
-			if err := s.entry(c.entry(&from[i], mode, v)); err != nil {
+			if err := c.shown(q, &from[i], mode, v, s); err != nil {
 				return err
 			}
-			backward = append(backward, place{from[i].Type, from[i].ID})
-			var err error
-			if forward, err = c.pointed(q, step, &from[i], forward); err != nil {
+			n, err := c.parsed(q, &from[i])
+			if err != nil {
+				return err
+			}
+			backward = append(backward, target{place{from[i].Type, from[i].ID}, search.Names(from[i].Type, n)})
+			if forward, err = c.pointed(q, step, &from[i], n, forward); err != nil {
 				return err
 			}
 			from[i] = store.Resource{} // it is on its way
@@ -75,7 +85,7 @@ func (c *call) included(q *query.Search, matches []store.Resource, s *stream) er
 // along are the resources of the next step that were not sent yet; those beyond
 // what is held in memory come without their contents, which are read again when
 // their turn comes. cut: a search for them found more than are brought along.
-func (c *call) along(q *query.Search, step int, forward, backward []place, fresh func(place) bool) (out []store.Resource, cut bool, err error) {
+func (c *call) along(q *query.Search, step int, forward []place, backward []target, fresh func(place) bool) (out []store.Resource, cut bool, err error) {
 	room := inMemory
 	for _, p := range forward {
 		if !fresh(p) {
@@ -113,31 +123,65 @@ func (c *call) along(q *query.Search, step int, forward, backward []place, fresh
 	return out, cut, nil
 }
 
+// parsed is a resource as a tree where includes look into it; nil where none does.
+func (c *call) parsed(q *query.Search, res *store.Resource) (*fhir.Node, error) {
+	for _, i := range q.Includes {
+		if i.Reverse && search.Nameable(res.Type) || !i.Reverse && i.Type == res.Type {
+			return fhir.Parse(res.Content)
+		}
+	}
+	return nil, nil
+}
+
 // pointed appends what a resource points to by the includes.
-func (c *call) pointed(q *query.Search, step int, res *store.Resource, out []place) ([]place, error) {
+func (c *call) pointed(q *query.Search, step int, res *store.Resource, n *fhir.Node, out []place) ([]place, error) {
 	var refs []fhir.RefRow
 	for _, i := range q.Includes {
 		if i.Reverse || i.Type != res.Type || step > 0 && !i.Iterate {
 			continue
 		}
 		if refs == nil {
-			n, err := fhir.Parse(res.Content)
-			if err != nil {
-				return nil, err
-			}
 			refs = search.IndexUnder(c.own(), res.Type, n).Refs
 		}
 		for _, row := range refs {
 			if i.Points(row) {
 				out = append(out, place{row.Type, row.ID})
 			}
+			p, err := c.named(&i, row)
+			if err != nil {
+				return nil, err
+			}
+			if p.id != "" {
+				out = append(out, p)
+			}
 		}
 	}
 	return out, nil
 }
 
+// named is the place that a canonical reference leads to; it is looked up once for a
+// request.
+func (c *call) named(i *query.Include, row fhir.RefRow) (place, error) {
+	types := i.Named(row)
+	if len(types) == 0 {
+		return place{}, nil
+	}
+	key := strings.Join(append(types, row.ID), " ")
+	if p, met := c.byName[key]; met {
+		return p, nil
+	}
+	url, version, _ := strings.Cut(row.ID, "|")
+	found, err := c.canonical(url, version, types...)
+	if c.byName == nil {
+		c.byName = map[string]place{}
+	}
+	p := place{found.Type, found.ID}
+	c.byName[key] = p
+	return p, err
+}
+
 // pointing searches for resources of the include's type that point to these.
-func (c *call) pointing(i query.Include, to []place, room int) (store.Page, error) {
+func (c *call) pointing(i query.Include, to []target, room int) (store.Page, error) {
 	whole := store.Clause{} // one of the lists of clauses
 	clauses := map[string]*store.Clause{}
 	var types []string
@@ -150,6 +194,9 @@ func (c *call) pointing(i query.Include, to []place, room int) (store.Page, erro
 		}
 		if clause := clauses[p.typ]; clause != nil {
 			clause.Any = append(clause.Any, store.Match{Type: p.typ, ID: p.id})
+			for _, name := range p.names {
+				clause.Any = append(clause.Any, store.Match{ID: name})
+			}
 		}
 	}
 	for _, typ := range types {

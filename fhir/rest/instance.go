@@ -196,10 +196,10 @@ func (c *call) compete(again func([]result) error, attempt func() error) error {
 func (c *call) ifMatch(current store.Resource) error {
 	match := c.r.Header.Get("If-Match")
 	if match != "" && !names(match, current) {
-		return &fault{http.StatusPreconditionFailed, "conflict", "", "If-Match does not name the current version"}
+		return &fault{http.StatusPreconditionFailed, "conflict", inRequest + "If-Match", "If-Match does not name the current version"}
 	}
 	if none := c.r.Header.Get("If-None-Match"); none != "" && names(none, current) {
-		return &fault{http.StatusPreconditionFailed, "conflict", "", "If-None-Match names the current version"}
+		return &fault{http.StatusPreconditionFailed, "conflict", inRequest + "If-None-Match", "If-None-Match names the current version"}
 	}
 	return nil
 }

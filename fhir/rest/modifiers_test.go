@@ -44,7 +44,7 @@ func TestSearchBeyondValues(t *testing.T) {
 			"Patient?organization:identifier=urn:o|9": "p3", "Patient?organization:identifier=9": "p3", "Patient?organization:identifier=urn:x|9": "",
 			"Patient?identifier:of-type=urn:v2|MR|7": "p1", "Patient?identifier:of-type=urn:v2|SS|7": "p3", "Patient?identifier:of-type=urn:v2|MR|8": "", "Patient?identifier:of-type=MR|7": "invalid",
 			"Patient?identifier:text=record": "p1", "Patient?telecom=555": "p1", "Patient?phone=555": "p1",
-			"Observation?code:in=http://x.example/vs/a": "not-supported", "Observation?code:not-in=x": "not-supported", "Observation?code:below=x": "not-supported", "Observation?code:above=x": "not-supported",
+			"Observation?code:in=http://x.example/vs/none": "not-found", "Observation?code:not-in=x": "not-found", "Observation?code:below=x": "invalid", "Observation?code:above=x": "invalid", // see TestValueSets
 			"Observation?code:exact=x": "invalid", "Patient?name:text=x": "invalid", "Patient?organization:below=x": "invalid",
 			"Observation?code:not=bp,hb": "o3", "Observation?code:not=bp&code:not=hb": "o3", "Observation?status:not=final": "o3", "Observation?combo-code:not=sys,hb": "o3",
 			"ValueSet?url:below=http://x.example/vs/a": "v1", "ValueSet?url:below=http://x.example/vs": "v1 v2 v3", "ValueSet?url:below=http://x.example/vs/": "v1 v2 v3",
@@ -61,7 +61,7 @@ func TestSearchBeyondValues(t *testing.T) {
 			"Patient?_list=l1": "p2 p3", "Patient?_list=l2": "", "Patient?_list=$current-problems": "invalid", "Patient?_list=l1&family=moss": "p2",
 			"Location?near=46.95|7.45": "bern", "Location?near=46.95|7.45|200|km": "bern zurich", "Location?near=46.95|7.45|50|[mi_us]": "bern", "Location?near=46.95|7.45|90000|m": "bern", "Location?near=95|7": "invalid", "Location?near=NaN|7": "invalid", "Location?near=1|2|3|acre": "invalid",
 			"Location?near:missing=true": "nowhere",
-			"Patient?_filter=x":          "not-supported", "Patient?_content=x": "not-supported", "Patient?_text=x": "not-supported", "Patient?_contained=true": "invalid", "Patient?_contained=false&family=moss": "p2", "Patient?_query=x": "not-supported",
+			"Patient?_filter=x":          "not-supported", "Patient?_content=x": "not-supported", "Patient?_text=x": "not-supported", "Patient?_contained=true": "", "Patient?_contained=false&family=moss": "p2", "Patient?_query=x": "not-supported",
 			"Patient?_sort=birthdate": "p1 p3 p2", "Patient?_sort=-birthdate": "p3 p1 p2", "Patient?_sort=family": "p1 p2 p3", "Patient?_sort=-family": "p1 p3 p2", "Observation?_sort=component-code-value-quantity": "invalid",
 			"Observation?subject=http://127.0.0.1/fhir/Patient/p1": "o1 o3", "Observation?subject=http://elsewhere.example/fhir/Patient/p1": "", "Encounter?subject=Patient/p1": "e1", "Encounter?subject=http://127.0.0.1/fhir/Patient/p1": "e1",
 			"Observation?value-quantity=11.9||g/dL": "o2", "Observation?value-quantity=11.9||gram": "o2", "Observation?value-quantity=11.9|urn:ucum|g/dL": "o2", "Observation?value-quantity=11.9|urn:ucum|gram": "",

@@ -17,8 +17,10 @@ import (
 type fault struct {
 	status int
 	code   string // issue-type
-	at     string // FHIRPath expression, or empty
-	text   string
+	// at is a FHIRPath expression; or "http." with a parameter or header of the
+	// request (OperationOutcome.issue.location); or empty.
+	at   string
+	text string
 }
 
 // Error gives place and reason.
@@ -28,6 +30,9 @@ func (f *fault) Error() string {
 	}
 	return f.text
 }
+
+// inRequest begins the place of what is wrong with a request, not with a resource.
+const inRequest = "http."
 
 func bad(text string) error { return &fault{http.StatusBadRequest, "invalid", "", text} }
 
@@ -56,7 +61,7 @@ func placed(err error, at string) error {
 	out := make(faults, 0, len(list))
 	for _, f := range list {
 		g := *f
-		if _, below, ok := strings.Cut(f.at, "."); ok {
+		if _, below, ok := strings.Cut(f.at, "."); ok && !strings.HasPrefix(f.at, inRequest) {
 			g.at = at + "." + below
 		} else {
 			g.at = at
@@ -78,7 +83,11 @@ func faultsOf(err error) faults {
 		return faults{f}
 	}
 	if e, ok := errors.AsType[*query.Error](err); ok {
-		return faults{{http.StatusBadRequest, e.Code, "", e.Text}}
+		f := &fault{http.StatusBadRequest, e.Code, "", e.Text}
+		if e.Param != "" {
+			f.at = inRequest + e.Param
+		}
+		return faults{f}
 	}
 	switch {
 	case errors.Is(err, format.ErrNotAcceptable), errors.Is(err, format.ErrNoXML):
@@ -114,8 +123,12 @@ func outcome(list faults) *fhir.Node {
 		issue.Set("severity", fhir.Text(severity))
 		issue.Set("code", fhir.Text(f.code))
 		issue.Set("diagnostics", fhir.Text(f.text))
+		name := "expression"
+		if strings.HasPrefix(f.at, inRequest) {
+			name = "location"
+		}
 		if f.at != "" {
-			issue.Set("expression", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{fhir.Text(f.at)}})
+			issue.Set(name, &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{fhir.Text(f.at)}})
 		}
 		issues.Items = append(issues.Items, issue)
 	}
@@ -126,7 +139,7 @@ func outcome(list faults) *fhir.Node {
 }
 
 func (c *call) fail(err error) {
-	list := faultsOf(err)
+	list := c.located(faultsOf(err))
 	status := list[0].status
 	if c.r.Context().Err() != nil { // the client has gone
 		c.Log.Debug("a FHIR request was given up", "type", c.typ)
@@ -143,6 +156,31 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Allow", c.allow+", OPTIONS")
 	}
 	c.send(status, outcome(list).AppendJSON(nil))
+}
+
+// located gives the element to faults that are of the resource of the path as a
+// whole: its id, its version, its identifiers.
+func (c *call) located(list faults) faults {
+	if c.typ == "" || c.typ == "*" {
+		return list
+	}
+	out := make(faults, 0, len(list))
+	for _, f := range list {
+		g := *f
+		switch {
+		case g.at != "":
+		case g.code == "duplicate":
+			g.at = c.typ + ".identifier"
+		case g.code == "conflict", g.status == http.StatusNotFound && c.version > 0:
+			g.at = c.typ + ".meta.versionId"
+		case g.status == http.StatusNotFound && c.id != "", g.status == http.StatusGone:
+			g.at = c.typ + ".id"
+		case g.status == http.StatusUnprocessableEntity:
+			g.at = c.typ
+		}
+		out = append(out, &g)
+	}
+	return out
 }
 
 // send answers with a body that is given in JSON, in the format asked for. What

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/patch"
 	"github.com/plexus-health/plexus/fhir/rest/format"
 	"github.com/plexus-health/plexus/store"
@@ -55,10 +57,14 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 		if err != nil {
 			return nil, &fault{http.StatusBadRequest, "structure", "", "the body is not JSON: " + err.Error()}
 		}
-		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) { return patch.Apply(ctx, current, n) }), nil
+		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
+			out, err := patch.Apply(ctx, current, n)
+			return out, unfit(err, func(i int) string { return pointed(text(current, "resourceType"), text(n.Items[i], "path")) })
+		}), nil
 	case mediaXMLPatch:
 		return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
-			return patch.ApplyXML(ctx, current, data)
+			out, err := patch.ApplyXML(ctx, current, data)
+			return out, unfit(err, func(int) string { return text(current, "resourceType") })
 		}), nil
 	}
 	if _, _, ok := format.MediaOf(media); !ok || !format.Fourth(params) {
@@ -72,7 +78,8 @@ func (c *call) changeOf(media string, params map[string]string, data []byte) (ch
 		return nil, err
 	}
 	return c.bounded(func(ctx context.Context, current *fhir.Node) (*fhir.Node, error) {
-		return patch.ApplyFHIRPath(ctx, current, n)
+		out, err := patch.ApplyFHIRPath(ctx, current, n)
+		return out, unfit(err, func(i int) string { return "Parameters.parameter[" + strconv.Itoa(i) + "]" })
 	}), nil
 }
 
@@ -89,6 +96,40 @@ func (c *call) bounded(apply func(context.Context, *fhir.Node) (*fhir.Node, erro
 		}
 		return n, err
 	}
+}
+
+// unfit is the fault that a patch is, with the place of the operation that fails.
+func unfit(err error, at func(operation int) string) error {
+	e, ok := errors.AsType[*patch.Error](err)
+	if !ok {
+		return err
+	}
+	f := &fault{http.StatusBadRequest, "structure", "", e.Error()}
+	if e.Failed {
+		f.status, f.code = http.StatusUnprocessableEntity, "processing"
+	}
+	if e.Operation >= 0 {
+		f.at = at(e.Operation)
+	}
+	return f
+}
+
+// pointed is a JSON Pointer into a resource of a type as a FHIRPath expression, as
+// far as it names elements.
+func pointed(typ, pointer string) string {
+	at := typ
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		n, err := strconv.Atoi(step)
+		switch {
+		case err == nil && n >= 0:
+			at += "[" + strconv.Itoa(n) + "]"
+		case definitions.Word(step):
+			at += "." + step
+		default:
+			return at
+		}
+	}
+	return at
 }
 
 // payload is what an entry sends: its resource, or for a patch what a Binary
@@ -114,7 +155,17 @@ func (c *call) entryChange(resource *fhir.Node) (change, error) {
 	if err != nil {
 		name = ""
 	}
-	return c.changeOf(name, params, body)
+	apply, err := c.changeOf(name, params, body)
+	if err != nil || text(resource, "resourceType") != "Binary" {
+		return apply, err
+	}
+	return func(current *fhir.Node) (*fhir.Node, error) {
+		n, err := apply(current)
+		if f, ok := errors.AsType[*fault](err); ok { // its place is none of the entry's resource
+			return n, &fault{f.status, f.code, "", f.text}
+		}
+		return n, err
+	}, nil
 }
 
 // patch changes parts of a resource (http.html#patch).
@@ -142,16 +193,14 @@ func (c *call) conditionalPatch() error {
 		return &fault{http.StatusBadRequest, "required", "", "a patch needs an id in the path, or search criteria"}
 	}
 	return c.compete(c.again, func() error {
-		found, err := c.matching(c.typ, c.r.URL.RawQuery)
+		found, err := single(c.matching(c.typ, c.r.URL.RawQuery))
 		switch {
 		case err != nil:
 			return err
-		case len(found) > 1:
-			return severalMatch()
-		case len(found) == 0:
+		case found.Version == 0:
 			return store.ErrNotFound
 		}
-		return c.changeOver(found[0], changes)
+		return c.changeOver(found, changes)
 	})
 }
 
@@ -180,22 +229,14 @@ func (c *call) patched(current store.Resource, changes change) (*fhir.Node, erro
 	if err != nil {
 		return nil, err
 	}
-	n, err = changes(n)
-	if e, ok := errors.AsType[*patch.Error](err); ok {
-		status, code := http.StatusBadRequest, "structure"
-		if e.Failed {
-			status, code = http.StatusUnprocessableEntity, "processing"
-		}
-		return nil, &fault{status, code, "", e.Error()}
-	}
-	if err != nil {
+	if n, err = changes(n); err != nil {
 		return nil, err
 	}
 	if n.Kind != fhir.Object {
-		return nil, &fault{http.StatusUnprocessableEntity, "structure", "", "the patch leaves no resource"}
+		return nil, &fault{http.StatusUnprocessableEntity, "structure", current.Type, "the patch leaves no resource"}
 	}
 	if text(n, "resourceType") != current.Type || text(n, "id") != current.ID {
-		return nil, &fault{http.StatusUnprocessableEntity, "business-rule", "", "a patch must not change the type or the id of a resource"}
+		return nil, &fault{http.StatusUnprocessableEntity, "business-rule", current.Type + ".id", "a patch must not change the type or the id of a resource"}
 	}
 	return n, c.check(n, current.Type)
 }

@@ -218,7 +218,7 @@ func (l *links) meant(typ, criteria string) (string, error) {
 	for _, res := range found {
 		ids[res.ID] = true
 	}
-	seed, err := seedOf(typ, criteria)
+	seed, err := l.c.seedOf(typ, criteria)
 	if err != nil {
 		return "", err
 	}
@@ -242,7 +242,7 @@ func (l *links) made() map[string][]*item {
 	}
 	l.bySeed = map[string][]*item{}
 	add := func(it *item, criteria string) {
-		if seed, err := seedOf(it.typ, criteria); err == nil && criteria != "" {
+		if seed, err := l.c.seedOf(it.typ, criteria); err == nil {
 			l.bySeed[seed] = append(l.bySeed[seed], it)
 		}
 	}

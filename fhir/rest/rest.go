@@ -141,6 +141,10 @@ type call struct {
 	sent [32]byte
 	// entries are those of the Bundle that was sent.
 	entries []*fhir.Node
+	// terms are the value sets and code systems that were looked up.
+	terms *stored
+	// byName are the places of canonical references that were looked up.
+	byName map[string]place
 	// started is true once something of a Bundle has gone out: what fails then
 	// can be told by cutting the connection only.
 	started bool

@@ -17,7 +17,7 @@ func (c *call) search() error {
 	if c.r.Method == http.MethodPost {
 		values = c.r.Form // read by form
 	}
-	q, err := query.Parse(c.typ, values, c.strict())
+	q, err := query.Parse(c.typ, values, c.strict(), c)
 	if err != nil {
 		return err
 	}
@@ -101,9 +101,12 @@ func (c *call) linkTo(relation, place string, values url.Values) *fhir.Node {
 }
 
 func (c *call) entry(res *store.Resource, mode string, v query.View) *fhir.Node {
-	text := v.Of(res.Type, stamped(res))
+	return matchOf(c.full(res.Type, res.ID), v.Of(res.Type, stamped(res)), mode)
+}
+
+func matchOf(full string, text []byte, mode string) *fhir.Node {
 	e := fhir.NewObject()
-	e.Set("fullUrl", fhir.Text(c.full(res.Type, res.ID)))
+	e.Set("fullUrl", fhir.Text(full))
 	e.Set("resource", raw(text))
 	how := fhir.NewObject()
 	how.Set("mode", fhir.Text(mode))

@@ -66,3 +66,41 @@ func (s *stream) send() error {
 	s.Out = s.Out[:0]
 	return nil
 }
+
+// answers are the entries that answer those of a batch or transaction. They go out
+// as they are made, but in XML at the end: what has no form in it is answered in
+// JSON.
+type answers struct {
+	c       *call
+	s       *stream
+	head    *fhir.Node
+	entries *fhir.Node
+}
+
+func (c *call) answering(kind string) (*answers, error) {
+	a := &answers{c: c, head: newBundle(kind), entries: &fhir.Node{Kind: fhir.Array}}
+	var err error
+	if !c.format.XML {
+		a.s, err = c.stream(a.head)
+	}
+	return a, err
+}
+
+// add adds an entry.
+func (a *answers) add(e *fhir.Node) error {
+	if a.s != nil {
+		return a.s.entry(e)
+	}
+	a.entries.Items = append(a.entries.Items, e)
+	return nil
+}
+
+// close ends the Bundle.
+func (a *answers) close() error {
+	if a.s != nil {
+		return a.s.close()
+	}
+	a.head.Set("entry", a.entries)
+	a.c.send(http.StatusOK, a.head.AppendJSON(nil))
+	return nil
+}

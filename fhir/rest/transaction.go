@@ -292,27 +292,26 @@ func (c *call) conditional(it *item, criteria string, create bool) (err error) {
 	if create {
 		at = it.at + ".request.ifNoneExist"
 	}
-	var found []store.Resource
+	var list []store.Resource
 	var free store.Resource // nothing, where nothing is made
 	id := text(it.resource, "id")
 	switch {
 	case create:
 		id = ""
-		found, free, err = c.claim(it.typ, criteria, id)
+		list, free, err = c.claim(it.typ, criteria, id)
 	case it.method == http.MethodPut:
-		found, free, err = c.claim(it.typ, criteria, id)
+		list, free, err = c.claim(it.typ, criteria, id)
 	default:
-		found, err = c.matching(it.typ, criteria)
+		list, err = c.matching(it.typ, criteria)
 	}
+	found, err := single(list, err)
 	switch {
 	case err != nil:
 		return placed(err, at)
-	case len(found) > 1:
-		return &fault{http.StatusPreconditionFailed, "multiple-matches", at, "the criteria find several resources"}
-	case len(found) == 1 && id != "" && id != found[0].ID:
+	case found.Version > 0 && id != "" && id != found.ID:
 		return &fault{http.StatusBadRequest, "invalid", it.at + ".resource.id", "is not the id of the one the criteria find"}
-	case len(found) == 1:
-		it.id, it.current, it.found = found[0].ID, found[0], create
+	case found.Version > 0:
+		it.id, it.current, it.found = found.ID, found, create
 	default:
 		it.id, it.current = free.ID, free
 	}
@@ -323,45 +322,50 @@ func (c *call) conditional(it *item, criteria string, create bool) (err error) {
 // written, or the current one.
 func (c *call) answerTransaction(items []*item, list []result, out []store.Resource) error {
 	written := versions(out)
-	entries := &fhir.Node{Kind: fhir.Array}
-	for i, it := range items {
-		e := fhir.NewObject()
-		if reads(it.method) {
-			if it.answer != nil {
-				e = it.answer
-			} else {
-				c.inner(e, it.method, it, nil, "")
-			}
-			entries.Items = append(entries.Items, e)
-			continue
-		}
-		res, wrote := written[place{it.typ, it.id}]
-		if !wrote {
-			res = &it.current
-		}
-		status := list[i].status
-		response := fhir.NewObject()
-		response.Set("status", fhir.Text(strconv.Itoa(status)+" "+http.StatusText(status)))
-		if it.method != http.MethodDelete {
-			e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
-			response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
-			response.Set("etag", fhir.Text(etag(*res)))
-			response.Set("lastModified", fhir.Text(instant(res.Updated)))
-			switch prefer := c.prefers(); {
-			case slices.Contains(prefer, "return=minimal"):
-			case slices.Contains(prefer, "return=OperationOutcome"):
-				response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
-			default:
-				text := stamped(res)
-				c.spent += len(text)
-				e.Set("resource", raw(text))
-			}
-		}
-		e.Set("response", response)
-		entries.Items = append(entries.Items, e)
+	b, err := c.answering("transaction-response")
+	if err != nil {
+		return err
 	}
-	b := newBundle("transaction-response")
-	b.Set("entry", entries)
-	c.send(http.StatusOK, b.AppendJSON(nil))
-	return nil
+	for i, it := range items {
+		e := it.answer
+		switch {
+		case e != nil:
+		case reads(it.method):
+			e = fhir.NewObject()
+			c.inner(e, it.method, it, nil, "")
+		default:
+			res, wrote := written[place{it.typ, it.id}]
+			if !wrote {
+				res = &it.current
+			}
+			e = c.answerWrite(it, list[i].status, res)
+		}
+		if err := b.add(e); err != nil {
+			return err
+		}
+	}
+	return b.close()
+}
+
+// answerWrite says what came of an entry that writes.
+func (c *call) answerWrite(it *item, status int, res *store.Resource) *fhir.Node {
+	e, response := fhir.NewObject(), fhir.NewObject()
+	response.Set("status", fhir.Text(strconv.Itoa(status)+" "+http.StatusText(status)))
+	if it.method != http.MethodDelete {
+		e.Set("fullUrl", fhir.Text(c.full(it.typ, it.id)))
+		response.Set("location", fhir.Text(it.typ+"/"+it.id+"/_history/"+strconv.Itoa(res.Version)))
+		response.Set("etag", fhir.Text(etag(*res)))
+		response.Set("lastModified", fhir.Text(instant(res.Updated)))
+		switch prefer := c.prefers(); {
+		case slices.Contains(prefer, "return=minimal"):
+		case slices.Contains(prefer, "return=OperationOutcome"):
+			response.Set("outcome", outcome(faults{{http.StatusOK, "informational", "", "written"}}))
+		default:
+			text := stamped(res)
+			c.spent += len(text)
+			e.Set("resource", raw(text))
+		}
+	}
+	e.Set("response", response)
+	return e
 }

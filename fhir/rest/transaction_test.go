@@ -77,7 +77,12 @@ func TestDeletedFirst(t *testing.T) {
 			a.want(200, "GET", "/Patient/dd1", "")
 			a.want(204, "DELETE", "/Patient/dd1", "")
 		}
-		a.want(409, "POST", "/Patient", owner("")) // a deleted one keeps its identity
+		// What is deleted gives its identifiers to who comes with them later.
+		for _, headers := range [][]string{nil, {"If-None-Exist", "identifier=urn:s|DD"}} {
+			_, n := a.want(201, "POST", "/Patient", owner(""), headers...)
+			a.want(409, "PUT", "/Patient/dd1", owner("dd1"))
+			a.want(204, "DELETE", "/Patient/"+text(n, "id"), "")
+		}
 		a.want(201, "PUT", "/Patient/dd1", owner("dd1"))
 		w, _ := a.do("POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+remove+","+create+`]}`, "Accept", "application/fhir+xml")
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/fhir+xml") || !strings.HasPrefix(w.Body.String(), "<") {

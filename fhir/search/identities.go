@@ -4,7 +4,7 @@ import "github.com/plexus-health/plexus/fhir"
 
 // Identities are the business identifiers that name a resource: those of
 // patients, encounters, practitioners, organizations and orders that carry a
-// system. They are the same that messages are matched by.
+// system, but for the numbers of documents. They are the same that messages are matched by.
 func Identities(typ string, n *fhir.Node) []string {
 	switch typ {
 	case "Patient", "Encounter", "Practitioner", "Organization", "ServiceRequest", "Specimen":
@@ -18,7 +18,7 @@ func Identities(typ string, n *fhir.Node) []string {
 	var keys []string
 	for _, i := range list.Items {
 		system, value := textOf(i, "system"), textOf(i, "value")
-		if system != "" && value != "" && textOf(i, "use") != "old" && (typ != "ServiceRequest" || !shared(i)) {
+		if system != "" && value != "" && textOf(i, "use") != "old" && !fhir.OfDocument(i) && (typ != "ServiceRequest" || !shared(i)) {
 			keys = append(keys, fhir.IdentityKey(typ, system, value))
 		}
 	}

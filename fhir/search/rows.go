@@ -19,6 +19,8 @@ type rows struct {
 	values []found
 	// root is the resource, whose contained ones its references may name.
 	root *fhir.Node
+	// composites: those and places have rows too.
+	composites bool
 }
 
 func (x *rows) add(p *definitions.Param, v found) {
@@ -114,8 +116,13 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: reference})
-	if bare, _, versioned := strings.Cut(reference, "|"); versioned && n.Kind == fhir.String {
+	if n.Kind != fhir.String {
+		return
+	}
+	if bare, version, _ := strings.Cut(reference, "|"); version != "" {
 		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare}) // who asks for no version asks for any
+	} else {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, ID: bare + "|"}) // see Names
 	}
 }
 

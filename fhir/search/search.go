@@ -267,9 +267,21 @@ func textOf(n *fhir.Node, name string) string {
 // Index extracts the index rows of a resource. What does not have the form of
 // its type gives no row.
 func Index(typ string, n *fhir.Node) fhir.Index {
-	x := &rows{root: n}
+	x := &rows{root: n, composites: true}
+	x.own(typ, n)
+	x.contained()
+	for _, name := range Names(typ, n) {
+		x.Refs = append(x.Refs, fhir.RefRow{Param: Named, ID: name})
+	}
+	x.Patient = patientOf(typ, n)
+	x.unique()
+	return x.Index
+}
+
+// own adds the rows of a resource, or of a contained one.
+func (x *rows) own(typ string, n *fhir.Node) {
 	for _, e := range compiled.of(typ) {
-		if e.param.Alias() || e.param.Combined() {
+		if e.param.Alias() || e.param.Combined() || !x.composites && (e.param.Kind == "composite" || e.param.Kind == "special") {
 			continue
 		}
 		x.values = x.values[:0]
@@ -291,9 +303,6 @@ func Index(typ string, n *fhir.Node) fhir.Index {
 			x.deceased(e.param, n)
 		}
 	}
-	x.Patient = patientOf(typ, n)
-	x.unique()
-	return x.Index
 }
 
 // patientOf is the one patient whose record a resource belongs to.

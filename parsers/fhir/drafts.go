@@ -142,7 +142,7 @@ func (w *drafting) keys(r *fhir.Node) []string {
 func (w *drafting) idKey(typ, id string) string { return fhir.IdentityKey(typ, "id:"+w.scope, id) }
 
 // identifierKeys are the keys by the identifiers that have a system and are in
-// use.
+// use, but for the numbers of documents.
 func identifierKeys(r *fhir.Node, typ string) []string {
 	var keys []string
 	list := r.Get("identifier")
@@ -154,7 +154,7 @@ func identifierKeys(r *fhir.Node, typ string) []string {
 		items = []*fhir.Node{list}
 	}
 	for _, i := range items {
-		if system, value := str(i, "system"), str(i, "value"); system != "" && value != "" && str(i, "use") != "old" {
+		if system, value := str(i, "system"), str(i, "value"); system != "" && value != "" && str(i, "use") != "old" && !fhir.OfDocument(i) {
 			keys = append(keys, fhir.IdentityKey(typ, system, value))
 		}
 	}

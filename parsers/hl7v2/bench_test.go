@@ -94,20 +94,48 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
+// BenchmarkParts is BenchmarkWalk by lists of fields, repetitions, components
+// and subcomponents.
+func BenchmarkParts(b *testing.B) {
+	raw := twoKB(b)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := Parse(raw)
+		if err != nil || walkParts(m, nil) == 0 {
+			b.Fatal(err)
+		}
+	}
+}
+
 // walk reads every leaf and counts the bytes of their text.
 func walk(m *Message) int {
+	total := 0
+	for w := m.Walk(); w.NextSegment(); {
+		for w.Next() {
+			total += len(w.Value().Text())
+		}
+	}
+	return total
+}
+
+// walkParts is walk by lists; note, if it is not nil, is told of each leaf.
+func walkParts(m *Message, note func(s Segment, at Place, v Value)) int {
 	total := 0
 	var fields, reps, comps, subs []Value
 	for i := range m.Len() {
 		fields = m.Segment(i).AppendFields(fields[:0])
-		for _, f := range fields {
-			reps = f.AppendParts(reps[:0])
-			for _, rep := range reps {
+		for f, field := range fields {
+			reps = field.AppendParts(reps[:0])
+			for r, rep := range reps {
 				comps = rep.AppendParts(comps[:0])
-				for _, comp := range comps {
+				for c, comp := range comps {
 					subs = comp.AppendParts(subs[:0])
-					for _, sub := range subs {
+					for s, sub := range subs {
 						total += len(sub.Text())
+						if note != nil {
+							note(m.Segment(i), Place{f + 1, r + 1, c + 1, s + 1}, sub)
+						}
 					}
 				}
 			}

@@ -20,11 +20,11 @@ func (p *Parser) Part(raw []byte) (name, before string, alone bool) {
 		return "", "", true
 	}
 	msh := s.line(at).Segment(0)
-	return s.part(msh)
+	return s.part(msh, raw)
 }
 
-func (s *scanner) part(msh Segment) (name, before string, alone bool) {
-	raw := s.head
+// part reads the marks of a message that ends so.
+func (s *scanner) part(msh Segment, end []byte) (name, before string, alone bool) {
 	sender := pair(msh.Field(3), msh.Field(4))
 	named := func(pointer []byte) string {
 		if len(pointer) == 0 || string(pointer) == `""` || len(pointer) > tail {
@@ -34,11 +34,11 @@ func (s *scanner) part(msh Segment) (name, before string, alone bool) {
 	}
 	before = named(msh.Field(14).Raw())
 	alone = true
-	if next := bytes.IndexAny(raw[s.msh:], "\r\n"); before != "" && next >= 0 {
-		rest := bytes.TrimLeft(raw[s.msh+next:], "\r\n")
+	if next := bytes.IndexAny(s.head[s.msh:], "\r\n"); before != "" && next >= 0 {
+		rest := bytes.TrimLeft(s.head[s.msh+next:], "\r\n")
 		alone = !isSegmentAt(rest, "ADD", s.delims.Field)
 	}
-	last, _ := lastSegment(raw)
+	last, _ := lastSegment(end)
 	if !isSegmentAt(last, "DSC", s.delims.Field) {
 		return "", before, alone
 	}

@@ -1,7 +1,6 @@
 package hl7v2
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -421,13 +420,8 @@ func (e *Editor) Insert(text string, raw []byte) error {
 	case p.field > 0:
 		return fmt.Errorf("%s: segments are put before segments or groups, repetitions before repetitions, as in PID-3[2]", text)
 	}
-	if bytes.IndexFunc(raw, func(r rune) bool { return !lineEnd(r) }) < 0 {
-		return fmt.Errorf("%s: there is nothing to insert", text)
-	}
-	for line := range strings.FieldsFuncSeq(string(raw), lineEnd) {
-		if len(line) < 3 || !segmentWord(line[:3]) || len(line) > 3 && line[3] != e.m.delims.Field {
-			return fmt.Errorf("%s: what is to be inserted is no segment with the delimiters of the message", text)
-		}
+	if err := e.areSegments(text, raw); err != nil {
+		return err
 	}
 	at, err := e.before(text, p)
 	if err != nil {

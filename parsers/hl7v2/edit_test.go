@@ -161,7 +161,7 @@ func TestInsert(t *testing.T) {
 		{"PID-4[1]", "0", "PID|1||7^^^H^MR~8^^^X^PI|0|Ann^Bee"},
 		{"PID-3[1]", "0~1", "! PID-3[1]: what is to be inserted is not one repetition"},
 		{"PID-3", "0", "! PID-3: segments are put before segments or groups, repetitions before repetitions, as in PID-3[2]"},
-		{"OBX", "hello", "! OBX: what is to be inserted is no segment with the delimiters of the message"},
+		{"OBX", "hello", "! OBX: what is given is no segment with the delimiters of the message"},
 		{"OBX", "\r", "! OBX: there is nothing to insert"},
 		{"MSH", "PID|1", "! MSH: nothing stands before the header"},
 		{"SPECIMEN/SPM", "SPM|1", "! SPECIMEN/SPM: there is no such group"},
@@ -288,6 +288,7 @@ func FuzzEdit(f *testing.F) {
 			func(e *Editor) error { return e.Insert(path, []byte(text)) },
 			func(e *Editor) error { return e.Move(path, text) },
 			func(e *Editor) error { return e.SetRaw(path, []byte(text)) },
+			func(e *Editor) error { return e.Replace(path, []byte(text)) },
 		} {
 			if e := Edit(m); do(e) == nil && len(e.Bytes()) > len(raw)+1100*(len(text)+1100)*(m.Len()+1) {
 				t.Errorf("%d bytes of %d", len(e.Bytes()), len(raw))

@@ -54,7 +54,7 @@ type Segment struct {
 type Value struct {
 	m          *Message
 	start, end int32
-	level      level
+	level      level // and whether it is flat; four fields stay in registers
 }
 
 type level uint8
@@ -66,6 +66,12 @@ const (
 	subcomponentLevel
 	wholeLevel // MSH-1, MSH-2: their separators mean themselves
 )
+
+// flat beside a level: the value is known to hold no separator.
+const flat level = 8
+
+// of is the level alone.
+func (l level) of() level { return l &^ flat }
 
 // Len is the number of segments, with lines that are no segments.
 func (m *Message) Len() int { return len(m.segments) }
@@ -172,7 +178,7 @@ func (s Segment) Field(n int) Value {
 	level := fieldLevel
 	if s.header() {
 		if n == 1 {
-			return Value{s.m, int32(at - 1), int32(at), wholeLevel}
+			return Value{m: s.m, start: int32(at - 1), end: int32(at), level: wholeLevel}
 		}
 		if n--; n == 1 {
 			level = wholeLevel // MSH-2
@@ -189,7 +195,7 @@ func (s Segment) Field(n int) Value {
 	if next := strings.IndexByte(text[at:], sep); next >= 0 {
 		to = at + next
 	}
-	return Value{s.m, int32(at), int32(to), level}
+	return Value{m: s.m, start: int32(at), end: int32(to), level: level}
 }
 
 // Fields is the number of the last field that is there.
@@ -209,6 +215,9 @@ func (v Value) part(sep byte, n int, to level) Value {
 	if v.m == nil || n < 1 {
 		return Value{}
 	}
+	if v.level&flat != 0 {
+		sep = 0 // there is none to be found
+	}
 	at, end := v.start, v.end
 	for {
 		next := -1
@@ -220,7 +229,7 @@ func (v Value) part(sep byte, n int, to level) Value {
 			stop = at + int32(next)
 		}
 		if n == 1 {
-			return Value{v.m, at, stop, to}
+			return Value{m: v.m, start: at, end: stop, level: to | v.level&flat}
 		}
 		if next < 0 {
 			return Value{}
@@ -230,6 +239,9 @@ func (v Value) part(sep byte, n int, to level) Value {
 }
 
 func (v Value) count(sep byte) int {
+	if v.level&flat != 0 {
+		return 1
+	}
 	n, text := 1, v.m.text[v.start:v.end]
 	for i := 0; sep != 0 && i < len(text); i++ {
 		if text[i] == sep {
@@ -245,7 +257,7 @@ func (v Value) Reps() int {
 	if v.m == nil || v.start == v.end {
 		return 0
 	}
-	if v.level != fieldLevel {
+	if v.level.of() != fieldLevel {
 		return 1
 	}
 	return v.count(v.m.delims.Repetition)
@@ -253,7 +265,7 @@ func (v Value) Reps() int {
 
 // Rep returns repetition n of a field, from 1.
 func (v Value) Rep(n int) Value {
-	if v.m == nil || v.level != fieldLevel {
+	if v.m == nil || v.level.of() != fieldLevel {
 		if n == 1 {
 			return v
 		}
@@ -270,7 +282,7 @@ func (v Value) EachRep() iter.Seq2[int, Value] {
 		if v.m == nil || v.start == v.end {
 			return
 		}
-		if v.level != fieldLevel {
+		if v.level.of() != fieldLevel {
 			yield(1, v)
 			return
 		}
@@ -280,11 +292,11 @@ func (v Value) EachRep() iter.Seq2[int, Value] {
 				next = strings.IndexByte(v.m.text[at:v.end], sep)
 			}
 			if next < 0 {
-				yield(n, Value{v.m, at, v.end, repetitionLevel})
+				yield(n, Value{m: v.m, start: at, end: v.end, level: repetitionLevel | v.level&flat})
 				return
 			}
 			stop := at + int32(next)
-			if !yield(n, Value{v.m, at, stop, repetitionLevel}) {
+			if !yield(n, Value{m: v.m, start: at, end: stop, level: repetitionLevel}) {
 				return
 			}
 			at = stop + 1
@@ -297,9 +309,9 @@ func (v Value) Comps() int {
 	switch {
 	case v.m == nil:
 		return 0
-	case v.level == fieldLevel:
+	case v.level.of() == fieldLevel:
 		return v.Rep(1).Comps()
-	case v.level == repetitionLevel:
+	case v.level.of() == repetitionLevel:
 		return v.count(v.m.delims.Component)
 	}
 	return 1
@@ -310,9 +322,9 @@ func (v Value) Comp(n int) Value {
 	switch {
 	case v.m == nil:
 		return v
-	case v.level == fieldLevel:
+	case v.level.of() == fieldLevel:
 		return v.Rep(1).Comp(n)
-	case v.level == repetitionLevel:
+	case v.level.of() == repetitionLevel:
 		return v.part(v.m.delims.Component, n, componentLevel)
 	case n == 1:
 		return v
@@ -326,9 +338,9 @@ func (v Value) Subs() int {
 	switch {
 	case v.m == nil:
 		return 0
-	case v.level < componentLevel:
+	case v.level.of() < componentLevel:
 		return v.Comp(1).Subs()
-	case v.level == componentLevel:
+	case v.level.of() == componentLevel:
 		return v.count(v.m.delims.Subcomponent)
 	}
 	return 1
@@ -339,9 +351,9 @@ func (v Value) Sub(n int) Value {
 	switch {
 	case v.m == nil:
 		return v
-	case v.level < componentLevel:
+	case v.level.of() < componentLevel:
 		return v.Comp(1).Sub(n)
-	case v.level == componentLevel:
+	case v.level.of() == componentLevel:
 		return v.part(v.m.delims.Subcomponent, n, subcomponentLevel)
 	case n == 1:
 		return v
@@ -379,7 +391,7 @@ func (v Value) Valued() bool {
 	if v.m == nil || v.start == v.end || v.Null() {
 		return false
 	}
-	if v.level == wholeLevel || v.level == subcomponentLevel {
+	if v.level.of() == wholeLevel || v.level.of() == subcomponentLevel {
 		return true
 	}
 	d, text := v.m.delims, v.m.text[v.start:v.end]
@@ -392,26 +404,36 @@ func (v Value) Valued() bool {
 }
 
 // AppendFields appends fields 1 to Fields of the segment to dst in one scan,
-// for who reads many of them.
+// for who reads many of them. It notes which of them have no parts.
 func (s Segment) AppendFields(dst []Value) []Value {
-	if s.Fields() == 0 {
+	if s.m == nil || s.Name() == "" {
 		return dst
 	}
 	p := s.m.segments[s.index]
-	text, sep := s.m.text[:p.end], s.m.delims.Field
-	level := fieldLevel
+	at := p.start + 4 // after the separator before field 1
+	if at > p.end {
+		return dst
+	}
+	text := s.m.text[:p.end]
+	level := fieldLevel | flat
 	if s.header() {
 		dst = append(dst, s.Field(1))
 		level = wholeLevel // MSH-2
 	}
-	for at := int(p.start) + 4; ; level = fieldLevel {
-		next := strings.IndexByte(text[at:], sep)
-		if next < 0 {
-			return append(dst, Value{s.m, int32(at), p.end, level})
+	separators := s.m.delims.separators()
+	for i := int(at); i < len(text); i++ {
+		sort := separators[text[i]]
+		if sort == noSeparator {
+			continue
 		}
-		dst = append(dst, Value{s.m, int32(at), int32(at + next), level})
-		at += next + 1
+		if sort != ofFields {
+			level &^= flat
+			continue
+		}
+		dst = append(dst, Value{m: s.m, start: at, end: int32(i), level: level})
+		at, level = int32(i+1), fieldLevel|flat
 	}
+	return append(dst, Value{m: s.m, start: at, end: p.end, level: level})
 }
 
 // AppendParts appends the repetitions of a field, the components of a
@@ -419,33 +441,40 @@ func (s Segment) AppendFields(dst []Value) []Value {
 // reads all of them. What has no parts is its own only one; an absent or empty
 // field has none.
 func (v Value) AppendParts(dst []Value) []Value {
-	if v.m == nil {
+	if v.m == nil || v.level.of() == fieldLevel && v.start == v.end {
 		return dst
 	}
-	var sep byte
-	switch v.level {
+	var sep, below byte // those that part v, and of the parts the next
+	d := &v.m.delims
+	switch v.level.of() {
 	case fieldLevel:
-		if v.start == v.end {
-			return dst
-		}
-		sep = v.m.delims.Repetition
+		sep, below = d.Repetition, d.Component
 	case repetitionLevel:
-		sep = v.m.delims.Component
+		sep, below = d.Component, d.Subcomponent
 	case componentLevel:
-		sep = v.m.delims.Subcomponent
+		sep = d.Subcomponent
 	case subcomponentLevel, wholeLevel:
 		return append(dst, v)
 	}
-	text := v.m.text[v.start:v.end]
-	from := v.start
-	for i := 0; sep != 0 && i < len(text); i++ {
-		if text[i] == sep {
-			at := v.start + int32(i)
-			dst = append(dst, Value{v.m, from, at, v.level + 1})
-			from = at + 1
-		}
+	if v.level&flat != 0 {
+		return append(dst, Value{m: v.m, start: v.start, end: v.end, level: v.level + 1})
 	}
-	return append(dst, Value{v.m, from, v.end, v.level + 1})
+	text, from, level := v.m.text[:v.end], v.start, (v.level+1)|flat
+	for i := int(from); i < len(text); i++ {
+		c := text[i]
+		if c != sep {
+			if c == below || c == d.Subcomponent {
+				level &^= flat
+			}
+			continue
+		}
+		if c == 0 {
+			continue // of no separator
+		}
+		dst = append(dst, Value{m: v.m, start: from, end: int32(i), level: level})
+		from, level = int32(i+1), (v.level+1)|flat
+	}
+	return append(dst, Value{m: v.m, start: from, end: v.end, level: level})
 }
 
 // malformed is a refusal with its place: a path, and a byte counted from 0.

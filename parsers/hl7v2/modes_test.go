@@ -199,3 +199,31 @@ func TestFunctionalReplies(t *testing.T) {
 		})
 	}
 }
+
+// TestAcknowledgementsApart goes over all conditions, outcomes and versions: what
+// is answered where the message came, and what goes another way.
+func TestAcknowledgementsApart(t *testing.T) {
+	p := New(Options{})
+	for _, version := range []string{"2.1", "2.2", "2.3.1", "2.5.1", "2.7", "2.9"} {
+		for _, fifteen := range []string{"", "AL", "NE", "ER", "SU", "XX"} {
+			for _, sixteen := range []string{"", "AL", "NE", "ER", "SU", "XX"} {
+				for _, answer := range []message.Answer{accepted, missing} {
+					raw := []byte(head(version, "|||"+fifteen+"|"+sixteen))
+					good := answer.Code == message.Accepted
+					known := func(c string) bool { return version != "2.1" && slices.Contains([]string{"AL", "NE", "ER", "SU"}, c) }
+					name := strings.Join([]string{version, fifteen, sixteen, string(answer.Code)}, "|")
+					if got, want := p.ReplyApart(raw, answer, made) != nil, known(sixteen) && wantedBy(sixteen, good); got != want {
+						t.Errorf("%s: another way: %v, want %v", name, got, want)
+					}
+					here, want := p.ReplyAccept(raw, answer, made), p.Reply(raw, answer, made)
+					if good && (known(fifteen) || known(sixteen)) && (!known(fifteen) || !wantedBy(fifteen, good)) {
+						want = nil
+					}
+					if string(here) != string(want) {
+						t.Errorf("%s: here: %q, want %q", name, here, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -32,6 +32,13 @@ type Options struct {
 	// profiles/acme.yaml.
 	Profile string `yaml:"profile"`
 
+	// Processing lists what MSH-11 may say, such as P: a message of another
+	// processing id is refused (AR or CR, code 202). Default: all are taken.
+	Processing []string `yaml:"processing"`
+	// Versions lists what MSH-12 may say, such as 2.5.1; known stands for every
+	// version of the standard. A message of another is refused (AR or CR, code
+	// 203). Default: all are taken, an unknown one is read as 2.5.1.
+	Versions []string `yaml:"versions"`
 	// Functional answers orders, master files and schedule requests with the
 	// reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a
 	// refused query with RSP, in place of ACK. Default: false, ACK.
@@ -101,6 +108,16 @@ func (o *Options) Validate() []parsers.Problem {
 	}
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
 		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
+	}
+	for _, id := range o.Processing {
+		if len(id) != 1 || !upper(id[0]) {
+			wrong("processing", "\""+id+"\" is no processing id: a letter, such as P, T or D")
+		}
+	}
+	for _, version := range o.Versions {
+		if version != anyVersion && !slices.Contains(standardVersions, version) {
+			wrong("versions", "\""+version+"\" is no version of the standard; known: "+strings.Join(standardVersions, ", ")+", known")
+		}
 	}
 	if o.Batch != "" && o.Batch != batchEach && o.Batch != batchErrors {
 		wrong("batch", "\""+o.Batch+"\" is not known; known: each, errors")

@@ -31,11 +31,12 @@ var (
 	_ parsers.Checker  = (*Parser)(nil)
 	_ parsers.Batcher  = (*Parser)(nil)
 
-	_ parsers.LateReplier = (*Parser)(nil)
-	_ parsers.Joiner      = (*Parser)(nil)
-	_ parsers.Sequencer   = (*Parser)(nil)
-	_ message.Document    = (*Message)(nil)
-	_ message.Node        = Segment{}
+	_ parsers.LateReplier  = (*Parser)(nil)
+	_ parsers.ApartReplier = (*Parser)(nil)
+	_ parsers.Joiner       = (*Parser)(nil)
+	_ parsers.Sequencer    = (*Parser)(nil)
+	_ message.Document     = (*Message)(nil)
+	_ message.Node         = Segment{}
 )
 
 // Parse reads one message, or a batch as a whole. A message may be returned

@@ -5,62 +5,37 @@ package hl7v2
 // between them, never the kept source. It equals the source where the tree
 // holds all of it.
 func (m *Message) Rebuild(dst []byte) []byte {
-	b := builder{m: m, out: dst}
 	if len(m.segments) > 0 {
-		b.out = append(b.out, m.raw[:m.rawEnd(m.segments[0].start)]...) // a mark or white space before the first segment
+		dst = append(dst, m.raw[:m.rawEnd(m.segments[0].start)]...) // a mark or white space before the first segment
 	}
-	for i := range m.segments {
-		b.segment(Segment{m, i})
-		p := m.segments[i]
-		b.out = append(b.out, m.text[p.end:p.next]...) // the terminator as it was
-	}
-	return b.out
-}
-
-// A builder writes the nodes of a tree; its slices are those of the level in hand.
-type builder struct {
-	m                         *Message
-	out                       []byte
-	fields, reps, comps, subs []Value
-}
-
-func (b *builder) segment(s Segment) {
-	name := s.Name()
-	if name == "" {
-		b.out = append(b.out, s.Raw()...) // a line that is no segment
-		return
-	}
-	b.out = append(b.out, name...)
-	b.fields = s.AppendFields(b.fields[:0])
-	for i, f := range b.fields {
-		if i > 1 || !s.header() { // MSH-1 is the separator itself
-			b.out = append(b.out, b.m.delims.Field)
+	for w := m.Walk(); w.NextSegment(); {
+		s := w.Segment()
+		name := s.Name()
+		if dst = append(dst, name...); name == "" {
+			dst = append(dst, s.Raw()...) // a line that is no segment
 		}
-		b.field(f)
-	}
-}
-
-func (b *builder) field(field Value) {
-	d := b.m.delims
-	if b.reps = field.AppendParts(b.reps[:0]); len(b.reps) == 0 {
-		b.out = append(b.out, field.Raw()...) // no text, but perhaps a switch of the character set
-	}
-	for r, rep := range b.reps {
-		if r > 0 {
-			b.out = append(b.out, d.Repetition)
-		}
-		b.comps = rep.AppendParts(b.comps[:0])
-		for c, comp := range b.comps {
-			if c > 0 {
-				b.out = append(b.out, d.Component)
+		header := s.header()
+		for w.Next() {
+			if c := w.place.separator(&m.delims); w.place.Field > 2 || !header {
+				dst = append(dst, c)
 			}
-			b.subs = comp.AppendParts(b.subs[:0])
-			for s, sub := range b.subs {
-				if s > 0 {
-					b.out = append(b.out, d.Subcomponent)
-				}
-				b.out = append(b.out, sub.Raw()...)
-			}
+			dst = append(dst, w.Value().Raw()...) // without text, too: perhaps there is a switch of the character set
 		}
+		p := m.segments[s.index]
+		dst = append(dst, m.text[p.end:p.next]...) // the terminator as it was
 	}
+	return dst
+}
+
+// separator is what stands before a leaf.
+func (p Place) separator(d *Delims) byte {
+	switch {
+	case p.Sub > 1:
+		return d.Subcomponent
+	case p.Comp > 1:
+		return d.Component
+	case p.Rep > 1:
+		return d.Repetition
+	}
+	return d.Field
 }

@@ -20,7 +20,7 @@ import (
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
 	s := scanner{head: head, override: p.options.Charset}
 	a := p.begin(&s, answer, made)
-	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" {
+	if a.acknowledges() {
 		return nil
 	}
 	if a.answers && a.condition(15) == "" {
@@ -52,7 +52,7 @@ func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *a
 func (p *Parser) Awaits(head []byte) bool {
 	s := scanner{head: head, override: p.options.Charset}
 	a := p.begin(&s, message.Answer{Code: message.Accepted}, parsers.Stamp{})
-	if code := a.msh.Field(9).Comp(1).Text(); code == "ACK" || code == "MCF" || a.answers || !a.holds(15) {
+	if a.acknowledges() || a.answers || !a.holds(15) {
 		return false
 	}
 	c := a.condition(16)
@@ -67,6 +67,35 @@ func (p *Parser) Applied(head []byte, answer message.Answer, made parsers.Stamp)
 		return nil
 	}
 	return a.build()
+}
+
+// ReplyAccept is Reply where the application acknowledgement goes over another
+// connection (2.9.3.1): what was taken has the accept acknowledgement alone, and
+// none where MSH-15 does not ask for it. What is refused is told at once.
+func (p *Parser) ReplyAccept(head []byte, answer message.Answer, made parsers.Stamp) []byte {
+	s := scanner{head: head, override: p.options.Charset}
+	if a := p.begin(&s, answer, made); answer.Code == message.Accepted && a.enhanced() && !a.holds(15) {
+		return nil
+	}
+	return p.Reply(head, answer, made)
+}
+
+// ReplyApart is the application acknowledgement as a message of its own (2.9.3.2):
+// its MSH-16 is NE, and it asks for an accept acknowledgement of itself.
+func (p *Parser) ReplyApart(head []byte, answer message.Answer, made parsers.Stamp) []byte {
+	s := scanner{head: head, override: p.options.Charset}
+	a := p.begin(&s, answer, made)
+	if a.acknowledges() || a.answers || !a.holds(16) {
+		return nil
+	}
+	a.applied, a.apart = true, true
+	return a.build()
+}
+
+// acknowledges reports whether the message is an acknowledgement itself.
+func (a *ack) acknowledges() bool {
+	code := a.msh.Field(9).Comp(1).Text()
+	return code == "ACK" || code == "MCF"
 }
 
 // mostBefore bounds the segments between MSH and MSA.
@@ -107,6 +136,7 @@ type ack struct {
 
 	answers bool     // the message is an answer itself
 	applied bool     // this is the second acknowledgement
+	apart   bool     // which goes over another connection
 	scan    *scanner // of the message, where its reply is a functional one
 	reply   functional
 }
@@ -267,12 +297,15 @@ func (a *ack) header() {
 	if len(set) > 0 || a.application() {
 		a.field(nil) // 13
 		a.field(nil) // 14
-		never := []byte(nil)
+		accept, application := "", ""
 		if a.application() {
-			never = []byte("NE")
+			accept, application = "NE", "NE"
 		}
-		a.field(never)
-		a.field(never)
+		if a.apart {
+			accept = "AL"
+		}
+		a.field([]byte(accept))
+		a.field([]byte(application))
 	}
 	if len(set) > 0 {
 		a.field(nil) // 17

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/plexus-health/plexus/message"
@@ -21,6 +22,9 @@ import (
 func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
 	s := scanner{head: head, override: p.options.Charset, hash: sha256.New()}
 	h, refused := s.header()
+	if refused == nil {
+		refused = p.unwanted(&s)
+	}
 	s.hashHead()
 	if rest != nil {
 		fault, err := s.drain(rest)
@@ -29,6 +33,10 @@ func (p *Parser) Scan(head []byte, rest io.Reader) (message.Header, error) {
 		}
 		if refused == nil && fault != nil {
 			refused = fault
+		}
+		if refused == nil && len(s.ending) > 0 {
+			h.Part, _, _ = s.part(s.line(s.msh).Segment(0), s.ending)
+			h.Merge = h.Merge && h.Part == ""
 		}
 	}
 	s.hash.Sum(h.Hash[:0])
@@ -48,6 +56,7 @@ type scanner struct {
 	msh      int // of the first MSH
 	timeFrom int // MSH-7, in head
 	timeTo   int
+	ending   []byte // how the message ends, where that is not in head
 }
 
 // header reads what the header says and which patients are named.
@@ -71,7 +80,7 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 	}
 	h.Key, h.Key2 = s.keys(h.Sender)
 	h.Merge = h.Key2 != "" && merging(h.Type)
-	if h.Part, _, _ = s.part(msh); h.Part != "" {
+	if h.Part, _, _ = s.part(msh, s.head); h.Part != "" {
 		h.Merge = false // nothing is done before all of it is there
 	}
 	if fault := noNUL(s.head, s.delims.Field); fault != nil {
@@ -113,6 +122,30 @@ func complete(msh Segment, at int) *message.Failure {
 	}
 	return nil
 }
+
+// unwanted refuses a message whose MSH-11 or MSH-12 the channel does not take
+// (2.9.3.1; table 0357: 202, 203).
+func (p *Parser) unwanted(s *scanner) *message.Failure {
+	if len(p.options.Processing)+len(p.options.Versions) == 0 {
+		return nil
+	}
+	msh := s.line(s.msh).Segment(0)
+	start, _ := msh.Span()
+	if of := p.options.Processing; len(of) > 0 && !slices.Contains(of, msh.Field(11).Comp(1).Text()) {
+		return malformed("MSH-11", s.msh+start, 202, "messages of this processing id are not taken here")
+	}
+	of, said := p.options.Versions, msh.Field(12).Comp(1).Text()
+	taken := len(of) == 0 || slices.Contains(of, said) || slices.Contains(of, anyVersion) && slices.Contains(standardVersions, said)
+	if !taken {
+		return malformed("MSH-12", s.msh+start, 203, "messages of this version are not taken here")
+	}
+	return nil
+}
+
+// anyVersion, among versions, is each that the standard has had.
+const anyVersion = "known"
+
+var standardVersions = []string{"2.0", "2.0D", "2.1", "2.2", "2.3", "2.3.1", "2.3.2", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9", "2.9.1"}
 
 // find is the place of the first segment of a name from a place on, -1 when
 // there is none.
@@ -246,6 +279,7 @@ func (s *scanner) drain(rest io.Reader) (*message.Failure, error) {
 	for {
 		n, err := rest.Read(buf[held:])
 		s.hash.Write(buf[held : held+n])
+		s.ends(buf[held : held+n])
 		part := buf[:held+n]
 		if fault == nil {
 			fault = s.second(part, at)
@@ -261,6 +295,21 @@ func (s *scanner) drain(rest io.Reader) (*message.Failure, error) {
 		copy(buf, part[len(part)-tail:])
 		held = tail
 	}
+}
+
+// ends notes how the message ends, of which more has come.
+func (s *scanner) ends(more []byte) {
+	if len(more) == 0 {
+		return
+	}
+	if s.ending == nil {
+		s.ending = append(make([]byte, 0, 4*tail), s.head[max(0, len(s.head)-tail):]...)
+	}
+	more = more[max(0, len(more)-2*tail):]
+	if over := len(s.ending) + len(more) - cap(s.ending); over > 0 {
+		s.ending = s.ending[:copy(s.ending, s.ending[over:])]
+	}
+	s.ending = append(s.ending, more...)
 }
 
 // second looks for the beginning of another message, and for NUL bytes.

@@ -195,3 +195,56 @@ func TestSplitOfAMessageAboveTheLimit(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestWhatAChannelDoesNotTake: a processing id or version that is not listed is
+// rejected with its code, in both modes; without lists all are taken.
+func TestWhatAChannelDoesNotTake(t *testing.T) {
+	production := Options{Processing: []string{"P"}, Versions: []string{"2.3", "2.5.1"}}
+	for _, c := range []struct {
+		o                      Options
+		eleven, twelve, fields string
+		where                  string
+		code                   int
+		answer                 string
+	}{
+		{Options{}, "T", "9.9", "", "", 0, ""},
+		{Options{}, "", "", "", "", 0, ""},
+		{production, "P", "2.5.1", "", "", 0, ""},
+		{production, "P^A", "2.5.1^USA", "", "", 0, ""},
+		{production, "T", "2.5.1", "", "MSH-11", 202, "AR"},
+		{production, "D", "2.5.1", "|||AL|AL", "MSH-11", 202, "CR"},
+		{production, "D", "2.5.1", "|||NE|AL", "MSH-11", 202, "AR"},
+		{production, "", "2.5.1", "", "MSH-11", 202, "AR"},
+		{production, "P", "2.4", "", "MSH-12", 203, "AR"},
+		{production, "P", "", "|||AL|NE", "MSH-12", 203, "CR"},
+		{Options{Versions: []string{"known"}}, "T", "2.8.2", "", "", 0, ""},
+		{Options{Versions: []string{"known"}}, "T", "2.10", "", "MSH-12", 203, "AR"},
+		{Options{Versions: []string{"known"}}, "T", "3.0", "|||AL|AL", "MSH-12", 203, "CR"},
+	} {
+		if problems := c.o.Validate(); len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		raw := []byte("MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|" + c.eleven + "|" + c.twelve + c.fields + "\rPID|1||7\r")
+		p := New(c.o)
+		_, err := p.Scan(raw, nil)
+		if c.code == 0 {
+			if err != nil {
+				t.Errorf("%s: %v", raw, err)
+			}
+			continue
+		}
+		f, ok := errors.AsType[*message.Failure](err)
+		if !ok || f.Kind != message.Malformed || f.Where != c.where || f.Code != c.code {
+			t.Errorf("%s: %+v, want %s with %d", raw, err, c.where, c.code)
+			continue
+		}
+		m := parsed(t, string(p.Reply(raw, message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Where: f.Where, Code: f.Code}}}, made)))
+		if got := m.find("MSA", 1).Field(1).Text(); got != c.answer {
+			t.Errorf("%s: answered %s, want %s", raw, got, c.answer)
+		}
+	}
+	wrong := Options{Processing: []string{"PROD"}, Versions: []string{"3.0"}}
+	if problems := wrong.Validate(); len(problems) != 2 || problems[0].Field != "processing" || problems[1].Field != "versions" {
+		t.Errorf("%+v", problems)
+	}
+}

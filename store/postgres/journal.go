@@ -169,9 +169,15 @@ func (s *Store) readBack(ctx context.Context, r *record, cause error) (store.Ent
 	return entry, nil
 }
 
-const insertRecords = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[])
-ON CONFLICT DO NOTHING RETURNING id, seq`
+const insertRecords = `WITH fresh AS (
+  INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[])
+  ON CONFLICT DO NOTHING RETURNING id, seq, chunks
+), kept AS (
+  INSERT INTO bodies (message, data)
+  SELECT f.seq, b.data FROM fresh f JOIN unnest($1::text[], $18::bytea[]) AS b(id, data) ON b.id = f.id WHERE f.chunks = ''
+)
+SELECT id, seq FROM fresh`
 
 const knownRecords = `SELECT q.n, m.seq, m.id, m.state, m.reason, m.answer, m.run, m.hash = q.hash
 FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS q(n, channel, sender, control, hash)
@@ -367,27 +373,6 @@ func (s *Store) Unit(ctx context.Context, name, was string) (id string, err erro
 	return id, err
 }
 
-// Write is a transaction of the API.
-func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) (out []store.Resource, err error) {
-	relational.Triggered(s.trigger, writes, "")
-	set := relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number)
-	err = s.inStep(ctx, "write", func(t *tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, t, set, by, led)
-		killpoint.Hit("before_commit")
-		return err
-	})
-	if errors.Is(err, errUnknown) {
-		err = s.wrote(ctx, out)
-	}
-	if err != nil {
-		return nil, err
-	}
-	killpoint.Hit("after_commit")
-	s.resources.wrote(len(writes))
-	relational.Started(s.trigger, writes, nil)
-	return out, nil
-}
-
 // Start says who makes the messages that written resources start.
 func (s *Store) Start(t store.Trigger) { s.trigger = t }
 
@@ -435,6 +420,7 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 		t, led := &tx{p}, &relational.Ledger{}
 		fenced := map[*lease]bool{}
 		sets := make([]relational.WriteSet, 0, len(batch))
+		finished := make([]*relational.Finished, 0, len(batch))
 		for _, o := range batch {
 			if !fenced[o.lease] {
 				if err := relational.Fence(ctx, t, o.lease.unit, o.lease.owner, o.lease.epoch); err != nil {
@@ -442,12 +428,13 @@ func (s *Store) together(ctx context.Context, batch []*outcome, shard int) error
 				}
 				fenced[o.lease] = true
 			}
-			if err := o.finished.Settle(ctx, t, led); err != nil {
-				return err
-			}
+			finished = append(finished, o.finished)
 			if len(o.set.Writes) > 0 {
 				sets = append(sets, o.set)
 			}
+		}
+		if err := relational.Settle(ctx, t, finished, led); err != nil {
+			return err
 		}
 		if len(sets) > 0 {
 			if err := relational.ApplyWrites(ctx, t, sets, led); err != nil {

@@ -66,11 +66,12 @@ type Store struct {
 	*relational.Reader
 	options            Options
 	pool               *pgxpool.Pool
-	searches           *pgxpool.Pool
+	searches, lookups  *pgxpool.Pool
 	owner              atomic.Pointer[string]
 	records            chan *record
 	outcomes           chan *outcome
 	answers            chan *answer
+	writes             chan *write
 	trigger            store.Trigger
 	index              *relational.Reindexer
 	journal, resources *statistics
@@ -122,35 +123,43 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	searches, err := searching(ctx, config)
+	searches, err := searching(ctx, config, config.MaxConns/4, "force_custom_plan")
 	if err != nil {
 		pool.Close()
 		return nil, plain(err)
 	}
+	lookups, err := searching(ctx, config, config.MaxConns/12, "force_generic_plan")
+	if err != nil {
+		pool.Close()
+		searches.Close()
+		return nil, plain(err)
+	}
 	s := &Store{
-		options: o, pool: pool, searches: searches,
+		options: o, pool: pool, searches: searches, lookups: lookups,
 		journal:   newStatistics("messages", "deliveries, events"),
 		resources: newStatistics("resource", "ix_token, ix_date, ix_string, ix_ref, ix_number, identity_key"),
-		records:   make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024),
+		records:   make(chan *record, 1024), outcomes: make(chan *outcome, 1024), answers: make(chan *answer, 1024), writes: make(chan *write, 1024),
 		closing: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 	}
 	if err := s.open(ctx); err != nil {
 		pool.Close()
 		searches.Close()
+		lookups.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// searching opens connections for searches: they are planned for their values
-// each time, since what a condition selects is far from even, and however many
-// there are, what else is to be done finds a connection.
-func searching(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
+// searching opens connections for searches: however many there are, what else is
+// to be done finds a connection. Most are planned for their values each time, since
+// what a condition selects is far from even; where it selects the same whatever the
+// value, the plan is kept.
+func searching(ctx context.Context, config *pgxpool.Config, most int32, plans string) (*pgxpool.Pool, error) {
 	config = config.Copy()
-	config.MaxConns = max(config.MaxConns/3, 1)
+	config.MaxConns = max(most, 1)
 	config.MinConns, config.MinIdleConns = 0, 0
 	if _, said := config.ConnConfig.RuntimeParams["plan_cache_mode"]; !said {
-		config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+		config.ConnConfig.RuntimeParams["plan_cache_mode"] = plans
 	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
@@ -168,7 +177,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.Work = relational.Work{Lend: s.lend}
 	s.Reader = relational.NewReader(s.lend, secret)
-	s.Reader.Place, s.Reader.Searching = s.place, s.lendSearch
+	s.Reader.Place, s.Reader.Searching, s.Reader.LookingUp = s.place, s.lendSearch, s.lendLookup
 	s.newOwner()
 	if err := s.beat(ctx); err != nil {
 		return fmt.Errorf("heartbeat: %w", plain(err))
@@ -197,6 +206,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	for i := range answerers {
 		s.running.Go(func() { s.answerer(life, 15+i) })
+	}
+	for range writers {
+		s.running.Go(func() { s.writer(life) })
 	}
 	for i := range finishers {
 		s.running.Go(func() { s.finisher(life, 10+i) })
@@ -412,6 +424,11 @@ func (s *Store) lendSearch(ctx context.Context, f func(relational.Tx) error) err
 	return lendOf(ctx, s.searches, f)
 }
 
+// lendLookup lends one whose plans are kept.
+func (s *Store) lendLookup(ctx context.Context, f func(relational.Tx) error) error {
+	return lendOf(ctx, s.lookups, f)
+}
+
 func lendOf(ctx context.Context, pool *pgxpool.Pool, f func(relational.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -516,5 +533,6 @@ func (s *Store) Close() error {
 	_, err := s.pool.Exec(ctx, `UPDATE engines SET dead = 1 WHERE owner = $1`, *s.owner.Load())
 	s.pool.Close()
 	s.searches.Close()
+	s.lookups.Close()
 	return plain(err)
 }

@@ -8,35 +8,45 @@ import (
 	"github.com/plexus-health/plexus/store"
 )
 
-// ApplyAPI is a transaction of the API: the writes, an audit row for each, and
-// the idempotency key if there is one.
-func ApplyAPI(ctx context.Context, tx Tx, set WriteSet, by store.Author, led *Ledger) ([]store.Resource, error) {
-	writes, now := set.Writes, set.Now
-	heads, err := headsOf([]WriteSet{set})
+// ApplyAPI are transactions of the API that are committed together: the writes of
+// each, an audit row for each write, and the idempotency key if there is one. by are
+// their authors. A resource may stand in one of them only (store.ErrConflict).
+func ApplyAPI(ctx context.Context, tx Tx, sets []WriteSet, by []store.Author, led *Ledger) ([][]store.Resource, error) {
+	heads, err := headsOf(sets)
 	if err != nil {
 		return nil, err
 	}
-	if by.Key != "" {
-		if err := claimKey(ctx, tx, by, now); err != nil {
+	for i := range by {
+		if by[i].Key == "" {
+			continue
+		}
+		if err := claimKey(ctx, tx, by[i], sets[i].Now); err != nil {
 			return nil, fmt.Errorf("idempotency key: %w", err)
 		}
 	}
 	if heads, err = applyHeads(ctx, tx, heads, led); err != nil {
 		return nil, err
 	}
-	var out []store.Resource
+	var audit []any
+	written := map[*WriteSet][]store.Resource{}
 	for _, h := range heads {
 		action := "fhir.write"
 		if h.w.Delete {
 			action = "fhir.delete"
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rtype, rid, comp) VALUES (?, ?, ?, ?, ?, ?)`, Micros(now), by.Actor, action, h.rtype, h.rid, h.comp); err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-		out = append(out, store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: FromMicros(h.updated), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
+		audit = append(audit, Micros(h.set.Now), h.set.Actor, action, h.rtype, h.rid, h.comp)
+		written[h.set] = append(written[h.set], store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: FromMicros(h.updated), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
 	}
-	if out = inOrder(out, writes); by.Key != "" {
-		if err := keepOutcome(ctx, tx, by, out); err != nil {
+	if _, err := insert(ctx, tx, `INSERT INTO audit (at, actor, action, rtype, rid, comp)`, 6, "", audit); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	out := make([][]store.Resource, len(sets))
+	for i := range sets {
+		out[i] = inOrder(written[&sets[i]], sets[i].Writes)
+		if by[i].Key == "" {
+			continue
+		}
+		if err := keepOutcome(ctx, tx, by[i], out[i]); err != nil {
 			return nil, fmt.Errorf("idempotency key: %w", err)
 		}
 	}

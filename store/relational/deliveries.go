@@ -18,36 +18,51 @@ const open = `state IN ('waiting', 'sending')`
 // routes have a slash in them, names of channels do not.
 func deliveryState(s message.DeliveryState) message.State { return message.State(s) }
 
-// insertDeliveries writes the deliveries of an outcome. Those of a message that
+// insertOfDelivery writes new deliveries; newDelivery are the values of one.
+const insertOfDelivery = `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, late, control, original, payload, lot)`
+
+const deliveryWidth = 15
+
+func newDelivery(d *message.Delivery, due int64) []any {
+	return []any{
+		d.ID, d.Message, d.Run, d.Unit, d.Part, d.Pos, Clean(d.Key), Clean(d.Key2), string(message.Waiting), due, flag(d.Late), Clean(d.Control), flag(d.Original),
+		d.Payload, Clean(d.Lot),
+	}
+}
+
+// insertDeliveries writes the deliveries of outcomes. Those of a message that
 // was handed in again go to the end of their key.
-func (f *Finished) insertDeliveries(ctx context.Context, tx Tx, led *Ledger) error {
-	if len(f.Deliveries) == 0 {
-		return nil
-	}
-	pos := f.Seq
-	if f.Run > 0 {
-		if _, err := one(ctx, tx, `SELECT MAX(seq) FROM messages`, nil, &pos); err != nil {
-			return err
+func insertDeliveries(ctx context.Context, tx Tx, list []*Finished, led *Ledger) error {
+	var args []any
+	for _, f := range list {
+		if len(f.Deliveries) == 0 {
+			continue
+		}
+		pos := f.Seq
+		if f.Run > 0 {
+			if _, err := one(ctx, tx, `SELECT MAX(seq) FROM messages`, nil, &pos); err != nil {
+				return err
+			}
+		}
+		for i := range f.Deliveries {
+			d := &f.Deliveries[i]
+			d.Message, d.Run, d.Pos = f.Seq, f.Run, pos
+			due := f.now
+			if !d.Due.IsZero() {
+				due = Micros(d.Due)
+			}
+			args = append(args, newDelivery(d, due)...)
+			led.Add(d.Unit, deliveryState(message.Waiting), 1)
 		}
 	}
-	for i := range f.Deliveries {
-		d := &f.Deliveries[i]
-		d.Message, d.Run, d.Pos = f.Seq, f.Run, pos
-		due := f.now
-		if !d.Due.IsZero() {
-			due = Micros(d.Due)
-		}
-		if err := insertDelivery(ctx, tx, d, due, led); err != nil {
-			return err
-		}
+	if _, err := insert(ctx, tx, insertOfDelivery, deliveryWidth, "", args); err != nil {
+		return fmt.Errorf("delivery: %w", err)
 	}
 	return nil
 }
 
 func insertDelivery(ctx context.Context, tx Tx, d *message.Delivery, due int64, led *Ledger) error {
-	_, err := tx.Exec(ctx, `INSERT INTO deliveries (id, message, run, unit, part, pos, key, key2, state, due, late, control, original, payload, lot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?)`,
-		d.ID, d.Message, d.Run, d.Unit, d.Part, d.Pos, Clean(d.Key), Clean(d.Key2), due, flag(d.Late), Clean(d.Control), flag(d.Original), d.Payload, Clean(d.Lot))
-	if err != nil {
+	if _, err := insert(ctx, tx, insertOfDelivery, deliveryWidth, "", newDelivery(d, due)); err != nil {
 		return fmt.Errorf("delivery: %w", err)
 	}
 	led.Add(d.Unit, deliveryState(message.Waiting), 1)

@@ -134,8 +134,12 @@ func answerOf(text string) message.Answer {
 
 const selectIntake = `SELECT seq, id, state, reason, answer, run, hash FROM messages WHERE channel = ? AND sender = ? AND control = ? ORDER BY seq`
 
-const insertMessage = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, via, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`
+const insertMessage = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, via)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`
+
+// insertBody keeps the content of a message beside its row: what becomes of the
+// message is written into the row, and need not write the content again.
+const insertBody = `INSERT INTO bodies (message, data) VALUES (?, ?)`
 
 // Known looks up what the journal holds under a row's sender and control id:
 // the entry of a copy, or whether the id was used with other content.
@@ -178,43 +182,6 @@ func intakeRows(rows Rows, r *Row) (entry store.Entry, copied, clash bool, err e
 	return entry, copied, clash, nil
 }
 
-// recordAtOnce inserts a message unless it is there, and says in the same
-// statement whether its control id was used with other content.
-const recordAtOnce = `INSERT INTO messages (id, channel, type, peer, state, reason, sender, control, hash, key, key2, routes_version, answer, size, received, recorded, chunks, body)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING
-RETURNING seq, ?8 <> '' AND EXISTS (SELECT 1 FROM messages m WHERE m.channel = ?2 AND m.sender = ?7 AND m.control = ?8 AND m.hash <> ?9 AND m.state <> 'refused')`
-
-// RecordAtOnce is T1 of one message in one statement where that is possible:
-// on SQLite, for a new message of a channel that takes clashes.
-func RecordAtOnce(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error) {
-	if r.RefuseClash {
-		return Record(ctx, tx, r, led)
-	}
-	if err := Whole(ctx, tx, r); err != nil {
-		if entry, copied, _, err := Known(ctx, tx, r); err == nil && copied {
-			return entry, nil // the first one has its own
-		}
-		return store.Entry{}, err
-	}
-	rows, err := tx.Query(ctx, recordAtOnce, r.ID, r.Channel, r.Type, r.Peer, r.State, r.Reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, r.Answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Body)
-	if err != nil {
-		return store.Entry{}, err
-	}
-	var seq int64
-	var clash bool
-	if rows.Next() {
-		err = rows.Scan(&seq, &clash)
-	}
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return store.Entry{}, err
-	}
-	if seq == 0 {
-		return Record(ctx, tx, r, led) // a copy: the entry of the first
-	}
-	led.Add(r.Channel, message.State(r.State), 1)
-	return store.Entry{Seq: seq, ID: r.ID, Clash: clash, State: message.State(r.State), Reason: r.Reason, Answer: answerOf(r.Answer)}, nil
-}
-
 // Record is T1 of one message.
 func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error) {
 	entry, copied, clash, err := Known(ctx, tx, r)
@@ -228,7 +195,7 @@ func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error
 	if clash && r.RefuseClash && state == string(message.Stored) {
 		state, reason, answer = r.ClashState, r.ClashReason, r.ClashAnswerJSON
 	}
-	rows, err := tx.Query(ctx, insertMessage, r.ID, r.Channel, r.Type, r.Peer, state, reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Via, r.Body)
+	rows, err := tx.Query(ctx, insertMessage, r.ID, r.Channel, r.Type, r.Peer, state, reason, r.Sender, r.Control, r.Hash, r.Key, r.Key2, r.Version, answer, r.Size, r.Received, r.Recorded, r.Chunks, r.Via)
 	if err != nil {
 		return entry, err
 	}
@@ -239,8 +206,21 @@ func Record(ctx context.Context, tx Tx, r *Row, led *Ledger) (store.Entry, error
 	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return entry, err
 	}
+	if r.Chunks == "" {
+		if _, err := tx.Exec(ctx, insertBody, seq, r.Body); err != nil {
+			return entry, err
+		}
+	}
 	led.Add(r.Channel, message.State(state), 1)
-	return store.Entry{Seq: seq, ID: r.ID, Clash: clash, State: message.State(state), Reason: reason, Answer: answerOf(answer)}, nil
+	entry = store.Entry{Seq: seq, ID: r.ID, Clash: clash, State: message.State(state), Reason: reason, Answer: answerOf(answer)}
+	if tx.Dialect() == SQLite {
+		for i, key := range []string{r.Key, r.Key2} {
+			if _, err := one(ctx, tx, `SELECT survivor FROM aliases WHERE key = ?`, []any{key}, &entry.Survivors[i]); err != nil {
+				return entry, err
+			}
+		}
+	}
+	return entry, nil
 }
 
 // A Ledger collects the changes of counts of one transaction.

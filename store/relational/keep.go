@@ -200,7 +200,7 @@ func pruneRows(ctx context.Context, tx Tx, seq int64, now time.Time, out *store.
 		err = shrink(ctx, tx, seq, now)
 	} else {
 		if _, err = tx.Exec(ctx, `UPDATE deliveries SET payload = NULL, answer = NULL WHERE message = ? AND (payload IS NOT NULL OR answer IS NOT NULL)`, seq); err == nil {
-			_, err = tx.Exec(ctx, `UPDATE messages SET pruned = ?, body = NULL WHERE seq = ?`, Micros(now), seq)
+			err = pruneBody(ctx, tx, seq, now)
 		}
 	}
 	return err == nil, err
@@ -231,7 +231,16 @@ func shrink(ctx context.Context, tx Tx, seq int64, now time.Time) error {
 			return err
 		}
 	}
-	return rewriteRow(ctx, tx, "messages", "seq", seq, map[string]any{"body": nil, "pruned": Micros(now)})
+	return pruneBody(ctx, tx, seq, now)
+}
+
+// pruneBody takes the content of a message away that is kept in one piece.
+func pruneBody(ctx context.Context, tx Tx, seq int64, now time.Time) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM bodies WHERE message = ?`, seq); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE messages SET pruned = ? WHERE seq = ?`, Micros(now), seq)
+	return err
 }
 
 // rewriteRow deletes a row and writes it again with other values in some columns.

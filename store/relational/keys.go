@@ -8,28 +8,27 @@ import (
 	"slices"
 )
 
-// freeKeys takes from the resources that a set deletes the identities that others
-// of the set claim. Else a deleted resource keeps its identities: who is given one
-// of them later is that one again.
-func freeKeys(ctx context.Context, tx Tx, heads []*head, claimed []ownedKey) error {
-	deleted := map[int64]*WriteSet{}
-	for _, h := range heads {
-		if h.w.Delete {
-			deleted[h.rid] = h.set
-		}
-	}
-	if len(deleted) == 0 || len(claimed) == 0 {
-		return nil
-	}
-	claims := make(map[string]*WriteSet, len(claimed))
+// freeKeys takes identities that are claimed from resources that are deleted, and
+// reports whether there were any: until somebody else claims it a deleted resource
+// keeps its identity, so that who is given it later is that one again. On
+// PostgreSQL the deleted ones are locked: one that comes back meanwhile keeps its
+// identities, one that comes back later finds them taken.
+func freeKeys(ctx context.Context, tx Tx, claimed []ownedKey) (bool, error) {
+	claims := make(map[string]int64, len(claimed))
 	hashes := make([][]byte, 0, len(claimed))
 	for _, c := range claimed {
-		claims[fmt.Sprint(c.rtype, string(c.hash))] = c.set
+		claims[fmt.Sprint(c.rtype, string(c.hash))] = c.rid
 		hashes = append(hashes, c.hash)
+	}
+	slices.SortFunc(hashes, bytes.Compare)
+	lock := ""
+	if tx.Dialect() == PostgreSQL {
+		lock = ` ORDER BY r.rid FOR UPDATE OF r`
 	}
 	var free []ownedKey
 	err := inList(hashes, func(marks string, args []any) error {
-		rows, err := tx.Query(ctx, `SELECT rtype, k, COALESCE(merged_into, rid) FROM identity_key WHERE tenant = 0 AND k IN (`+marks+`)`, args...)
+		rows, err := tx.Query(ctx, `SELECT k.rtype, k.k, r.rid FROM identity_key k JOIN resource r ON r.rid = COALESCE(k.merged_into, k.rid)
+WHERE k.tenant = 0 AND k.k IN (`+marks+`) AND r.deleted = 1`+lock, args...)
 		if err != nil {
 			return err
 		}
@@ -38,7 +37,7 @@ func freeKeys(ctx context.Context, tx Tx, heads []*head, claimed []ownedKey) err
 			if err := rows.Scan(&k.rtype, &k.hash, &k.rid); err != nil {
 				return errors.Join(err, rows.Close())
 			}
-			if set := claims[fmt.Sprint(k.rtype, string(k.hash))]; set != nil && deleted[k.rid] == set {
+			if rid, asked := claims[fmt.Sprint(k.rtype, string(k.hash))]; asked && rid != k.rid {
 				k.hash = bytes.Clone(k.hash)
 				free = append(free, k)
 			}
@@ -46,13 +45,13 @@ func freeKeys(ctx context.Context, tx Tx, heads []*head, claimed []ownedKey) err
 		return errors.Join(rows.Err(), rows.Close())
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	slices.SortFunc(free, func(a, b ownedKey) int { return bytes.Compare(a.hash, b.hash) })
 	for _, k := range free {
 		if _, err := tx.Exec(ctx, `DELETE FROM identity_key WHERE tenant = 0 AND rtype = ? AND k = ?`, k.rtype, k.hash); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return len(free) > 0, nil
 }

@@ -137,43 +137,6 @@ func FinishedOf(o *store.Outcome, channel string, now time.Time) *Finished {
 	return f
 }
 
-// Settle is T2 without the effects: the message's change of state, deliveries,
-// trace, work list, audit.
-func (f *Finished) Settle(ctx context.Context, tx Tx, led *Ledger) error {
-	n, err := tx.Exec(ctx, `UPDATE messages SET state = ?, reason = ?, answer = ?, crashes = 0 WHERE seq = ? AND run = ? AND state = 'stored'`,
-		string(f.State), f.reason, f.answer, f.Seq, f.Run)
-	if err != nil {
-		return err
-	}
-	if n != 1 {
-		return store.ErrNotStored
-	}
-	led.Add(f.Channel, message.Stored, -1)
-	led.Add(f.Channel, f.State, 1)
-	if f.steps != "" {
-		if _, err := tx.Exec(ctx, `INSERT INTO events (message, run, at, steps) VALUES (?, ?, ?, ?)`, f.Seq, f.Run, f.now, f.steps); err != nil {
-			return fmt.Errorf("trace: %w", err)
-		}
-	}
-	if err := f.insertDeliveries(ctx, tx, led); err != nil {
-		return err
-	}
-	if err := insertIntakes(ctx, tx, f.Intakes, FromMicros(f.now), led); err != nil {
-		return err
-	}
-	if err := mergeKeys(ctx, tx, f.Alias, f.Survivor, f.Seq); err != nil {
-		return fmt.Errorf("alias: %w", err)
-	}
-	if err := insertWorklist(ctx, tx, f.Seq, f.Worklist, f.now); err != nil {
-		return err
-	}
-	if len(f.Writes) == 0 && len(f.Deliveries) == 0 {
-		return nil // nothing of anybody's record was touched or sent
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit (at, actor, action, rid) VALUES (?, ?, ?, ?)`, f.now, f.Actor, "message."+string(f.State), f.Seq)
-	return err
-}
-
 // Operate is T6.
 func Operate(ctx context.Context, tx Tx, o store.Order, now time.Time, led *Ledger) error {
 	if o.Who == "" || o.Why == "" {

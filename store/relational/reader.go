@@ -19,6 +19,9 @@ type Reader struct {
 	Place func(ctx context.Context) error
 	// Searching, if it is not nil, lends the connections of searches.
 	Searching Lender
+	// LookingUp, if it is not nil, lends those of searches that are planned once,
+	// whatever their values.
+	LookingUp Lender
 }
 
 // NewReader returns a reader; secret is the store's key of ids and cursors.

@@ -419,7 +419,8 @@ type ownedKey struct {
 	set   *WriteSet
 }
 
-// writeKeys claims identities. One that is another resource's is a conflict.
+// writeKeys claims identities. One that is another resource's is a conflict,
+// unless that one is deleted.
 func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 	var args []any
 	var claimed []ownedKey
@@ -433,16 +434,25 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 			args = append(args, o.rtype, o.hash, o.rid)
 		}
 	}
-	if err := freeKeys(ctx, tx, heads, claimed); err != nil {
-		return fmt.Errorf("identities: %w", err)
-	}
 	// In one order everywhere: writers that meet wait, and do not deadlock.
-	n, err := insert(ctx, tx, `INSERT INTO identity_key (rtype, k, rid)`, 3, ` ON CONFLICT DO NOTHING`, sortKeys(args))
+	args = sortKeys(args)
+	claim := func() (bool, error) {
+		n, err := insert(ctx, tx, `INSERT INTO identity_key (rtype, k, rid)`, 3, ` ON CONFLICT DO NOTHING`, args)
+		return n == int64(len(claimed)), err
+	}
+	all, err := claim()
+	if all && err == nil {
+		return nil
+	}
+	freed := false
+	if err == nil {
+		freed, err = freeKeys(ctx, tx, claimed)
+	}
+	if freed && err == nil {
+		_, err = claim()
+	}
 	if err != nil {
 		return fmt.Errorf("identities: %w", err)
-	}
-	if n == int64(len(claimed)) {
-		return nil
 	}
 	return verifyKeys(ctx, tx, claimed)
 }
@@ -469,7 +479,11 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 	want := make(map[string]int64, len(claimed))
 	var hashes [][]byte
 	for _, c := range claimed {
-		want[fmt.Sprint(c.rtype, string(c.hash))] = c.rid
+		key := fmt.Sprint(c.rtype, string(c.hash))
+		if other, twice := want[key]; twice && other != c.rid {
+			return store.ErrIdentity
+		}
+		want[key] = c.rid
 		hashes = append(hashes, c.hash)
 	}
 	return inList(hashes, func(marks string, args []any) error {

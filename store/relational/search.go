@@ -2,10 +2,6 @@ package relational
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sort"
@@ -22,6 +18,9 @@ type sqlText struct {
 	args    []any
 	alias   int
 	dialect Dialect
+	// within is the own row of the contained resource that conditions are about,
+	// or empty.
+	within string
 }
 
 func (q *sqlText) add(text string, args ...any) {
@@ -67,6 +66,9 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 	if r.Searching != nil {
 		lend = r.Searching
 	}
+	if r.LookingUp != nil && looksUp(&q) {
+		lend = r.LookingUp
+	}
 	err := lend(ctx, func(tx Tx) error {
 		if q.Total || q.Limit == 0 {
 			count := &sqlText{dialect: tx.Dialect()}
@@ -89,6 +91,17 @@ func (r *Reader) Search(ctx context.Context, q store.Query) (store.Page, error) 
 	return page, err
 }
 
+// looksUp reports whether a search asks for one identifier and nothing else: it
+// selects few resources whatever its value is.
+func looksUp(q *store.Query) bool {
+	if len(q.Where) != 1 || len(q.Sort) > 0 || q.Name != nil {
+		return false
+	}
+	c := &q.Where[0]
+	p, known := definitions.ParamByID(c.Param)
+	return known && p.Code == "identifier" && c.Shape == store.ShapeToken && leads(c) && len(c.Any) == 1 && c.Any[0].Value != nil && !c.Any[0].Below
+}
+
 // page reads one page in the order asked for, by keyset: the sort values and
 // the rid of the last one stand in the cursor.
 func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Page) error {
@@ -102,6 +115,7 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 	}
 	room := roomOf(q.Bytes)
 	last := cursor{}
+	var rids []int64
 	for rows.Next() {
 		values := make([]any, len(q.Sort))
 		dest := make([]any, len(values))
@@ -122,9 +136,12 @@ func (r *Reader) page(ctx context.Context, tx Tx, q *store.Query, page *store.Pa
 			}
 		}
 		last = cursor{Values: values, RID: rid}
-		page.Resources = append(page.Resources, res)
+		page.Resources, rids = append(page.Resources, res), append(rids, rid)
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || q.Name == nil {
+		return err
+	}
+	return r.name(ctx, tx, q.Name, page, rids)
 }
 
 // pageText asks for the resources of a page. They are put in order by what they
@@ -231,59 +248,13 @@ func (q *sqlText) after(keys []store.SortKey, c cursor, i int) {
 	q.add(`))`)
 }
 
-// A cursor is where a page ended.
-type cursor struct {
-	Values []any
-	RID    int64
-}
-
-func (r *Reader) sealCursor(c cursor) string {
-	for i, v := range c.Values {
-		if n, ok := v.(int64); ok {
-			c.Values[i] = strconv.FormatInt(n, 10) + "#"
-		}
-	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return "" // texts and numbers always marshal
-	}
-	return base64.RawURLEncoding.EncodeToString(append(r.sign(text), text...))
-}
-
-func (r *Reader) sign(text []byte) []byte {
-	h := hmac.New(sha256.New, r.secret)
-	h.Write([]byte("cursor"))
-	h.Write(text)
-	return h.Sum(nil)[:16]
-}
-
-func (r *Reader) openCursor(s string) (cursor, error) {
-	var c cursor
-	data, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(data) < 16 || !hmac.Equal(data[:16], r.sign(data[16:])) {
-		return c, store.ErrCursor
-	}
-	if err := json.Unmarshal(data[16:], &c); err != nil {
-		return c, store.ErrCursor
-	}
-	for i, v := range c.Values {
-		text, ok := v.(string)
-		if !ok {
-			continue
-		}
-		if digits, ok := strings.CutSuffix(text, "#"); ok {
-			if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
-				c.Values[i] = n
-			}
-		}
-	}
-	return c, nil
-}
-
 // weight orders clauses: what selects few resources comes first and is looked
 // up in its index; the others are asked of each that is left.
 func weight(c *store.Clause) int {
-	if c.Not || c.Missing != nil || len(c.Or) > 0 {
+	switch {
+	case c.Contained != nil || len(c.Either) > 0:
+		return 7
+	case c.Not || c.Missing != nil || len(c.Or) > 0:
 		return 9
 	}
 	if len(c.Together) > 0 {
@@ -317,7 +288,7 @@ func (q *sqlText) matches(query *store.Query, alias string) error {
 	}
 	sort.SliceStable(clauses, func(i, j int) bool { return weight(clauses[i]) < weight(clauses[j]) })
 	own := alias
-	if q.dialect == SQLite && len(clauses) > 0 && leads(clauses[0]) {
+	if q.dialect == SQLite && len(clauses) > 0 && (leads(clauses[0]) || clauses[0].Contained != nil || len(clauses[0].Either) > 0) {
 		// SQLite, which counts no rows, would rather go over all resources of
 		// the type than over those the clause finds; a sign keeps it from that.
 		own = `+` + alias
@@ -342,6 +313,10 @@ var tables = map[store.Shape]string{
 
 func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 	switch {
+	case c.Contained != nil:
+		return q.inside(c, alias, first)
+	case len(c.Either) > 0:
+		return q.either(c.Either, alias)
 	case len(c.Or) > 0:
 		return q.or(c, alias)
 	case len(c.Together) > 0:
@@ -379,17 +354,17 @@ func (q *sqlText) clause(c *store.Clause, alias string, first bool) error {
 	q.add(`EXISTS (SELECT 1 FROM ` + table + ` ` + x + ` WHERE ` + x + `.rid = ` + alias + `.rid AND `)
 	q.rows(c, x)
 	q.add(` AND (`)
-	if err := q.alternatives(c, x); err != nil {
+	if err := q.alternatives(c, x, false); err != nil {
 		return err
 	}
 	q.add(`))`)
 	return nil
 }
 
-func (q *sqlText) alternatives(c *store.Clause, x string) error {
+func (q *sqlText) alternatives(c *store.Clause, x string, lead bool) error {
 	return q.anyOf(0, len(c.Any)+len(c.Chain), func(i int) error {
 		if i >= len(c.Any) {
-			return q.chain(&c.Chain[i-len(c.Any)], x)
+			return q.chain(c, &c.Chain[i-len(c.Any)], x, lead)
 		}
 		m := &c.Any[i]
 		switch c.Shape {
@@ -428,18 +403,6 @@ func (q *sqlText) anyOf(from, to int, write func(int) error) error {
 		return err
 	}
 	q.add(`)`)
-	return nil
-}
-
-// chain asks that the reference points to what a query finds.
-func (q *sqlText) chain(inner *store.Query, x string) error {
-	q.alias++
-	t := "t" + strconv.Itoa(q.alias)
-	q.add(`(`+x+`.ttype = ? AND `+x+`.tkey IN (SELECT `+t+`.id FROM resource `+t+` WHERE `, definitions.Number(inner.Type))
-	if err := q.matches(inner, t); err != nil {
-		return err
-	}
-	q.add(`))`)
 	return nil
 }
 
@@ -543,6 +506,10 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 	}
 	return q.anyOf(0, len(c.Any), func(i int) error {
 		m := &c.Any[i]
+		if q.within != "" { // only ids: see containable
+			q.add(q.within+`.tkey = ?`, "#"+noNUL(*m.Value))
+			return nil
+		}
 		if c.Shape != store.ShapeID {
 			q.add(`(`)
 			q.lastUpdated(m, alias)
@@ -578,19 +545,4 @@ func (q *sqlText) lastUpdated(m *store.Match, alias string) {
 	default:
 		q.add(`(`+at+` BETWEEN ? AND ?)`, m.Lo, m.Hi)
 	}
-}
-
-// has asks for resources that another one, which matches, points to.
-func (q *sqlText) has(c *store.Clause, alias string) error {
-	q.alias++
-	x, t := "x"+strconv.Itoa(q.alias), "t"+strconv.Itoa(q.alias)
-	if c.Not {
-		q.add(`NOT `)
-	}
-	q.add(`EXISTS (SELECT 1 FROM ix_ref `+x+` JOIN resource `+t+` ON `+t+`.rid = `+x+`.rid WHERE `+x+`.tkey = `+alias+`.id AND `+x+`.ttype = `+alias+`.rtype AND `+x+`.pid = ? AND `, int(c.Param))
-	if err := q.matches(c.Has, t); err != nil {
-		return err
-	}
-	q.add(`)`)
-	return nil
 }

@@ -20,7 +20,7 @@ const mostTold = 64
 // their index, and the resources by their rows.
 func leads(c *store.Clause) bool {
 	_, indexed := tables[c.Shape]
-	return indexed && !c.Not && c.Missing == nil && c.Has == nil && len(c.Or) == 0 && len(c.Together) == 0
+	return indexed && !c.Not && c.Missing == nil && c.Has == nil && len(c.Or) == 0 && len(c.Together) == 0 && c.Contained == nil && len(c.Either) == 0
 }
 
 // lead asks for the resources that a clause finds in its index. Alternatives
@@ -54,10 +54,13 @@ func (q *sqlText) lead(c *store.Clause, table, alias string) error {
 		q.rows(&parts[i], x)
 		q.valueAmong(&parts[i], x)
 		q.add(` AND (`)
-		if err := q.alternatives(&parts[i], x); err != nil {
+		if err := q.alternatives(&parts[i], x, true); err != nil {
 			return err
 		}
 		q.add(`)`)
+	}
+	if err := q.elsewhere(c); err != nil {
+		return err
 	}
 	q.add(`)`)
 	return nil
@@ -128,6 +131,10 @@ func (q *sqlText) valueAmong(c *store.Clause, x string) {
 
 // rows asks for the rows of a clause's parameters.
 func (q *sqlText) rows(c *store.Clause, x string) {
+	if q.within != "" {
+		q.inner(c, x)
+		return
+	}
 	if len(c.Also) == 0 {
 		q.add(x+`.pid = ?`, int(c.Param))
 		return
@@ -149,7 +156,7 @@ func (q *sqlText) or(c *store.Clause, alias string) error {
 		q.add(`(1 = 1`)
 		for k := range c.Or[i] {
 			q.add(` AND `)
-			if err := q.clause(&c.Or[i][k], alias, k == 0); err != nil {
+			if err := q.clause(&c.Or[i][k], alias, k == 0 && q.within == ""); err != nil {
 				return err
 			}
 		}
@@ -188,7 +195,7 @@ func (q *sqlText) together(c *store.Clause, alias string) error {
 	q.add(` WHERE `+first+`.rid = `+alias+`.rid AND `+first+`.pid BETWEEN ? AND ?`, int(from), int(from)+search.MostElements-1)
 	for k := range c.Together {
 		q.add(` AND (`)
-		if err := q.alternatives(&c.Together[k], names[k]); err != nil {
+		if err := q.alternatives(&c.Together[k], names[k], false); err != nil {
 			return err
 		}
 		q.add(`)`)

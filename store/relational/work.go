@@ -96,7 +96,7 @@ func (w Work) Find(ctx context.Context, id string) (*message.Message, error) {
 func (w Work) first(ctx context.Context, where string, args ...any) (*message.Message, error) {
 	var found *message.Message
 	err := w.Lend(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+messageColumns+`, body FROM messages WHERE `+where+` LIMIT 2`, args...)
+		rows, err := tx.Query(ctx, `SELECT `+messageColumns+`, (SELECT data FROM bodies WHERE bodies.message = messages.seq) FROM messages WHERE `+where+` LIMIT 2`, args...)
 		if err != nil {
 			return err
 		}

@@ -39,16 +39,25 @@ func (s *Store) Part(ctx context.Context, id string, n int, data []byte) error {
 
 // Record is T1.
 func (s *Store) Record(ctx context.Context, in store.Intake) (store.Entry, error) {
-	row := relational.RowOf(&in, s.options.Now())
-	var entry store.Entry
-	err := s.writer.do(ctx, &op{bytes: len(row.Body) + 300, after: func() { in.Tell(&entry) }, small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		entry, err = relational.RecordAtOnce(ctx, tx, &row, led)
-		return err
-	}})
-	if err != nil {
+	o, t := s.recordOp(&in)
+	if err := s.writer.do(ctx, o); err != nil {
 		return store.Entry{}, err
 	}
-	return entry, nil
+	return t.Entry, nil
+}
+
+// recordOp is the operation that records a message, and what it records.
+func (s *Store) recordOp(in *store.Intake) (*op, *relational.T1) {
+	t := &relational.T1{Row: relational.RowOf(in, s.options.Now())}
+	o := &op{record: t, bytes: len(t.Row.Body) + 300, after: func() { in.Tell(&t.Entry) }}
+	o.small = func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
+		if t.Row.Alone() {
+			t.Entry, err = relational.Record(ctx, tx, &t.Row, led)
+			return err
+		}
+		return relational.RecordSeveral(ctx, tx, []*relational.T1{t}, led)
+	}
+	return o, t
 }
 
 // TakeOver is T5.
@@ -90,8 +99,11 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	relational.Triggered(s.trigger, writes, "")
 	set := relational.SetOf(writes, 0, now, by.Actor, s.index.Number)
 	var out []store.Resource
-	err := s.writer.do(ctx, &op{whole: true, step: stepWrite, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) (err error) {
-		out, err = relational.ApplyAPI(ctx, tx, set, by, led)
+	err := s.writer.do(ctx, &op{whole: true, step: stepWrite, bytes: weight(writes, nil, nil), small: func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error {
+		list, err := relational.ApplyAPI(ctx, tx, []relational.WriteSet{set}, []store.Author{by}, led)
+		if err == nil {
+			out = list[0]
+		}
 		return err
 	}})
 	if err != nil {

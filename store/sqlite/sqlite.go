@@ -122,7 +122,7 @@ func (s *Store) dsn(more string) string {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	db, err := sql.Open("sqlite", s.dsn("&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-65536)"))
+	db, err := sql.Open("sqlite", s.dsn("&_pragma=wal_autocheckpoint(0)"))
 	if err != nil {
 		return err
 	}
@@ -146,6 +146,9 @@ func (s *Store) open(ctx context.Context) error {
 	s.writer = newWriter(db, conn, s.options)
 	if s.writer.files, err = openedFiles(s.options.Folder); err == nil {
 		err = s.writer.guard.watch(conn)
+	}
+	if err == nil {
+		err = unavailable(s.writer.fit(ctx, largeDatabase))
 	}
 	if err != nil {
 		return errors.Join(err, conn.Close(), db.Close())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	codes "modernc.org/sqlite/lib"
 
 	"github.com/plexus-health/plexus/internal/killpoint"
-	"github.com/plexus-health/plexus/store"
 	"github.com/plexus-health/plexus/store/relational"
 )
 
@@ -37,6 +35,9 @@ type op struct {
 	// small is run by itself, a second time when something in its batch could
 	// not be written; nil for an outcome.
 	small func(ctx context.Context, tx relational.Tx, led *relational.Ledger) error
+	// record, if it is not nil, is what small records: together with those of
+	// other operations of its batch, if it may and nothing has to be undone alone.
+	record *relational.T1
 	// lease, if it is not nil, is what small is fenced by.
 	lease *lease
 	// outcome is T2 of a message.
@@ -45,7 +46,7 @@ type op struct {
 	idle bool
 	// whole: an error undoes the op's own statements only (a savepoint).
 	whole bool
-	// after, if it is not nil, is called when the operation is durable.
+	// after, if it is not nil, is called when a record is durable.
 	after func()
 	// step is what the durable step that this operation is part of is called.
 	step  step
@@ -81,8 +82,11 @@ type writer struct {
 	failing  sync.Once
 	batches  int
 	guard    guard
-	careful  int       // batches still to be run with savepoints
-	recorded time.Time // when somebody last came with a small operation
+	cache    int              // in kB
+	list     []*relational.T1 // the records of a batch
+	fresh    []*op            // those of them to be told of
+	careful  int              // batches still to be run with savepoints
+	recorded time.Time        // when somebody last came with a small operation
 }
 
 func newWriter(db *sql.DB, conn *sql.Conn, o Options) *writer {
@@ -223,7 +227,11 @@ func (w *writer) gather(batch []*op) []*op {
 
 // moveRest moves what is left of the log, between two batches.
 func (w *writer) moveRest(ctx context.Context) {
-	if _, err := moveLog(ctx, w.conn); err != nil {
+	_, err := moveLog(ctx, w.conn)
+	if err == nil {
+		err = w.fit(ctx, largeDatabase)
+	}
+	if err != nil {
 		w.notMoved(ctx, err)
 	}
 }
@@ -287,12 +295,10 @@ func (w *writer) commit(ctx context.Context, batch []*op) bool {
 	}
 	killpoint.Hit("after_commit")
 	hit("after", batch)
+	w.told(batch, left)
 	for _, o := range batch {
 		if contains(left, o) {
 			continue
-		}
-		if o.after != nil && o.err == nil {
-			o.after()
 		}
 		close(o.done)
 	}
@@ -369,9 +375,15 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 	led := &relational.Ledger{}
 	var outcomes []*op
 	fenced := map[*lease]error{}
+	if err := w.records(ctx, batch, led); err != nil {
+		return nil, err
+	}
 	for _, o := range batch {
 		if o.outcome != nil {
 			outcomes = append(outcomes, o)
+			continue
+		}
+		if o.together() && w.careful == 0 {
 			continue
 		}
 		if err := w.small(ctx, o, led, fenced); err != nil {
@@ -399,67 +411,6 @@ func (w *writer) attempt(ctx context.Context, batch []*op) (left []*op, err erro
 		return nil, err
 	}
 	return left, w.files.there()
-}
-
-// small runs an operation that somebody waits for. What is no fault of the
-// database is the operation's own answer: it has written nothing then.
-func (w *writer) small(ctx context.Context, o *op, led *relational.Ledger, fenced map[*lease]error) error {
-	if l := o.lease; l != nil {
-		answer, known := fenced[l]
-		if !known {
-			l.barred, answer = relational.FenceBarred(ctx, w.tx, l.unit, l.store.owner, l.epoch, true)
-			fenced[l] = answer
-		}
-		if answer != nil {
-			return w.answered(o, answer)
-		}
-	}
-	if !o.whole && w.careful == 0 {
-		err := o.small(ctx, w.tx, led)
-		if isFault(err) && !full(err) && !w.guard.undone {
-			return errAgain // what it wrote until then cannot be undone alone
-		}
-		return w.answered(o, err)
-	}
-	if o.lease == nil {
-		clear(fenced) // it may be a take-over, or a new rule of order
-	}
-	own := &relational.Ledger{}
-	err := w.savepoint(ctx, func() error { return o.small(ctx, w.tx, own) })
-	if err == nil {
-		led.Merge(own)
-	}
-	return w.answered(o, err)
-}
-
-// answered gives an operation its answer, or returns the fault that concerns
-// the whole batch: the disk or the database cannot be relied on, or the batch
-// was undone.
-func (w *writer) answered(o *op, err error) error {
-	if isFault(err) && full(err) {
-		return err
-	}
-	o.err = ownFault(err)
-	return w.guard.because(err)
-}
-
-// ownFault is the error of a statement that the database did not take, in words
-// of ours: what it says may quote values.
-func ownFault(err error) error {
-	e, ok := errors.AsType[*driver.Error](err)
-	switch {
-	case !ok:
-		return err
-	case e.Code() == codes.SQLITE_CONSTRAINT_UNIQUE, e.Code() == codes.SQLITE_CONSTRAINT_PRIMARYKEY: // somebody was first
-		return fmt.Errorf("%w: %s", store.ErrConflict, codeName(e.Code()))
-	}
-	return unavailable(err)
-}
-
-// isFault reports whether an error is one of the database and not an answer.
-func isFault(err error) bool {
-	_, fault := errors.AsType[*driver.Error](err)
-	return fault
 }
 
 func (w *writer) savepoint(ctx context.Context, f func() error) error {
@@ -531,6 +482,7 @@ func full(err error) bool {
 func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledger) error {
 	fenced := map[*lease]bool{}
 	sets := make([]relational.WriteSet, 0, len(group))
+	finished := make([]*relational.Finished, 0, len(group))
 	for _, o := range group {
 		l := o.outcome.lease
 		if !fenced[l] {
@@ -539,15 +491,13 @@ func (w *writer) together(ctx context.Context, group []*op, led *relational.Ledg
 			}
 			fenced[l] = true
 		}
-		if err := o.outcome.finished.Settle(ctx, w.tx, led); err != nil {
-			return err
-		}
+		finished = append(finished, o.outcome.finished)
 		if len(o.outcome.set.Writes) > 0 {
 			sets = append(sets, o.outcome.set)
 		}
 	}
-	if len(sets) == 0 {
-		return nil
+	if err := relational.Settle(ctx, w.tx, finished, led); err != nil || len(sets) == 0 {
+		return err
 	}
 	return relational.ApplyWrites(ctx, w.tx, sets, led)
 }

@@ -219,23 +219,64 @@ func identities(t *testing.T, s store.Store) {
 			write(t, s, patient(r.ID, "Changed", r.Version, key))
 		}
 	})
-	t.Run("what is deleted keeps its identity, but for what is written with the deletion", func(t *testing.T) {
+	t.Run("what is deleted keeps its identity until it is claimed", func(t *testing.T) {
 		written := func(writes ...store.Write) error {
 			_, err := s.Write(t.Context(), writes, store.Author{Actor: "test"})
 			return err
 		}
-		must(t, written(patient("first", "F", 0, key+"3", key+"4")))
-		if err := written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key)); !errors.Is(err, store.ErrIdentity) {
+		owner := func(k string) string {
+			id := store.Identity{Type: "Patient", Key: k}
+			got, err := s.Identify(t.Context(), []store.Identity{id})
+			must(t, err)
+			return got[id].ID
+		}
+		gone := store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}
+		must(t, written(patient("first", "F", 0, key+"3", key+"4", key+"5")))
+		if err := written(gone, patient("second", "S", 0, key)); !errors.Is(err, store.ErrIdentity) {
 			t.Errorf("another's: got %v, want ErrIdentity", err)
 		}
-		must(t, written(store.Write{Type: "Patient", ID: "first", Expect: 1, Delete: true}, patient("second", "S", 0, key+"3")))
-		if err := written(patient("third", "T", 0, key+"4")); !errors.Is(err, store.ErrIdentity) {
-			t.Errorf("later: got %v, want ErrIdentity", err)
+		must(t, written(gone, patient("second", "S", 0, key+"3"))) // together with the deletion
+		if got := owner(key+"3") + " " + owner(key+"4"); got != "second first" {
+			t.Errorf("owners %q, want second first", got)
 		}
-		got, err := s.Identify(t.Context(), []store.Identity{{Type: "Patient", Key: key + "3"}, {Type: "Patient", Key: key + "4"}})
-		must(t, err)
-		if len(got) != 2 || got[store.Identity{Type: "Patient", Key: key + "3"}].ID != "second" || got[store.Identity{Type: "Patient", Key: key + "4"}].ID != "first" {
-			t.Errorf("got %v", got)
+		must(t, written(patient("third", "T", 0, key+"4"))) // and later
+		if got := owner(key+"4") + " " + owner(key+"5"); got != "third first" {
+			t.Errorf("owners %q, want third first", got)
+		}
+		if err := written(patient("first", "F", 2, key+"4")); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("it comes back with what is another's now: %v, want ErrIdentity", err)
+		}
+		must(t, written(patient("first", "F", 2, key+"5")))
+		if err := written(patient("fourth", "T", 0, key+"5")); !errors.Is(err, store.ErrIdentity) {
+			t.Errorf("it is back: %v, want ErrIdentity", err)
+		}
+	})
+	t.Run("two of one call do not claim the same", func(t *testing.T) {
+		for size := 2; size < 60; size++ { // the last has what the first has
+			var writes []store.Write
+			for i := range size {
+				writes = append(writes, patient(fmt.Sprint("twin", size, "-", i), "T", 0, fmt.Sprint(key, "twin", size, "-", i%(size-1))))
+			}
+			if _, err := s.Write(t.Context(), writes, store.Author{Actor: "test"}); !errors.Is(err, store.ErrIdentity) {
+				t.Errorf("of %d: %v, want ErrIdentity", size, err)
+			}
+		}
+	})
+	t.Run("of many that come at once each gets its own answer", func(t *testing.T) { atOnce(t, s) })
+	t.Run("of one that comes back and one that claims its identity at once one wins", func(t *testing.T) {
+		for i := range 20 {
+			back, other, k := fmt.Sprint("back", i), fmt.Sprint("other", i), fmt.Sprint(key, "-", i)
+			write(t, s, patient(back, "B", 0, k))
+			write(t, s, store.Write{Type: "Patient", ID: back, Expect: 1, Delete: true})
+			var all sync.WaitGroup
+			errs := make([]error, 2)
+			for n, w := range []store.Write{patient(back, "B", 2, k), patient(other, "O", 0, k)} {
+				all.Go(func() { _, errs[n] = s.Write(t.Context(), []store.Write{w}, store.Author{Actor: "test"}) })
+			}
+			all.Wait()
+			if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), store.ErrConflict) {
+				t.Fatalf("round %d: %v", i, errs)
+			}
 		}
 	})
 	t.Run("effects of a message claim like the API", func(t *testing.T) {
@@ -249,6 +290,50 @@ func identities(t *testing.T, s store.Store) {
 		out.Writes = []store.Write{patient("honest", "T", 0, key+"2")}
 		must(t, lease.Finish(t.Context(), out))
 	})
+}
+
+// atOnce lets many write at the same time: each of something else, some of the same
+// resource, and some what is another's.
+func atOnce(t *testing.T, s store.Store) {
+	key := fhir.IdentityKey("Patient", "urn:once", "1")
+	write(t, s, patient("raced", "R", 0, key))
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	won := 0
+	for i := range 96 {
+		all.Go(func() {
+			id := fmt.Sprint("once", i)
+			switch i % 3 {
+			case 0:
+				out, err := s.Write(t.Context(), []store.Write{patient(id, id, 0), patient(id+"b", id, 0)}, store.Author{Actor: id})
+				if err != nil || len(out) != 2 || out[0].ID != id || out[1].ID != id+"b" || out[0].Version != 1 || !strings.Contains(string(out[0].Content), id) {
+					t.Errorf("%s: %v %v", id, out, err)
+				}
+			case 1:
+				_, err := s.Write(t.Context(), []store.Write{patient("raced", id, 1, key)}, store.Author{Actor: id})
+				if err != nil && !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+				}
+				if mu.Lock(); err == nil {
+					won++
+				}
+				mu.Unlock()
+			default:
+				if _, err := s.Write(t.Context(), []store.Write{patient(id, id, 0, key)}, store.Author{Actor: id}); !errors.Is(err, store.ErrIdentity) {
+					t.Errorf("%s: %v, want ErrIdentity", id, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if won != 1 {
+		t.Errorf("%d of those that changed the same version won, want 1", won)
+	}
+	for i := 0; i < 96; i += 3 {
+		if _, err := s.Read(t.Context(), "Patient", fmt.Sprint("once", i, "b")); err != nil {
+			t.Errorf("%d is not there: %v", i, err)
+		}
+	}
 }
 
 func clause(typ, code string, shape store.Shape, matches ...store.Match) store.Clause {

@@ -58,6 +58,7 @@ func main() {
 	to := flag.String("to", ".", "folder of the tables")
 	compartments := flag.String("compartments", "", "file of the CompartmentDefinitions, NDJSON in gzip; empty leaves their table as it is")
 	core := flag.String("profiles", "", "file for the profiles and extensions of R4; empty leaves it as it is")
+	words := flag.String("terms", "", "folder for the value sets and code systems; empty leaves them as they are")
 	flag.Parse()
 	log.SetFlags(0)
 	types := append(structures(filepath.Join(*from, "profiles-types.json")), structures(filepath.Join(*from, "profiles-resources.json"))...)
@@ -67,6 +68,11 @@ func main() {
 	write(filepath.Join(*to, "invariants.tsv"), invariants(types))
 	write(filepath.Join(*to, "codes.tsv"), codes(append(slices.Clip(types), constraints(*from)...), *from))
 	write(filepath.Join(*to, "systems.tsv"), systems(*from))
+	if *words != "" {
+		values, systems := terminology(*from)
+		write(filepath.Join(*words, "systems.tsv"), trees(systems))
+		write(filepath.Join(*words, "valuesets.tsv"), sets(values))
+	}
 	if *core != "" {
 		write(*core, profiles(*from))
 	}

@@ -58,15 +58,15 @@ func (e *element) binding() string {
 }
 
 type valueSet struct {
-	ResourceType, URL string
-	Compose           struct{ Include []include }
+	ResourceType, URL, Version string
+	Compose                    struct{ Include, Exclude []include }
 }
 
 type include struct {
 	System   string
 	Concept  []concept
 	ValueSet []string
-	Filter   []json.RawMessage
+	Filter   []struct{ Property, Op, Value string }
 }
 
 type codeSystem struct {
@@ -75,8 +75,9 @@ type codeSystem struct {
 }
 
 type concept struct {
-	Code    string
-	Concept []concept
+	Code     string
+	Concept  []concept
+	Property []struct{ Code, ValueCode string }
 }
 
 // codes writes "value-set system code code …" of the value sets that codes must

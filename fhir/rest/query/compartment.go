@@ -11,6 +11,9 @@ import (
 // Inside keeps what is in a compartment ("Patient/7/"): what points to its owner
 // by one of the parameters that R4 names, and the owner itself.
 func (p *Search) Inside(within string, only []string) error {
+	if p.contained == "true" || p.contained == "both" {
+		return &Error{Code: "not-supported", Text: "a search in a compartment takes no _contained=true and no both"}
+	}
 	owner, id, _ := strings.Cut(strings.TrimSuffix(within, "/"), "/")
 	types := []string{p.Type}
 	if p.Type == "*" {

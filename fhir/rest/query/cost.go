@@ -28,8 +28,16 @@ func weak(c *store.Clause) bool {
 			return true
 		}
 	}
+	for i := range c.Either {
+		if Unselective(&c.Either[i]) {
+			return true
+		}
+	}
 	if c.Has != nil {
 		return Unselective(c.Has)
+	}
+	if c.Contained != nil {
+		return Unselective(c.Contained)
 	}
 	for i := range c.Any {
 		if m := &c.Any[i]; m.Contains && utf8.RuneCountInString(m.Text) < 3 {

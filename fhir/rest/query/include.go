@@ -6,6 +6,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -56,6 +57,25 @@ func (i *Include) Points(row fhir.RefRow) bool {
 	return slices.ContainsFunc(i.Params, func(p *definitions.Param) bool {
 		return row.Param == p.Row && (!p.Part() || row.Type == p.Targets[0])
 	})
+}
+
+// Named are the types of the resources that a canonical reference of a resource of
+// the type may lead to by its url; none where the include does not follow it.
+func (i *Include) Named(row fhir.RefRow) (types []string) {
+	if row.Type != "" || !strings.Contains(row.ID, "|") {
+		return nil
+	}
+	for _, p := range i.Params {
+		if row.Param != p.Row || !search.Canonical(p) {
+			continue
+		}
+		for _, typ := range p.Targets {
+			if search.Nameable(typ) && (i.Target == "" || i.Target == typ) && !slices.Contains(types, typ) {
+				types = append(types, typ)
+			}
+		}
+	}
+	return types
 }
 
 // To asks for what points to some resource of a type by one of the parameters; ok

@@ -20,7 +20,7 @@ func oneOf(name, value string, allowed ...string) error {
 }
 
 // anyType compiles a parameter that all types have, for a search of several.
-func anyType(code, modifier, value string) (c store.Clause, known bool, err error) {
+func (p *Search) anyType(code, modifier, value string) (c store.Clause, known bool, err error) {
 	if !slices.Contains([]string{"_tag", "_profile", "_security", "_source"}, code) {
 		return c, false, nil
 	}
@@ -33,7 +33,7 @@ func anyType(code, modifier, value string) (c store.Clause, known bool, err erro
 		case modifier == "text" || modifier == "of-type" || modifier == "missing":
 			return c, true, bad("a modifier is not supported over several types")
 		default:
-			if c, err = valuesOf(param, modifier, value); err != nil {
+			if c, err = p.valuesOf(param, modifier, value); err != nil {
 				return c, true, err
 			}
 		}
@@ -89,10 +89,10 @@ func halves(code string) []string {
 }
 
 // combined compiles combo-X: X or component-X.
-func combined(typ, code, modifier, value string) (store.Clause, error) {
+func (p *Search) combined(typ, code, modifier, value string) (store.Clause, error) {
 	c := store.Clause{}
 	for _, half := range halves(code) {
-		one, known, err := clauseOf(typ, half, modifier, value)
+		one, known, err := p.clauseOf(typ, half, modifier, value)
 		if err != nil {
 			return c, err
 		}
@@ -103,48 +103,6 @@ func combined(typ, code, modifier, value string) (store.Clause, error) {
 		c.Or = append(c.Or, []store.Clause{one})
 	}
 	return c, nil
-}
-
-func tokens(c *store.Clause, param *definitions.Param, modifier, value string) error {
-	switch modifier {
-	case "":
-	case "not": // none of the values (search.html#not)
-		c.Not = true
-	case "text":
-		c.Param, c.Shape = search.Text(param.Row), store.ShapeString
-		return texts(c, "", value)
-	case "of-type":
-		c.Param = search.OfType(param.Row)
-		return typed(c, value)
-	case "in", "not-in", "above", "below":
-		return &Error{"not-supported", ":" + modifier + " needs the code system, which is not here; supported for tokens: :not, :text, :of-type, :missing"}
-	default:
-		return bad("a modifier is not supported for tokens; supported: :not, :text, :of-type, :missing")
-	}
-	return codes(c, value)
-}
-
-// codes compiles code, system|code, system| and |code.
-func codes(c *store.Clause, value string) error {
-	for _, one := range list(value) {
-		m := store.Match{}
-		system, code, both := strings.Cut(one, "|")
-		if !both {
-			code = one
-		} else {
-			system = plain(system)
-			m.System = &system
-		}
-		code = plain(code)
-		if code != "" {
-			m.Value = &code
-		}
-		if m.Value == nil && (m.System == nil || system == "") {
-			return bad("a token has neither system nor code")
-		}
-		c.Any = append(c.Any, m)
-	}
-	return nil
 }
 
 // typed compiles system|code|value of an identifier's type.
@@ -226,7 +184,7 @@ func texts(c *store.Clause, modifier, value string) error {
 
 // composites compiles a$b: both of one element. Where the element is the
 // resource itself its parts are parameters of their own.
-func composites(param *definitions.Param, value string) (store.Clause, error) {
+func (p *Search) composites(param *definitions.Param, value string) (store.Clause, error) {
 	c := store.Clause{Param: param.ID}
 	for _, one := range list(value) {
 		parts := strings.Split(one, "$")
@@ -239,7 +197,7 @@ func composites(param *definitions.Param, value string) (store.Clause, error) {
 			if !ok {
 				return c, bad("a component of the parameter is not known")
 			}
-			clause, err := valuesOf(of, "", again(part))
+			clause, err := p.valuesOf(of, "", again(part))
 			if err != nil {
 				return c, err
 			}
@@ -334,8 +292,14 @@ func Here(base string, clauses []store.Clause) {
 		for k := range c.Chain {
 			Here(base, c.Chain[k].Where)
 		}
+		for k := range c.Either {
+			Here(base, c.Either[k].Where)
+		}
 		if c.Has != nil {
 			Here(base, c.Has.Where)
+		}
+		if c.Contained != nil {
+			Here(base, c.Contained.Where)
 		}
 		if c.Shape != store.ShapeRef {
 			continue

@@ -3,6 +3,7 @@
 package query
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/search"
+	"github.com/plexus-health/plexus/fhir/terms"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -20,6 +22,8 @@ import (
 type Error struct {
 	Code string // issue-type
 	Text string
+	// Param is the parameter that is wrong, where that is one that is known.
+	Param string
 }
 
 // Error gives the reason.
@@ -33,8 +37,11 @@ type Search struct {
 	Includes []Include
 	// View is what of a match is shown: _summary and _elements.
 	View View
-	// left is shared with the queries of chains.
-	left *budget
+	// contained is _contained: false, true or both; Alone is true where of what
+	// matches the contained resource is shown, not its container.
+	contained string
+	Alone     bool
+	*shared
 }
 
 const (
@@ -53,10 +60,24 @@ const (
 	mostKeys         = 4   // of _sort
 )
 
-// A budget is what a search may still ask for.
-type budget struct{ alternatives, queries int }
+// What is shared with the queries of chains: what a search may still ask for, and
+// what is known of codes.
+type shared struct {
+	alternatives, queries int
+	terms                 Terms
+}
 
-func costly(text string) error { return &Error{"too-costly", text} }
+// Terms tell what :in, :not-in, :below and :above of tokens mean. Errors of type
+// *terms.Error are answered as those of the search.
+type Terms interface {
+	// In lists the codes of a value set, by its canonical URL or a reference to
+	// it: a Concept without a code stands for all of its system.
+	In(valueSet string) ([]terms.Concept, error)
+	// System is a code system with all its codes.
+	System(url string) (*terms.System, error)
+}
+
+func costly(text string) error { return &Error{Code: "too-costly", Text: text} }
 
 // PageSize is the number of a page's entries that _count asks for, or what is the
 // rule where it does not. The error is an *Error.
@@ -97,11 +118,12 @@ func readable(values url.Values) error {
 	return nil
 }
 
-func bad(text string) error { return &Error{"invalid", text} }
+func bad(text string) error { return &Error{Code: "invalid", Text: text} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
-// else it is left out, also of the self link. The error is an *Error.
-func Parse(typ string, values url.Values, strict bool) (*Search, error) {
+// else it is left out, also of the self link. The error is an *Error, or one that
+// reading the codes of a value set met.
+func Parse(typ string, values url.Values, strict bool, known Terms) (*Search, error) {
 	if err := readable(values); err != nil {
 		return nil, err
 	}
@@ -111,7 +133,7 @@ func Parse(typ string, values url.Values, strict bool) (*Search, error) {
 	}
 	p := &Search{
 		Query: store.Query{Type: typ, Limit: size}, Used: url.Values{},
-		left: &budget{mostAlternatives, mostQueries},
+		shared: &shared{mostAlternatives, mostQueries, known},
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -122,7 +144,7 @@ func Parse(typ string, values url.Values, strict bool) (*Search, error) {
 		for _, value := range values[name] {
 			known, err := p.parameter(name, value, 0)
 			if err != nil {
-				return nil, err
+				return nil, of(typ, name, err)
 			}
 			switch {
 			case known:
@@ -140,7 +162,30 @@ func Parse(typ string, values url.Values, strict bool) (*Search, error) {
 	case p.View.Summary == "count":
 		p.Limit = 0
 	}
-	return p, nil
+	return p, p.contain()
+}
+
+// of says which parameter an error is of: its name without modifiers, since these
+// may be any text.
+func of(typ, name string, err error) error {
+	e, ours := errors.AsType[*Error](err)
+	if !ours {
+		return err
+	}
+	end := strings.IndexAny(name, ":.")
+	if end < 0 {
+		end = len(name)
+	}
+	if _, known := definitions.FindParam(typ, name[:end]); known || slices.Contains(named, name[:end]) {
+		return &Error{Code: e.Code, Text: e.Text, Param: name[:end]}
+	}
+	return err
+}
+
+// named are the parameters that no table of R4 lists for each type.
+var named = []string{
+	"_id", "_lastUpdated", "_list", "_count", "_total", "_sort", "_summary", "_elements", "_contained", "_containedType", "_include", "_revinclude",
+	"_filter", "_query", "_text", "_content", "_tag", "_profile", "_security", "_source", "_page", "_type", "_has",
 }
 
 // parameter takes one parameter with its value.
@@ -159,11 +204,15 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	case "_summary", "_elements":
 		return true, p.View.take(p.Type, name, value)
 	case "_contained":
-		return true, oneOf(name, value, "false") // what is contained is not searched
+		p.contained = value
+		return true, oneOf(name, value, "false", "true", "both")
+	case "_containedType":
+		p.Alone = value == "contained"
+		return true, oneOf(name, value, "container", "contained")
 	case "_sort":
 		return true, p.sort(value)
-	case "_filter", "_query", "_text", "_content", "_containedType":
-		return true, &Error{"not-supported", name + " is not supported"}
+	case "_filter", "_query", "_text", "_content":
+		return true, &Error{Code: "not-supported", Text: name + " is not supported"}
 	case "_list":
 		if strings.Count(value, ",") >= mostPlaces {
 			return true, costly("_list takes at most 100 lists")
@@ -180,10 +229,10 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 	if chained {
 		return p.chain(code, modifier, rest, value, depth)
 	}
-	if p.left.alternatives -= 1 + strings.Count(value, ","); p.left.alternatives < 0 {
+	if p.alternatives -= 1 + strings.Count(value, ","); p.alternatives < 0 {
 		return true, costly("a search has more than 2500 values")
 	}
-	clause, known, err := clauseOf(p.Type, code, modifier, value)
+	clause, known, err := p.clauseOf(p.Type, code, modifier, value)
 	if err != nil || !known {
 		return known, err
 	}
@@ -192,7 +241,7 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 }
 
 // clauseOf compiles code:modifier=value.
-func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
+func (p *Search) clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
 	switch code {
 	case "_id":
 		c.Shape = store.ShapeID
@@ -206,7 +255,7 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		return c, true, firstError(err, onlyModifier(modifier))
 	}
 	if typ == "*" {
-		return anyType(code, modifier, value)
+		return p.anyType(code, modifier, value)
 	}
 	param, ok := definitions.FindParam(typ, code)
 	if !ok {
@@ -217,19 +266,19 @@ func clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, er
 		return c, true, err
 	}
 	if param.Combined() {
-		c, err = combined(typ, code, modifier, value)
+		c, err = p.combined(typ, code, modifier, value)
 		return c, true, err
 	}
-	c, err = valuesOf(param, modifier, value)
+	c, err = p.valuesOf(param, modifier, value)
 	return c, true, err
 }
 
 // valuesOf compiles the values of a parameter.
-func valuesOf(param *definitions.Param, modifier, value string) (c store.Clause, err error) {
+func (p *Search) valuesOf(param *definitions.Param, modifier, value string) (c store.Clause, err error) {
 	c.Param, c.Shape = param.Row, shapeOf(param.Kind)
 	switch param.Kind {
 	case "token":
-		err = tokens(&c, param, modifier, value)
+		err = p.tokens(&c, param, modifier, value)
 	case "uri":
 		err = uris(&c, modifier, value)
 	case "string":
@@ -240,7 +289,7 @@ func valuesOf(param *definitions.Param, modifier, value string) (c store.Clause,
 	case "reference":
 		err = references(&c, param, modifier, value)
 	case "composite":
-		c, err = composites(param, value)
+		c, err = p.composites(param, value)
 		err = firstError(err, onlyModifier(modifier))
 	case "special":
 		err = firstError(near(&c, value), onlyModifier(modifier))
@@ -343,7 +392,7 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 	switch {
 	case modifier == "identifier":
 		c.Param, c.Shape = search.Identifier(param.Row), store.ShapeToken
-		return codes(c, value)
+		return codes(c, nil, value)
 	case modifier == "text":
 		c.Param, c.Shape = search.Text(param.Row), store.ShapeString
 		return texts(c, "", value)
@@ -468,10 +517,10 @@ func (p *Search) chain(code, target, rest, value string, depth int) (bool, error
 	}
 	c := store.Clause{Param: param.Row, Shape: store.ShapeRef}
 	for _, t := range targets {
-		if p.left.queries--; p.left.queries < 0 {
+		if p.queries--; p.queries < 0 {
 			return true, costly("a chain goes through references to too many types: name one, as in subject:Patient.name")
 		}
-		inner := &Search{Query: store.Query{Type: t}, Used: url.Values{}, left: p.left}
+		inner := &Search{Query: store.Query{Type: t}, Used: url.Values{}, shared: p.shared}
 		known, err := inner.parameter(rest, value, depth+1)
 		if err != nil {
 			return true, err
@@ -500,7 +549,7 @@ func (p *Search) has(name, value string, depth int) error {
 	if !ok || param.Kind != "reference" {
 		return bad("_has names no reference parameter")
 	}
-	inner := &Search{Query: store.Query{Type: parts[0]}, Used: url.Values{}, left: p.left}
+	inner := &Search{Query: store.Query{Type: parts[0]}, Used: url.Values{}, shared: p.shared}
 	known, err := inner.parameter(parts[2], value, depth+1)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/plexus-health/plexus/fhir/terms"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -23,7 +24,7 @@ func TestParse(t *testing.T) {
 		canary + "=1":                                     "invalid",
 		"_sort=" + canary:                                 "invalid",
 		"_text=" + canary:                                 "not-supported",
-		"gender:in=" + canary:                             "not-supported",
+		"gender:in=" + canary:                             "not-found",
 		"_id=" + strings.Repeat(canary+",", 2500):         "too-costly",
 		strings.Repeat("family="+canary+"&", 65):          "too-costly",
 		strings.Repeat("_include=Patient:link&", 33):      "too-costly",
@@ -33,7 +34,7 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Parse("Patient", values, true)
+		s, err := Parse("Patient", values, true, r4{})
 		code := ""
 		if e, ok := errors.AsType[*Error](err); ok {
 			code = e.Code
@@ -73,7 +74,7 @@ func TestUnselective(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Parse("Patient", values, true)
+		s, err := Parse("Patient", values, true, r4{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +88,7 @@ func TestUnselective(t *testing.T) {
 // the same.
 func TestHere(t *testing.T) {
 	for _, ref := range []string{"http://a/fhir/Organization/1", "Organization/1"} {
-		s, err := Parse("Patient", url.Values{"organization": {ref}}, true)
+		s, err := Parse("Patient", url.Values{"organization": {ref}}, true, r4{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,3 +102,16 @@ func TestHere(t *testing.T) {
 		}
 	}
 }
+
+// r4 are the codes of R4.
+type r4 struct{}
+
+func (r4) In(valueSet string) ([]terms.Concept, error) {
+	set, err := terms.Find(valueSet, terms.R4())
+	if err != nil {
+		return nil, err
+	}
+	return terms.Expand(set, terms.R4())
+}
+
+func (r4) System(url string) (*terms.System, error) { return terms.FindSystem(url, terms.R4()) }

@@ -132,6 +132,7 @@ func (s *Set) file(name string, r io.Reader, total *int64) error {
 
 func (s *Set) take(name string, n *fhir.Node) error {
 	url := text(n, "url")
+	s.terms.Add(n)
 	switch text(n, "resourceType") {
 	case "ValueSet":
 		s.values[url] = n

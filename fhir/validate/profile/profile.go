@@ -10,6 +10,7 @@ import (
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/fhirpath"
+	"github.com/plexus-health/plexus/fhir/terms"
 )
 
 // A Set is the profiles, value sets and code systems of an installation, and the
@@ -21,6 +22,7 @@ type Set struct {
 	systems  map[string]*fhir.Node // CodeSystems by URL
 	expanded map[string]*expansion
 	core     map[string]*profile // those of R4
+	terms    terms.Table
 }
 
 // A profile is one StructureDefinition that constrains a type.
@@ -82,6 +84,14 @@ type discriminator struct{ kind, path string }
 func (s *Set) Has(url string) bool {
 	_, core := coreType(url)
 	return core || s.find(url) != nil
+}
+
+// Terms are the value sets and code systems that were loaded.
+func (s *Set) Terms() *terms.Table {
+	if s == nil {
+		return nil
+	}
+	return &s.terms
 }
 
 // URLs lists the profiles that were loaded beside those of R4.

@@ -31,7 +31,7 @@ func TestFieldsDifferByVersion(t *testing.T) {
 
 func TestNearestVersionServes(t *testing.T) {
 	for said, want := range map[string]string{
-		"2.1": "2.1", "2.3.1": "2.3.1", "2.3.2": "2.3.1", "2.7.1": "2.7", "2.8.2": "2.7", "2.9": "2.7", "": "2.5.1", "3.0": "2.5.1", "2.0": "2.5.1", "x": "2.5.1",
+		"2.1": "2.1", "2.3.1": "2.3.1", "2.3.2": "2.3.1", "2.7.1": "2.7", "2.8": "2.8", "2.8.1": "2.8", "2.8.2": "2.8.2", "2.9": "2.9", "2.9.1": "2.9", "": "2.5.1", "3.0": "2.5.1", "2.0": "2.5.1", "x": "2.5.1",
 	} {
 		if got := Version(said); got != want {
 			t.Errorf("%q is served by %q, want %q", said, got, want)

@@ -78,7 +78,7 @@ func TestShippedProfiles(t *testing.T) {
 	m := parse(t, `MSH|^~\&|A|B|C|D|20260105||VXU^V04^VXU_V04|O1|P|2.5.1`, "PID|1||7^^^B^MR||X^Y||20200101|F",
 		"ORC|RE||77", "RXA|0|1|20260105||08^Hep B^CVX|0.5|mL^^UCUM"+strings.Repeat("|", 13)+"CP|A", "ORC|XX||77", "RXA|0|1|20260105||08^Hep B^CVX|0"+strings.Repeat("|", 14)+"RE")
 	got := lines(t, Message(m, Syntax, vxu))
-	want := []string{"ORC[2]-1 profile-value 103 E", "RXA[2]-7 profile-required 101 E", "RXA[2]-18 profile-required 101 E"}
+	want := []string{"MSH-21.1 profile-required 101 W", "RXA-9 profile-required 101 W", "ORC[2]-1 profile-value 103 E", "RXA[2]-7 profile-required 101 E", "RXA[2]-18 profile-required 101 E"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -104,6 +104,14 @@ func TestShippedProfilesTellGoodFromBad(t *testing.T) {
 		"lri": {
 			[]string{head("ORU^R01^ORU_R01", "||||||2.16.840.1.113883.9.16^^2.16.840.1.113883.9.16^ISO"), pid, "ORC|RE|1|2", "OBR|1|1|2|GLU^Glucose^L|||20260105|||||||||9^Doc||||||20260105|||F", "OBX|1|NM|GLU^Glucose^L||5|mg|||||F"},
 			"|||||F", "|||||?", "OBX-11 profile-table 103 E",
+		},
+		"elr": {
+			[]string{
+				head("ORU^R01^ORU_R01", "||||||PHLabReport-NoAck^^2.16.840.1.113883.9.11^ISO"), "SFT|Lab|1|LIS|1", pid,
+				"ORC|RE||F1" + strings.Repeat("|", 18) + "Clinic|1 Way^^Town|^WPN^PH", "OBR|1||F1|GLU^Glucose^LN|||20260105" + strings.Repeat("|", 15) + "20260105|||F",
+				"OBX|1|NM|GLU^Glucose^LN||5|mg|||||F" + strings.Repeat("|", 12) + "Lab^L|2 Way^^Town", "SPM|1|||BLD^Blood^HL70487" + strings.Repeat("|", 13) + "20260105",
+			},
+			"|2 Way^^Town", "", "OBX-24 profile-required 101 E",
 		},
 		"qbp": {
 			[]string{head("QBP^Q11^QBP_Q11", "AL|NE|||||Z34^CDCPHINVS"), "QPD|Z34^Request Immunization History^CDCPHINVS|T1||X^Y^^^^^L|||F", "RCP|I|1^RD"},

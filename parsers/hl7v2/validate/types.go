@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,8 @@ func (c *checker) typed(v hl7v2.Value, w where, f definitions.Field, depth int) 
 	}
 	for n, inner := range of[:min(known, maxParts)] {
 		n++
-		if n == 1 && f.Table != "" && inner.Table == "" {
-			inner.Table = f.Table // of a coded field: its first component
+		if n == 1 && inner.Table == "" && codedFirst(f, of) {
+			inner.Table = f.Table
 		}
 		if n == 1 && f.Type == "TS" {
 			inner.Type = "DTM" // versions before 2.5 call it ST, or nothing
@@ -47,6 +48,16 @@ func (c *checker) typed(v hl7v2.Value, w where, f definitions.Field, depth int) 
 			c.add(v, w.inside(n, depth), 101, "component-required", Warning, inner.Name+" is required in "+f.Type)
 		}
 	}
+}
+
+// codedFirst reports whether the table of a field is that of its first component,
+// as in coded fields: not where another component has that table (PID-5: XPN.7 is
+// the type of the name), where the first is a number (QRD-7) or a name.
+func codedFirst(f definitions.Field, of []definitions.Field) bool {
+	if f.Table == "" || f.Type == "XON" || of[0].Type == "NM" {
+		return false
+	}
+	return !slices.ContainsFunc(of[1:], func(inner definitions.Field) bool { return inner.Table == f.Table })
 }
 
 // inside is the place of a component, or of a subcomponent.
@@ -94,6 +105,8 @@ func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 	}
 	severity := Warning
 	switch {
+	case slices.Contains(ownNames, f.Table):
+		return
 	case f.Table == codingSystems && ownSystem(v):
 		return
 	case f.Type == "ID" && f.Table != codingSystems:
@@ -101,6 +114,10 @@ func (c *checker) code(v hl7v2.Value, w where, f definitions.Field) {
 	}
 	c.add(v, w, 103, "table", severity, "is not a code of table "+f.Table)
 }
+
+// ownNames are tables of names that every site gives to its systems, places and
+// assigning authorities: what is published of them are examples.
+var ownNames = []string{"0300", "0361", "0362", "0363"}
 
 // codingSystems is the table of coding systems: more are registered all the time,
 // and two sorts of names stand there as patterns.

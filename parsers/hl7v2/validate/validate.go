@@ -315,10 +315,17 @@ func index(n int) string {
 	return "[" + strconv.Itoa(n) + "]"
 }
 
+// freely are segments whose fields from a number on are what a query or a table
+// says (5.5.4, 5.5.8): their parameters and columns.
+var freely = map[string]int{"QPD": 3, "RDT": 1}
+
 // field checks one field; a segment's end is the place of what is absent.
 func (c *checker) field(n, known int, f definitions.Field, end int) {
 	v := c.value(n)
 	valued := v.Valued() || v.Null()
+	if n >= freely[c.segment] && freely[c.segment] > 0 {
+		return
+	}
 	if !valued && !f.Required() {
 		return
 	}

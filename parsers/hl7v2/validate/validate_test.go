@@ -110,6 +110,56 @@ func TestVersionsDiffer(t *testing.T) {
 	}
 }
 
+// TestTablesOfComponents: the table of a field is not looked for in its first
+// component where another one has it, or where the first is no code.
+func TestTablesOfComponents(t *testing.T) {
+	for segment, want := range map[string]string{
+		"PID|1||7||DOE^JANE^^^^^L":            "",
+		"PID|1||7||DOE^JANE^^^^^?":            "PID-5.7 table 103 E",
+		"PID|1||7||DOE|||||||||||||1234^^M10": "",
+		"PID|1||7||DOE|||||||||||||1234^^?":   "PID-18.3 table 103 E",
+		"PID|1||7||DOE\rQRD|1|R|I|1|||10^RD":  "",
+	} {
+		var got []string
+		for _, line := range lines(t, Message(parse(t, strings.Replace(header, "2.5.1", "2.6", 1), "EVN||20260105", segment, "PV1|1|O"), Tables)) {
+			if strings.Contains(line, " table ") {
+				got = append(got, line)
+			}
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: got %q, want %q", segment, got, want)
+		}
+	}
+}
+
+// TestWhatEverySiteSaysItself: parameters of queries, and names of authorities.
+func TestWhatEverySiteSaysItself(t *testing.T) {
+	qbp := "MSH|^~\\&|A|B|C|D|20260105||QBP^Q11^QBP_Q11|O1|P|2.5.1"
+	m := parse(t, qbp, "QPD|Z34^Request^CDCPHINVS|T1|7^^^NORTH^MR~8|DOE^JANE|X|20200101|F", "RCP|I|5^RD")
+	if got := lines(t, Message(m, Tables)); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestLaterVersions: each has the fields of its own, and no version those of later ones.
+func TestLaterVersions(t *testing.T) {
+	for version, want := range map[string]string{
+		"2.7": "27 28 29 30 31 32 33", "2.8": "29 30 31 32 33", "2.8.1": "29 30 31 32 33", "2.8.2": "31 32 33", "2.9": "",
+	} {
+		oru := "MSH|^~\\&|A|B|C|D|20260105||ORU^R01^ORU_R01|O1|P|" + version
+		obx := "OBX|1|ST|1^A||x||||||F" + strings.Repeat("|", 16) + "1|1|RSLT|GEN|A|1|1"
+		var got []string
+		for _, line := range lines(t, Message(parse(t, oru, "PID|1||7||X", "OBR|1|||1^A", obx), Structure)) {
+			if rest, found := strings.CutPrefix(line, "OBX-"); found && strings.Contains(line, "field-version") {
+				got = append(got, rest[:2])
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q are of another version, want %q", version, got, want)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for i, word := range levels {
 		if l, err := ParseLevel(word); err != nil || l != Level(i) || l.String() != word {

@@ -16,9 +16,10 @@ import (
 	"strings"
 )
 
-// versions are those of the dictionary, in their order; what it calls 2.7.1 and
-// 2.8 is 2.7 again.
-var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7"}
+// versions are those of the tables, in their order. The dictionary has them up to
+// 2.7, and what it calls 2.7.1 and 2.8 is 2.7 again: the later ones are 2.7 with
+// what other sources have more.
+var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.2", "2.9"}
 
 type part struct {
 	Type, Desc, Opt string
@@ -38,19 +39,25 @@ type element struct {
 	Segments map[string]element
 }
 
-type dictionary map[string]struct {
+// A version is what the standard had at a time.
+type version struct {
 	Segments, Types map[string]parent
 	Messages        map[string]element
 }
 
+type dictionary map[string]*version
+
 func main() {
 	from := flag.String("dictionary", "", "the dictionary as JSON, by version")
 	codes := flag.String("codes", "", "the FHIR bundle of HL7 v2 tables")
+	newer := flag.String("newer", "", "the segments of 2.8 as JSON")
+	later := flag.String("later", "", "the table of what 2.8.2 and 2.9 have more")
 	to := flag.String("to", ".", "folder of the tables")
 	flag.Parse()
 	log.SetFlags(0)
 	d := dictionary{}
 	read(*from, &d)
+	d.more(*newer, *later)
 	for _, v := range versions {
 		if len(d[v].Segments) == 0 {
 			log.Fatalf("the dictionary has no version %s", v)
