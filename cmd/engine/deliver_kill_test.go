@@ -201,25 +201,29 @@ type deliveryRow struct {
 }
 
 // drained waits until a queue has delivered n and nothing is open, and returns
-// its deliveries.
+// its deliveries. It may take as long as it goes on.
 func (s *site) drained(unit string, n int) []deliveryRow {
 	s.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	const patience = 2 * time.Minute
+	deadline, delivered := time.Now().Add(patience), -1
 	for {
 		rows := s.queueOf(unit)
-		open := 0
+		var open []deliveryRow
 		for _, d := range rows {
 			if d.State != "delivered" {
-				open++
+				open = append(open, d)
 			}
 		}
-		if len(rows) == n && open == 0 {
+		if len(rows) == n && len(open) == 0 {
 			return rows
 		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: %d deliveries of which %d are not delivered, want %d delivered: %+v", unit, len(rows), open, n, rows)
+		if now := len(rows) - len(open); now > delivered {
+			deadline, delivered = time.Now().Add(patience), now
 		}
-		time.Sleep(20 * time.Millisecond)
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: %d deliveries of which %d are not delivered, want %d delivered; the first of them: %+v", unit, len(rows), len(open), n, open[:min(len(open), 20)])
+		}
+		time.Sleep(min(20*time.Millisecond+time.Duration(len(rows))*time.Microsecond*100, 2*time.Second)) // a long list costs the engine
 	}
 }
 

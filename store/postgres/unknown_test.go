@@ -342,7 +342,7 @@ func TestAFileWhoseCommitIsNotKnown(t *testing.T) {
 				}
 			}
 			out, _ = lease.(store.Bundler)
-			taken, err := store.Batch{}, error(nil)
+			var taken store.Batch
 			if passed {
 				taken, err = out.Resend(t.Context(), closed[0].N)
 			} else {
