@@ -209,7 +209,8 @@ func (q *sqlText) sortValue(s store.SortKey, i int) error {
 	case store.ShapeString:
 		q.add(`, (SELECT `+best+`(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeToken:
-		q.add(`, (SELECT `+best+`(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		// PostgreSQL has no MIN of bytes.
+		q.add(`, (SELECT x.val FROM ix_token x WHERE x.rid = r.rid AND x.pid = ? ORDER BY x.val`+direction(s)+` LIMIT 1)`+name, int(s.Param))
 	case store.ShapeNumber:
 		q.add(`, (SELECT `+best+`(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeLastUpdated:
