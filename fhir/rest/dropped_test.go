@@ -12,7 +12,9 @@ func droppedIdentifiers(t *testing.T, a *api) {
 	}
 	const number, old = `,{"system":"urn:k","value":"1"}`, `,{"use":"old","system":"urn:k","value":"1"}`
 	patch := `[{"op":"remove","path":"/identifier/1"}]`
-	entries := func(list string) string { return `{"resourceType":"Bundle","type":"transaction","entry":[` + list + `]}` }
+	entries := func(list string) string {
+		return `{"resourceType":"Bundle","type":"transaction","entry":[` + list + `]}`
+	}
 	for name, drop := range map[string]func(id string){
 		"update":      func(id string) { a.want(200, "PUT", "/Patient/"+id, with(id, "")) },
 		"criteria":    func(id string) { a.want(200, "PUT", "/Patient?identifier=urn:k%7Cown-"+id, with(id, "")) },
