@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -265,6 +266,11 @@ func weight(c *store.Clause) int {
 	case store.ShapeID:
 		return 0
 	case store.ShapeRef:
+		for i := range c.Chain {
+			if !slices.ContainsFunc(c.Chain[i].Where, func(c store.Clause) bool { return weight(&c) <= 1 }) {
+				return 2 // by something that several have
+			}
+		}
 		return 1
 	case store.ShapeToken:
 		if p, ok := definitions.ParamByID(c.Param); ok && p.Code == "identifier" {
