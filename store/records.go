@@ -114,7 +114,9 @@ type Write struct {
 	// Keys are the identities this resource owns from now on. One that
 	// another resource owns is ErrIdentity, unless that one is deleted: it keeps
 	// its identities until they are claimed.
-	Keys     []string
+	Keys []string
+	// Drops are identities that it owns no more.
+	Drops    []string
 	SourceAt time.Time
 	// Parts and Size are those of the Resource.
 	Parts string

@@ -28,6 +28,7 @@ func canonicals(t *testing.T, a *api) {
 		"QuestionnaireResponse?_id=r1&_include=QuestionnaireResponse:questionnaire":                            "q1 r1",
 		"QuestionnaireResponse?_id=r2&_include=QuestionnaireResponse:questionnaire":                            "q2 r2",
 		"QuestionnaireResponse?_id=any&_include=QuestionnaireResponse:questionnaire":                           "any q2",
+		"QuestionnaireResponse?_id=r1&_include=*":                                                              "q1 r1",
 		"QuestionnaireResponse?_id=any,r2&_include=QuestionnaireResponse:*":                                    "any q2 r2",
 		"QuestionnaireResponse?_id=other&_include=QuestionnaireResponse:questionnaire:Questionnaire":           "other q0",
 		"QuestionnaireResponse?_id=here,none&_include=QuestionnaireResponse:questionnaire":                     "here none q1",

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/fhir"
+	"github.com/plexus-health/plexus/fhir/search"
 	"github.com/plexus-health/plexus/store"
 )
 
@@ -140,11 +142,29 @@ func (c *call) putOver(current store.Resource, n *fhir.Node) error {
 		return err
 	}
 	status := replaced(current)
-	out, err := c.commitOne(status, write(c.typ, current.ID, n, current.Version))
+	w := write(c.typ, current.ID, n, current.Version)
+	var err error
+	if w.Drops, err = dropped(current, n); err != nil {
+		return err
+	}
+	out, err := c.commitOne(status, w)
 	if err != nil {
 		return err
 	}
 	return c.written(status, out)
+}
+
+// dropped are the identities that the version that was read has and what takes its
+// place has not. A deleted one keeps its own until others claim them.
+func dropped(current store.Resource, n *fhir.Node) ([]string, error) {
+	if len(current.Content) == 0 || !bytes.Contains(current.Content, []byte(`"identifier"`)) {
+		return nil, nil
+	}
+	before, err := fhir.Parse(current.Content)
+	if err != nil {
+		return nil, err
+	}
+	return search.Dropped(current.Type, before, n), nil
 }
 
 // replaced is the status of what takes the place of a version.

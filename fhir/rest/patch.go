@@ -216,6 +216,9 @@ func (c *call) changeOver(current store.Resource, changes change) error {
 	}
 	w := write(c.typ, current.ID, n, current.Version)
 	keep(&w, n, current)
+	if w.Drops, err = dropped(current, n); err != nil {
+		return err
+	}
 	out, err := c.commitOne(http.StatusOK, w)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 // A 2xx answer to a write means that its transaction is committed and synced.
 package rest
 
-//go:generate go run ./reference ../../docs/fhir-reference.md
+//go:generate go run ./reference ../../docs/fhir-reference.md ../../docs/fhir.md
 
 import (
 	"crypto/sha256"

@@ -15,9 +15,10 @@ import (
 // stored are the value sets and code systems among the resources: of several of
 // one url that which was written last. What was read is kept for the request.
 type stored struct {
-	c       *call
-	sets    map[string]*terms.ValueSet
-	systems map[string]*terms.System
+	c        *call
+	sets     map[string]*terms.ValueSet
+	systems  map[string]*terms.System
+	expanded map[string][]terms.Concept
 }
 
 var _ terms.Source = (*stored)(nil)
@@ -73,6 +74,8 @@ func (c *call) canonical(url, version string, types ...string) (store.Resource, 
 	}
 	if len(types) == 1 {
 		q.Type = types[0]
+	} else {
+		q.Bytes = 1 // which one it is matters only
 	}
 	page, err := timed(c, func(ctx context.Context) (store.Page, error) { return c.Records.Search(ctx, q) })
 	for _, res := range page.Resources {
@@ -87,7 +90,7 @@ func (c *call) canonical(url, version string, types ...string) (store.Resource, 
 // loaded, and R4.
 func (c *call) sources() []terms.Source {
 	if c.terms == nil {
-		c.terms = &stored{c, map[string]*terms.ValueSet{}, map[string]*terms.System{}}
+		c.terms = &stored{c, map[string]*terms.ValueSet{}, map[string]*terms.System{}, map[string][]terms.Concept{}}
 	}
 	return []terms.Source{c.terms, c.Profiles.Terms(), terms.R4()}
 }
@@ -96,6 +99,21 @@ func (c *call) sources() []terms.Source {
 // ValueSet of this server (search.html#token).
 func (c *call) In(valueSet string) ([]terms.Concept, error) {
 	sources := c.sources()
+	if list, met := c.terms.expanded[valueSet]; met {
+		return list, nil
+	}
+	set, err := c.valueSet(valueSet, sources)
+	if err != nil {
+		return nil, err
+	}
+	list, err := terms.Expand(set, sources...)
+	if err == nil {
+		c.terms.expanded[valueSet] = list
+	}
+	return list, err
+}
+
+func (c *call) valueSet(valueSet string, sources []terms.Source) (*terms.ValueSet, error) {
 	rest := strings.TrimPrefix(valueSet, c.own()+"/")
 	if id, local := strings.CutPrefix(rest, "ValueSet/"); local && goodID.MatchString(id) {
 		res, err := c.Records.Read(c.r.Context(), "ValueSet", id)
@@ -109,13 +127,9 @@ func (c *call) In(valueSet string) ([]terms.Concept, error) {
 		if err != nil {
 			return nil, err
 		}
-		return terms.Expand(terms.ValueSetOf(n), sources...)
+		return terms.ValueSetOf(n), nil
 	}
-	set, err := terms.Find(valueSet, sources...)
-	if err != nil {
-		return nil, err
-	}
-	return terms.Expand(set, sources...)
+	return terms.Find(valueSet, sources...)
 }
 
 // System is a code system with all its codes.

@@ -26,6 +26,7 @@ type item struct {
 	change   change // of a patch
 	current  store.Resource
 	answer   *fhir.Node // of a read, where it is known
+	drops    []string   // identities that its resource gives up
 	found    bool       // a conditional create found this resource: nothing is written
 }
 
@@ -176,6 +177,7 @@ func (c *call) prepare(items []*item) ([]store.Write, error) {
 					return nil, err
 				}
 				w := write(it.typ, it.id, it.resource, it.current.Version)
+				w.Drops = it.drops
 				if it.change != nil {
 					keep(&w, it.resource, it.current)
 				}
@@ -228,9 +230,16 @@ func (c *call) settleAll(items []*item) error {
 			if size > c.AnswerLimit {
 				return placed(costly("the resources that are patched or found have more than "+strconv.Itoa(c.AnswerLimit)+" bytes together"), it.at)
 			}
-			if !it.found {
-				it.current.Content = nil // it is in memory for nothing
+			if it.found {
+				continue
 			}
+			if it.resource != nil {
+				var err error
+				if it.drops, err = dropped(it.current, it.resource); err != nil {
+					return err
+				}
+			}
+			it.current.Content = nil // it is in memory for nothing
 		}
 		c.deleting = deleted
 	}

@@ -95,7 +95,7 @@ func (c *call) validate() error {
 	}
 	for _, url := range q.profiles {
 		if !c.Profiles.Has(url) {
-			return &fault{http.StatusUnprocessableEntity, "not-supported", "", "the profile is none of those that are known here"}
+			return &fault{http.StatusUnprocessableEntity, "not-supported", inRequest + "profile", "the profile is none of those that are known here"}
 		}
 	}
 	switch q.mode {

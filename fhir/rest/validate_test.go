@@ -66,7 +66,7 @@ func TestValidate(t *testing.T) {
 			"delete of a type":                {"POST", "/Patient/$validate", remove, 400, "error required"},
 			"what is stored":                  {"GET", "/Patient/p1/$validate", "", 200, "information informational"},
 			"what is stored, by POST":         {"POST", "/Patient/p1/$validate", "", 200, "information informational"},
-			"what is not stored":              {"GET", "/Patient/none/$validate", "", 404, "error not-found"},
+			"what is not stored":              {"GET", "/Patient/none/$validate", "", 404, "error not-found Patient.id"},
 			"nothing":                         {"POST", "/Patient/$validate", "", 400, "error required"},
 			"no JSON":                         {"POST", "/Patient/$validate", "{", 400, "error structure"},
 			"an unknown mode":                 {"POST", "/Patient/$validate?mode=x", person(""), 400, "error value"},

@@ -1,6 +1,10 @@
 package search
 
-import "github.com/plexus-health/plexus/fhir"
+import (
+	"slices"
+
+	"github.com/plexus-health/plexus/fhir"
+)
 
 // Identities are the business identifiers that name a resource: those of
 // patients, encounters, practitioners, organizations and orders that carry a
@@ -23,6 +27,22 @@ func Identities(typ string, n *fhir.Node) []string {
 		}
 	}
 	return keys
+}
+
+// Dropped are the identities that a resource had and gives up: those of identifiers
+// that are gone. One that is only of old use now is not.
+func Dropped(typ string, before, after *fhir.Node) []string {
+	had := Identities(typ, before)
+	if len(had) == 0 {
+		return nil
+	}
+	kept := map[string]bool{}
+	if list := after.Get("identifier"); list != nil {
+		for _, i := range list.Items {
+			kept[fhir.IdentityKey(typ, textOf(i, "system"), textOf(i, "value"))] = true
+		}
+	}
+	return slices.DeleteFunc(had, func(key string) bool { return kept[key] })
 }
 
 // shared reports whether several orders may carry an identifier: the number of

@@ -10,9 +10,10 @@ import (
 
 // Bounds of what is looked at for one value set.
 const (
-	deepest   = 16     // value sets in value sets
-	mostSets  = 100    // that are looked at
-	mostCodes = 50_000 // in all, before any are excluded
+	deepest   = 16        // value sets in value sets
+	mostSets  = 100       // that are looked at
+	mostCodes = 50_000    // in all, before any are excluded
+	mostWork  = 5_000_000 // codes that filters are held against
 	// mostListed is how many codes of a system are named one by one where a value
 	// set has all of them; of a larger one any code of it counts.
 	mostListed = 2000
@@ -33,6 +34,7 @@ type walk struct {
 	from []Source
 	left int // value sets
 	size int // codes
+	work int // of filters
 }
 
 // Expand lists the codes of a value set (valueset.html#composition): a Concept
@@ -231,6 +233,9 @@ func (w *walk) ofSystem(c *component) (*codes, error) {
 	}
 	list := s.codes
 	for _, f := range c.filters {
+		if w.work += len(s.codes); w.work > mostWork {
+			return nil, costly("the value set has too many filters over too many codes")
+		}
 		if list, err = s.keep(list, f); err != nil {
 			return nil, err
 		}

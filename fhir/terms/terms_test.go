@@ -2,6 +2,7 @@ package terms
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -105,6 +106,26 @@ func TestExpansions(t *testing.T) {
 		if got := listed(list); got != want {
 			t.Errorf("%s has %q (%v), want %q", text, got, err, want)
 		}
+	}
+}
+
+// TestCostly: a value set of many filters over many codes is refused, not waited for.
+func TestCostly(t *testing.T) {
+	var system, filters strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&system, `,{"code":"c%d"}`, i)
+	}
+	for range 20_000 {
+		filters.WriteString(`,{"property":"concept","op":"is-not-a","value":"c1"}`)
+	}
+	known := table(t, `{"resourceType":"CodeSystem","url":"urn:many","content":"complete","concept":[`+system.String()[1:]+`]}`)
+	n, err := fhir.Parse([]byte(`{"resourceType":"ValueSet","compose":{"include":[{"system":"urn:many","filter":[` + filters.String()[1:] + `]}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Expand(ValueSetOf(n), known)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Code != "too-costly" {
+		t.Errorf("got %v, want too-costly", err)
 	}
 }
 

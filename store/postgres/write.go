@@ -15,8 +15,9 @@ import (
 // Bounds of the transactions of the API that are committed together.
 const (
 	writers      = 3
-	mostTogether = 32 // transactions
-	fewTogether  = 16 // writes of one: a larger one goes by itself
+	mostTogether = 32        // transactions
+	fewTogether  = 16        // writes of one: a larger one goes by itself
+	lightEnough  = 256 << 10 // bytes of one: a heavier one too
 )
 
 // A write is a transaction of the API on its way.
@@ -32,7 +33,7 @@ type write struct {
 func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author) ([]store.Resource, error) {
 	relational.Triggered(s.trigger, writes, "")
 	w := &write{set: relational.SetOf(writes, 0, s.options.Now(), by.Actor, s.index.Number), by: by, done: make(chan struct{})}
-	if by.Key != "" || len(writes) > fewTogether {
+	if by.Key != "" || len(writes) > fewTogether || weight(writes) > lightEnough {
 		w.err = s.writeTogether(ctx, []*write{w})
 		s.settled(ctx, w)
 	} else if err := s.queue(ctx, w); err != nil {
@@ -43,6 +44,13 @@ func (s *Store) Write(ctx context.Context, writes []store.Write, by store.Author
 	}
 	relational.Started(s.trigger, writes, nil)
 	return w.out, nil
+}
+
+func weight(writes []store.Write) (bytes int) {
+	for i := range writes {
+		bytes += len(writes[i].Content)
+	}
+	return bytes
 }
 
 // queue hands a write to the writers and waits for what becomes of it.

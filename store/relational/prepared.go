@@ -26,7 +26,7 @@ type WriteSet struct {
 type rows struct {
 	codec                               int
 	content                             []byte
-	keys                                [][]byte
+	keys, drops                         [][]byte
 	tokens, dates, texts, refs, numbers [][]any
 }
 
@@ -46,6 +46,9 @@ func rowsOf(w *store.Write) rows {
 	r.codec, r.content = pack(w.Content)
 	for _, k := range w.Keys {
 		r.keys = append(r.keys, keyHash(k))
+	}
+	for _, k := range w.Drops {
+		r.drops = append(r.drops, keyHash(k))
 	}
 	x := &w.Index
 	for _, v := range x.Tokens {

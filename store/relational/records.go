@@ -428,6 +428,11 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 		if h.w.Delete {
 			continue
 		}
+		for _, k := range h.rows.drops {
+			if _, err := tx.Exec(ctx, `DELETE FROM identity_key WHERE tenant = 0 AND rtype = ? AND k = ? AND rid = ?`, h.rtype, k, h.rid); err != nil {
+				return fmt.Errorf("identities: %w", err)
+			}
+		}
 		for _, k := range h.rows.keys {
 			o := ownedKey{h.rtype, k, h.rid, h.set}
 			claimed = append(claimed, o)

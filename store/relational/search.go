@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -209,7 +210,8 @@ func (q *sqlText) sortValue(s store.SortKey, i int) error {
 	case store.ShapeString:
 		q.add(`, (SELECT `+best+`(x.norm) FROM ix_string x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeToken:
-		q.add(`, (SELECT `+best+`(x.val) FROM ix_token x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
+		// PostgreSQL has no MIN of bytes.
+		q.add(`, (SELECT x.val FROM ix_token x WHERE x.rid = r.rid AND x.pid = ? ORDER BY x.val`+direction(s)+` LIMIT 1)`+name, int(s.Param))
 	case store.ShapeNumber:
 		q.add(`, (SELECT `+best+`(x.val) FROM ix_number x WHERE x.rid = r.rid AND x.pid = ?)`+name, int(s.Param))
 	case store.ShapeLastUpdated:
@@ -264,6 +266,11 @@ func weight(c *store.Clause) int {
 	case store.ShapeID:
 		return 0
 	case store.ShapeRef:
+		for i := range c.Chain {
+			if !slices.ContainsFunc(c.Chain[i].Where, func(c store.Clause) bool { return weight(&c) <= 1 }) {
+				return 2 // by something that several have
+			}
+		}
 		return 1
 	case store.ShapeToken:
 		if p, ok := definitions.ParamByID(c.Param); ok && p.Code == "identifier" {

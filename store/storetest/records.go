@@ -263,6 +263,18 @@ func identities(t *testing.T, s store.Store) {
 		}
 	})
 	t.Run("of many that come at once each gets its own answer", func(t *testing.T) { atOnce(t, s) })
+	t.Run("what is dropped is free", func(t *testing.T) {
+		write(t, s, patient("drops", "D", 0, key+"a", key+"b"))
+		w := patient("drops", "E", 1, key+"b")
+		w.Drops = []string{key + "a", key} // one of them is another's
+		taker := patient("takes", "T", 0, key+"a")
+		write(t, s, w, taker)
+		for k, want := range map[string]bool{key + "a": true, key + "b": false, key: false} {
+			if _, err := s.Write(t.Context(), []store.Write{patient("takes", "T", 1, k)}, store.Author{Actor: "test"}); (err == nil) != want {
+				t.Errorf("%q is claimed: %v", k, err)
+			}
+		}
+	})
 	t.Run("of one that comes back and one that claims its identity at once one wins", func(t *testing.T) {
 		for i := range 20 {
 			back, other, k := fmt.Sprint("back", i), fmt.Sprint("other", i), fmt.Sprint(key, "-", i)

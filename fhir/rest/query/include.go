@@ -25,6 +25,9 @@ type Include struct {
 // before R4. A target that is no type is not known.
 func (p *Search) include(name, value string) (known bool, err error) {
 	name, modifier, _ := strings.Cut(name, ":")
+	if value == "*" && name == "_include" && p.Type != "*" {
+		value = p.Type + ":*"
+	}
 	parts := strings.Split(value, ":")
 	if len(parts) < 2 || len(parts) > 3 {
 		return true, bad(name + " is written Type:parameter, Type:parameter:Target or Type:*")

@@ -578,7 +578,7 @@ func (p *Search) sort(value string) error {
 			if !ok || param.Kind == "reference" || param.Kind == "composite" || param.Kind == "special" || param.Combined() {
 				return bad("_sort names no parameter that gives an order")
 			}
-			s.Param, s.Shape = param.ID, shapeOf(param.Kind)
+			s.Param, s.Shape = param.Row, shapeOf(param.Kind)
 		}
 		p.Sort = append(p.Sort, s)
 	}
