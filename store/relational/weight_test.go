@@ -24,8 +24,10 @@ func TestWeight(t *testing.T) {
 	}
 	identifier, name := row("Patient", "identifier", store.ShapeToken), row("Patient", "name", store.ShapeString)
 	order := []store.Clause{
-		{Shape: store.ShapeID}, chain(identifier), chain(name), name, row("Patient", "gender", store.ShapeToken), row("Patient", "birthdate", store.ShapeDate),
-		{Contained: &store.Query{Type: "Patient"}}, {Not: true},
+		{Shape: store.ShapeID},
+		chain(identifier), chain(name), name, row("Patient", "gender", store.ShapeToken), row("Patient", "birthdate", store.ShapeDate),
+		{Contained: &store.Query{Type: "Patient"}},
+		{Not: true},
 	}
 	for i := 1; i < len(order); i++ {
 		if before, after := weight(&order[i-1]), weight(&order[i]); before >= after {
