@@ -20,6 +20,7 @@ import (
 type spanned struct {
 	store.Store
 	clock *atomic.Int64
+	busy  *atomic.Int64 // outcomes being written, or not noted yet
 	mu    *sync.Mutex
 	spans map[int64][]span                 // of each message, by its number
 	hook  *atomic.Pointer[func(at string)] // called before an outcome is written and parked messages are read
@@ -60,6 +61,8 @@ func (w *spanned) hooked(at string) {
 
 func (l spannedLease) Finish(ctx context.Context, o store.Outcome) error {
 	l.w.hooked("finish")
+	l.w.busy.Add(1)
+	defer l.w.busy.Add(-1)
 	from := l.w.clock.Add(1)
 	if o.Seq%7 == 0 {
 		time.Sleep(time.Duration(o.Seq%3) * time.Millisecond) // some take longer
@@ -154,7 +157,7 @@ func TestOrderOfEffects(t *testing.T) {
 // watchedHall runs strictLab on a store that is watched.
 func watchedHall(t *testing.T) (*hall, *spanned) {
 	h := newHall(t)
-	w := &spanned{clock: &atomic.Int64{}, mu: &sync.Mutex{}, spans: map[int64][]span{}, hook: &atomic.Pointer[func(string)]{}}
+	w := &spanned{clock: &atomic.Int64{}, busy: &atomic.Int64{}, mu: &sync.Mutex{}, spans: map[int64][]span{}, hook: &atomic.Pointer[func(string)]{}}
 	h.wrap = func(s store.Store) store.Store {
 		w.Store = s
 		return w
@@ -285,6 +288,7 @@ func orderOfEffects(t *testing.T, seed uint64) {
 		must(t, err)
 		return open(counts) == 0
 	})
+	h.eventually("all are noted", func() bool { return w.busy.Load() == 0 })
 	h.compare(w, c)
 }
 
@@ -323,6 +327,8 @@ func (h *hall) decide(w *spanned, rnd *rand.Rand) {
 func (h *hall) compare(w *spanned, c *crowd) {
 	list, err := h.store.List(h.t.Context(), store.Filter{Limit: 100_000})
 	must(h.t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	of := map[int64]string{}
 	last := int64(0)
 	for _, m := range list {

@@ -43,10 +43,7 @@ channels:
 // passed before the engine is killed there. On PostgreSQL only what is taken in
 // passes the two points of a commit, at least six times with six messages of each
 // sender; the embedded store passes them with every transaction.
-var deliveryPoints = []struct {
-	name  string
-	after int
-}{
+var deliveryPoints = []deliveryPoint{
 	{"after_t2_commit", 2},
 	{"after_finish", 3},
 	{"after_claim", 4},
@@ -55,6 +52,20 @@ var deliveryPoints = []struct {
 	{"before_commit", 9},
 	{"after_commit", 11},
 	{"after_answer", 4},
+}
+
+type deliveryPoint struct {
+	name  string
+	after int
+}
+
+// pointsOf are the steps of sending to a kind of destination.
+func pointsOf(kind string) []deliveryPoint {
+	points := slices.Clone(deliveryPoints)
+	if kind == "file" || kind == "sftp" {
+		points = append(points, deliveryPoint{kind + "_written", 3}, deliveryPoint{kind + "_renamed", 4})
+	}
+	return points
 }
 
 // receivers are the kinds of destination the matrix goes over.
@@ -110,7 +121,7 @@ func TestKillDeliveries(t *testing.T) {
 	seed := seedOf(t)
 	stores(t, func(t *testing.T, database string) {
 		for kind, open := range receivers {
-			for i, point := range deliveryPoints {
+			for i, point := range pointsOf(kind) {
 				if (kind != "mllp" || database != "") && sliced(seed, i, 4) {
 					continue
 				}
