@@ -353,6 +353,7 @@ func TestRequests(t *testing.T) {
 			if test.event != "" {
 				s.until(test.event, func() bool { return s.event(test.event) == 1 })
 			}
+			s.until("the content is taken", func() bool { return len(s.contents()) >= len(test.taken) })
 			if got := s.contents(); got != test.taken {
 				t.Errorf("taken %q, want %q", got, test.taken)
 			}
