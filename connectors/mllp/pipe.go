@@ -171,25 +171,26 @@ func (p *pipe) read() {
 		case errors.Is(err, errIdle) && p.quiet():
 			continue
 		case err != nil:
-			p.first(raw, err)
-			p.end(err)
+			p.fail(raw, err, err)
 			return
 		}
 		a := readAnswer(raw)
 		f, more := p.land(a.control)
 		if f == nil {
-			p.first(raw, &message.Failure{Kind: message.Unknown, Err: errOtherReply})
-			p.end(errUnaskedFor)
+			p.fail(raw, &message.Failure{Kind: message.Unknown, Err: errOtherReply}, errUnaskedFor)
 			return
 		}
 		reply, err := classify(raw, f.control)
-		f.landed <- landing{reply, err}
-		if kind := message.KindOf(err); err != nil && (kind == message.Unknown || kind == message.Unreadable) {
-			p.end(err)
-			return
-		}
-		if !more {
+		over := !more
+		switch kind := message.KindOf(err); {
+		case err != nil && (kind == message.Unknown || kind == message.Unreadable):
+			over = true
+			p.end(err) // before anybody is told, and sends the next
+		case over:
 			p.end(errClosed)
+		}
+		f.landed <- landing{reply, err}
+		if over {
 			return
 		}
 	}
@@ -224,13 +225,19 @@ func (p *pipe) land(control string) (f *flight, more bool) {
 	return f, true
 }
 
-// first lands the message that has waited longest with what came in its place.
-func (p *pipe) first(raw []byte, err error) {
+// fail ends the connection, and then lands the message that has waited longest
+// with what came in its place: who is told of it sends the next on another one.
+func (p *pipe) fail(raw []byte, err, why error) {
+	_ = p.client.Close() // a write under way ends, too
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var f *flight
 	if len(p.flying) > 0 {
-		p.flying[0].landed <- landing{message.Reply{Raw: raw}, err}
-		p.flying = p.flying[1:]
+		f, p.flying = p.flying[0], p.flying[1:]
+	}
+	p.over(why)
+	if f != nil {
+		f.landed <- landing{message.Reply{Raw: raw}, err}
 	}
 }
 
