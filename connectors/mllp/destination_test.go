@@ -263,42 +263,29 @@ func (p *unhurried) Send(ctx context.Context, d *message.Delivery) (message.Repl
 
 func TestDestination(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "tls": true} {
-		t.Run("client "+name, func(t *testing.T) {
-			connectortest.RunDestination(t, connectortest.DestinationCase{
-				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
-					r := newReceiver(t, "127.0.0.1:0")
-					o := defaults()
-					o.Connections = 4
-					if secure {
-						keys := newKeyring(t)
-						r.tls, o.TLS, env.Folder = keys.server, ours(), keys.folder
-					}
-					r.Behave(connectortest.Accept)
-					o.Address = r.address
-					return openDestination(t, o, env), r
-				},
-				Payload:     payload,
-				Connections: 4,
+		for kind, change := range map[string]func(o *DestinationOptions){
+			"client":   func(o *DestinationOptions) { o.Connections = 4 },
+			"pipeline": func(o *DestinationOptions) { o.Pipeline = 4 },
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				connectortest.RunDestination(t, connectortest.DestinationCase{
+					Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
+						r := newReceiver(t, "127.0.0.1:0")
+						o := defaults()
+						change(o)
+						if secure {
+							keys := newKeyring(t)
+							r.tls, o.TLS, env.Folder = keys.server, ours(), keys.folder
+						}
+						r.Behave(connectortest.Accept)
+						o.Address = r.address
+						return openDestination(t, o, env), r
+					},
+					Payload:     payload,
+					Connections: 4,
+				})
 			})
-		})
-		t.Run("pipeline "+name, func(t *testing.T) {
-			connectortest.RunDestination(t, connectortest.DestinationCase{
-				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
-					r := newReceiver(t, "127.0.0.1:0")
-					o := defaults()
-					o.Pipeline = 4
-					if secure {
-						keys := newKeyring(t)
-						r.tls, o.TLS, env.Folder = keys.server, ours(), keys.folder
-					}
-					r.Behave(connectortest.Accept)
-					o.Address = r.address
-					return openDestination(t, o, env), r
-				},
-				Payload:     payload,
-				Connections: 4,
-			})
-		})
+		}
 		t.Run("server "+name, func(t *testing.T) {
 			connectortest.RunDestination(t, connectortest.DestinationCase{
 				Open: func(t *testing.T, env connectors.Environment) (connectors.Destination, connectortest.Receiver) {
