@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -26,15 +25,8 @@ const (
 	exitFailed = 3 // the engine could not do its work
 )
 
-// garbage is how much the heap grows, in percent, before it is collected. Most of
-// what is allocated lives as long as one message: half as many collections are
-// worth more than the memory.
-const garbage = 200
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
+	setGrowth(growthRunning)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -68,6 +68,7 @@ func runCommand(a *app) *cobra.Command {
 			if err != nil {
 				return &exit{code: exitUsage, err: err}
 			}
+			setGrowth(growthStarting)
 			return a.serve(cmd.Context(), s)
 		},
 	}
@@ -287,6 +288,7 @@ func (e *engine) run(ctx context.Context, config *routes.Config) error {
 	err = e.line.Run(ctx, config, func() {
 		e.ready.Store(true)
 		e.log.Info("ready", "http", "http://"+listener.Addr().String(), "channels", len(config.Channels), "routes", config.Version, "acknowledged survives", e.store.Survives())
+		parts.Go(release)
 	})
 	e.ready.Store(false)
 	ending, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
