@@ -1,11 +1,11 @@
 package tables
 
 import (
-	"strings"
-
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/plexus-health/plexus/internal/spelling"
 )
 
 // yamlFile reads a file of one table, a list of tables, or the code systems.
@@ -233,36 +233,8 @@ func contains(list []string, s string) bool {
 
 // near says what was probably meant, or nothing.
 func near(word string, known []string) string {
-	best, at := 3, ""
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < best || d == best && at != "" && k < at {
-			best, at = d, k
-		}
+	if found := spelling.Nearest(word, known); found != "" {
+		return "; did you mean " + quote(found) + "?"
 	}
-	if at == "" {
-		return ""
-	}
-	return "; did you mean " + quote(at) + "?"
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0]++
-		for j := range len(b) {
-			next := row[j+1] + 1
-			next = min(next, row[j]+1)
-			if a[i] == b[j] {
-				next = min(next, last)
-			} else {
-				next = min(next, last+1)
-			}
-			last, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -50,7 +50,7 @@ func level(name string) int {
 		if member == "partner" {
 			return 4 // it answers with the words of a parser, and serves commands and tests only
 		}
-		return 0 // for tests and kill points: anybody may import it, it imports nothing of ours
+		return 0 // for tests, kill points and spelling: anybody may import it, it imports nothing of ours
 	}
 	return -1
 }

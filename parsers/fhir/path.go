@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/plexus-health/plexus/fhir/definitions"
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -489,35 +490,8 @@ func digits(s string) bool {
 
 // meant is the name of a list that a wrong one is nearest to, as a question.
 func meant(wrong string, names []string) string {
-	best, nearest := 2+len(wrong)/4, ""
-	for _, name := range names {
-		if d := distance(strings.ToLower(wrong), strings.ToLower(name)); d < best {
-			best, nearest = d, name
-		}
+	if found := spelling.Nearest(wrong, names); found != "" {
+		return "; did you mean " + strconv.Quote(found) + "?"
 	}
-	if nearest == "" {
-		return ""
-	}
-	return "; did you mean " + strconv.Quote(nearest) + "?"
-}
-
-// distance is the number of letters to be put in, left out or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

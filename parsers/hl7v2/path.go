@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers/hl7v2/definitions"
 )
@@ -281,38 +282,8 @@ func leading(text, what string) (int, string, error) {
 
 // meant is the name of a list that a wrong one is nearest to, as a question.
 func meant(wrong string, names []string) string {
-	best, nearest := 3, ""
-	if len(wrong) < 5 {
-		best = 2
+	if found := spelling.Nearest(wrong, names); found != "" {
+		return ", did you mean " + found + "?"
 	}
-	for _, name := range names {
-		if d := distance(wrong, name); d < best {
-			best, nearest = d, name
-		}
-	}
-	if nearest == "" {
-		return ""
-	}
-	return ", did you mean " + nearest + "?"
-}
-
-// distance is the number of letters to be put in, left out or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

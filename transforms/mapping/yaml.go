@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/transforms"
 )
 
@@ -197,37 +198,8 @@ func (p *problems) sort() {
 
 // near says which of the known words was probably meant, or nothing.
 func near(word string, known []string) string {
-	best, found := 1+len(word)/3, ""
-	for _, k := range known {
-		d := distance(strings.ToLower(word), strings.ToLower(k))
-		if d < best || d == best && found != "" && k < found {
-			best, found = d, k
-		}
+	if found := spelling.Nearest(word, known); found != "" {
+		return fmt.Sprintf("; did you mean %q?", found)
 	}
-	if found == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", found)
-}
-
-// distance is the number of letters to change, add or drop.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0]++
-		for j := range len(b) {
-			next := min(row[j+1], row[j]) + 1
-			if a[i] == b[j] {
-				next = min(next, last)
-			} else {
-				next = min(next, last+1)
-			}
-			last, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
+	return ""
 }
