@@ -16,7 +16,7 @@ func TestNearest(t *testing.T) {
 		{"ab", []string{"cd"}, ""},             // two of two letters
 		{"", []string{"a", "bc"}, ""},          // nothing was written
 		{"observatons", []string{}, ""},        // nothing is known
-		{"ORDER_OBSERVATON", []string{"ORDER_OBSERVATION", "ORDER"}, "ORDER_OBSERVATION"},
+		{"ORDER_OBSERVATIONX", []string{"ORDER_OBSERVATION", "ORDER"}, "ORDER_OBSERVATION"},
 		{"productCode", []string{"programCode"}, ""},     // four
 		{"Größe", []string{"Grösse", "Menge"}, "Grösse"}, // bytes, not letters
 	} {
