@@ -17,63 +17,30 @@ func answerOutcome(x *web.Exchange, out web.Outcome) {
 		x.Answer(out.Status, contentType, out.Raw)
 		return
 	}
-	issues := &fhir.Node{Kind: fhir.Array}
+	var issues []fhir.Issue
 	for _, p := range out.Problems {
-		issues.Items = append(issues.Items, issueOf("error", codeOf(out.Status, p.Code), p.Where, p.Text))
+		issues = append(issues, fhir.Issue{Severity: "error", Code: codeOf(out.Status, p.Code), Where: p.Where, Text: p.Text})
 	}
 	switch {
-	case len(issues.Items) > 0:
+	case len(issues) > 0:
 	case out.Status == http.StatusOK:
-		issues.Items = append(issues.Items, issueOf("information", "informational", "", "taken"))
+		issues = append(issues, fhir.Issue{Severity: "information", Code: "informational", Text: "taken"})
 	default:
-		issues.Items = append(issues.Items, issueOf("error", codeOf(out.Status, 0), "", "not taken"))
+		issues = append(issues, fhir.Issue{Severity: "error", Code: codeOf(out.Status, 0), Text: "not taken"})
 	}
-	x.Answer(out.Status, contentType, outcome(issues))
+	x.Answer(out.Status, contentType, fhir.Outcome("", issues...).AppendJSON(nil))
 }
 
 // answerIssue answers with one issue.
 func answerIssue(x *web.Exchange, status int, code, text string) {
-	x.Answer(status, contentType, outcome(&fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{issueOf("error", code, "", text)}}))
-}
-
-func outcome(issues *fhir.Node) []byte {
-	n := fhir.NewObject()
-	n.Set("resourceType", fhir.Text("OperationOutcome"))
-	n.Set("issue", issues)
-	return n.AppendJSON(nil)
-}
-
-func issueOf(severity, code, where, text string) *fhir.Node {
-	n := fhir.NewObject()
-	n.Set("severity", fhir.Text(severity))
-	n.Set("code", fhir.Text(code))
-	n.Set("diagnostics", fhir.Text(text))
-	if where != "" {
-		n.Set("expression", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{fhir.Text(where)}})
-	}
-	return n
+	x.Answer(status, contentType, fhir.Outcome("", fhir.Issue{Severity: "error", Code: code, Text: text}).AppendJSON(nil))
 }
 
 // codeOf is the issue type of a problem: that of its code of HL7 table 0357, or
 // of the status where it has none.
 func codeOf(status, code int) string {
-	switch code {
-	case 100, 102:
-		return "structure"
-	case 101:
-		return "required"
-	case 103:
-		return "code-invalid"
-	case 200, 201, 202, 203:
-		return "not-supported"
-	case 204:
-		return "not-found"
-	case 205:
-		return "duplicate"
-	case 206:
-		return "lock-error"
-	case 207:
-		return "transient"
+	if known := fhir.IssueType(code); known != "" {
+		return known
 	}
 	switch status {
 	case http.StatusServiceUnavailable:

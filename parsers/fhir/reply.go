@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/message"
@@ -14,21 +15,17 @@ func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) [
 	if isOutcome(head) {
 		return nil
 	}
-	out := fhir.NewObject()
-	out.Set("resourceType", fhir.Text("OperationOutcome"))
-	out.Set("id", fhir.Text(idOf(made.Control)))
-	issues := &fhir.Node{Kind: fhir.Array}
+	var issues []fhir.Issue
 	for _, problem := range answer.Problems {
-		issues.Items = append(issues.Items, issue("error", codeOf(problem.Code), problem.Where, problem.Text))
+		issues = append(issues, fhir.Issue{Severity: "error", Code: cmp.Or(fhir.IssueType(problem.Code), "processing"), Where: problem.Where, Text: problem.Text})
 	}
 	if answer.Code == message.Accepted {
-		issues.Items = append(issues.Items, issue("information", "informational", "", "taken"))
+		issues = append(issues, fhir.Issue{Severity: "information", Code: "informational", Text: "taken"})
 	}
-	if len(issues.Items) == 0 {
-		issues.Items = append(issues.Items, issue("error", "processing", "", "not taken"))
+	if len(issues) == 0 {
+		issues = append(issues, fhir.Issue{Severity: "error", Code: "processing", Text: "not taken"})
 	}
-	out.Set("issue", issues)
-	return out.AppendJSON(nil)
+	return fhir.Outcome(idOf(made.Control), issues...).AppendJSON(nil)
 }
 
 // isOutcome reports whether the content is itself an answer.
@@ -56,40 +53,4 @@ func idOf(control string) string {
 		return "answer"
 	}
 	return string(id[:min(len(id), 64)])
-}
-
-func issue(severity, code, where, text string) *fhir.Node {
-	n := fhir.NewObject()
-	n.Set("severity", fhir.Text(severity))
-	n.Set("code", fhir.Text(code))
-	if text != "" {
-		n.Set("diagnostics", fhir.Text(text))
-	}
-	if where != "" {
-		n.Set("expression", &fhir.Node{Kind: fhir.Array, Items: []*fhir.Node{fhir.Text(where)}})
-	}
-	return n
-}
-
-// codeOf is the issue-type of a code of HL7 table 0357.
-func codeOf(code int) string {
-	switch code {
-	case 100, 102:
-		return "structure"
-	case 101:
-		return "required"
-	case 103:
-		return "code-invalid"
-	case 200, 201, 202, 203:
-		return "not-supported"
-	case 204:
-		return "not-found"
-	case 205:
-		return "duplicate"
-	case 206:
-		return "lock-error"
-	case 207:
-		return "transient"
-	}
-	return "processing"
 }
