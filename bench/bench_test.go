@@ -58,6 +58,32 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+func TestBare(t *testing.T) {
+	b, err := StartBare(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Feed{Address: b.Address(), Connections: 4, Count: 100, Message: func(n int) []byte { return ORU("A", n, 2) }}.Run(t.Context())
+	if err != nil || f.Sent != 100 {
+		t.Errorf("Run = %+v, %v", f, err)
+	}
+	kept := 0
+	if err := b.db.QueryRowContext(t.Context(), `SELECT count(*) FROM message WHERE substr(body, 1, 3) = CAST('MSH' AS BLOB)`).Scan(&kept); err != nil || kept != 100 {
+		t.Errorf("%d rows, %v, want those of 100 messages", kept, err)
+	}
+	// A message that came before has the key of another row: it is not promised.
+	f, err = Feed{Address: b.Address(), Connections: 1, Count: 1, Message: func(int) []byte { return ORU("A", 1, 2) }}.Run(t.Context())
+	if err == nil {
+		t.Errorf("Run = %+v, want an error: the row is there", f)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if rate, err := BareEffects(t.Context(), t.TempDir(), time.Millisecond); err != nil || rate <= 0 {
+		t.Errorf("BareEffects = %v, %v", rate, err)
+	}
+}
+
 // listen starts a listener that answers with a code and returns its address.
 func listen(t *testing.T, code string) string {
 	address, err := freeAddress()

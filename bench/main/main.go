@@ -68,7 +68,7 @@ func (r *run) all(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	r.row("what", "measured", "target", "")
-	if err := r.machine(folder); err != nil {
+	if err := r.machine(ctx, folder); err != nil {
 		return fmt.Errorf("machine: %w", err)
 	}
 	if r.stores == "none" {
@@ -109,7 +109,7 @@ func (r *run) row(what, measured, target, verdict string) {
 }
 
 // machine measures what no engine on it can exceed by itself.
-func (r *run) machine(folder string) error {
+func (r *run) machine(ctx context.Context, folder string) error {
 	syncs, err := bench.AppendSync(folder, r.duration/2)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (r *run) machine(folder string) error {
 	r.row("machine: append of 2 KB and fsync", perSecond(syncs), "", "")
 	r.row("machine: loopback round trip, 1 connection", perSecond(one)+", median "+short(median), "", "")
 	r.row("machine: loopback round trip, 32 connections", perSecond(many), "", "")
-	return nil
+	return r.bare(ctx, folder)
 }
 
 // store measures the engine on one kind of store; cluster is nil for the
