@@ -181,6 +181,28 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("got %+v, want refused for its missing end", r)
 		}
 	})
+	t.Run("what is no frame is journaled", func(t *testing.T) {
+		p, err := dial(s.results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		const stray = "PID|1||NOFRAME^^^NORTH CLINIC^MR\r"
+		if _, err := p.conn.Write([]byte(stray)); err != nil {
+			t.Fatal(err)
+		}
+		if code, err := p.exchange(oru("BEHIND", "M", "1", 1)); err != nil || code != "AA" {
+			t.Errorf("the connection does not go on: %s %v", code, err)
+		}
+		var found []row
+		eventually(t, "the bytes are in the journal", func() bool {
+			found = slices.DeleteFunc(s.rows("state=refused"), func(r row) bool { return r.Reason != "byte 1: bytes outside of frames" })
+			return len(found) > 0
+		})
+		if _, body := s.get("/api/messages/"+found[0].ID+"/raw", nil); len(found) != 1 || string(body) != stray {
+			t.Errorf("%d rows, the first with %q, want one with what was sent", len(found), body)
+		}
+	})
 	t.Run("a large message is taken in chunks", func(t *testing.T) {
 		raw := oru("LARGE", "ML", "77", 1) + "OBX|2|ED|PDF^Report^L||^application^pdf^Base64^" + strings.Repeat("QUJD", 1<<20) + "||||||F\r"
 		if code := s.send(s.results, raw); code != "AA" {

@@ -17,6 +17,7 @@ const (
 	bufferSize = 16 << 10 // of a connection
 	kept       = 64 << 10 // bytes kept of a frame that cannot be taken
 	drained    = 16       // sizes of the largest message that are read to the end of one that is too large
+	strays     = 16       // runs of bytes outside of frames that are handed over; what comes after them is counted
 )
 
 // A frame is what a reader found: a message, or the remains of one.
@@ -31,6 +32,8 @@ type frame struct {
 	mute bool
 	// last: the connection ends after this frame.
 	last bool
+	// stray: these bytes stood outside of frames.
+	stray bool
 }
 
 // A reader finds frames in the bytes of one connection. It holds one buffer and
@@ -49,13 +52,16 @@ type reader struct {
 	idle, frame, endWait time.Duration
 	strict               bool
 	impatient            bool // a frame that cannot be taken is not read to its end
+	strays               int  // runs of bytes outside of frames that may still be handed over
 
 	offset    int64 // bytes consumed since the connection began
 	began     int64 // offset of the first byte of content of the frame in hand
 	by        time.Time
 	first     [3]byte // how the content of the frame in hand begins
 	firsts    int
-	noise     int64 // bytes other than space before the frame in hand
+	noise     int64  // bytes other than space before the frame in hand
+	stray     []byte // the first of them
+	after     error  // what ended the connection behind them
 	damage    *message.Failure
 	restarted bool // the frame was broken off: the start byte of the next is in the buffer
 }
@@ -72,8 +78,12 @@ func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 // next returns the next frame, or why there is none: io.EOF, errIdle,
 // errNoise, or what the connection says. Streams must be finished before.
 func (r *reader) next() (frame, error) {
-	for {
+	for r.after == nil {
 		unframed, err := r.begin()
+		if r.says() {
+			r.after = err
+			return r.strayed(), nil
+		}
 		if err != nil {
 			return frame{}, err
 		}
@@ -85,6 +95,7 @@ func (r *reader) next() (frame, error) {
 			return f, err
 		}
 	}
+	return frame{}, r.after
 }
 
 // begin consumes everything up to and with the next start byte. It reports
@@ -120,8 +131,10 @@ func (r *reader) begin() (unframed bool, err error) {
 		chunk, _ := r.in.Peek(r.in.Buffered()) // what is buffered cannot fail
 		n := bytes.IndexByte(chunk, startByte)
 		if n == 0 {
-			r.consume(1)
-			r.open()
+			if r.restarted = r.says(); !r.restarted {
+				r.consume(1)
+				r.open()
+			}
 			return false, nil
 		}
 		if n < 0 {
@@ -137,26 +150,26 @@ func (r *reader) begin() (unframed bool, err error) {
 				r.count("tls-unexpected", 1, r.offset)
 				return false, errTLS
 			}
-			if space == 0 && r.strict {
-				n = 1 // one is enough to end it
+			if space == 0 && r.strict { // one is enough to end it
+				raw := r.pause()
+				r.keep(raw)
+				gap += int64(len(raw))
+				return false, errNoise
 			}
 			r.noise += int64(n - space)
 		} else {
 			r.noise += int64(n)
 		}
 		n = int(min(int64(n), r.size+1-gap))
+		if r.noise > 0 {
+			r.keep(chunk[:n])
+		}
 		gap += int64(n)
 		r.consume(n)
-		if gap > r.size || (r.strict && r.noise > 0) {
+		if gap > r.size {
 			return false, errNoise
 		}
 	}
-}
-
-// startsUnframed reports whether a message begins here without a start byte.
-func (r *reader) startsUnframed() bool {
-	head, _ := r.in.Peek(4) // fewer bytes are none of a message
-	return len(head) == 4 && string(head[:3]) == "MSH" && head[3] != startByte
 }
 
 // The first byte of a TLS connection, and of what a TLS server says to somebody
@@ -432,36 +445,6 @@ func (r *reader) drain() (mute, last bool) {
 			return false, true
 		}
 	}
-}
-
-// unframed collects a message that came without a frame, as far as it comes.
-func (r *reader) unframed() frame {
-	r.count("unframed", 1, r.offset)
-	r.open()
-	var raw []byte
-	r.by = time.Now().Add(r.frame)
-	for len(raw) < kept {
-		if r.in.Buffered() == 0 {
-			r.deadline(r.sooner(2 * r.endWait))
-			if _, err := r.in.Peek(1); err != nil {
-				break
-			}
-		}
-		chunk, _ := r.in.Peek(r.in.Buffered())
-		end := bytes.IndexAny(chunk, "\x0b\x1c")
-		if end >= 0 {
-			chunk = chunk[:end]
-		}
-		chunk = chunk[:min(len(chunk), kept-len(raw))]
-		raw = append(raw, chunk...)
-		r.consume(len(chunk))
-		if end >= 0 {
-			break
-		}
-	}
-	return frame{raw: raw, last: true, damage: &message.Failure{
-		Kind: message.Malformed, Offset: 1, Err: errors.New("the message came without an MLLP frame: start byte 0B is missing"),
-	}}
 }
 
 // beginning is what is kept of a frame that cannot be taken.

@@ -42,7 +42,7 @@ func read(in io.Reader, strictly bool) []string {
 	r := &reader{
 		in: bufio.NewReaderSize(in, 64), deadline: func(time.Time) {},
 		count: func(event string, n int, _ int64) { counted[event] += n },
-		size:  2000, whole: 500, idle: time.Hour, frame: time.Hour, endWait: time.Hour, strict: strictly,
+		size:  2000, whole: 500, idle: time.Hour, frame: time.Hour, endWait: time.Hour, strict: strictly, strays: strays,
 	}
 	for {
 		f, err := r.next()
@@ -73,7 +73,7 @@ func read(in io.Reader, strictly bool) []string {
 // damage holds no byte of framing.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
-		framed(m1), framed(m1) + framed(m2), "\r\nGET / HTTP/1.0\r\n\r\n" + framed(m1), "\x0b" + m1 + "\x1c" + framed(m2),
+		framed(m1), framed(m1) + framed(m2), "\r\nGET / HTTP/1.0\r\n\r\n" + framed(m1), "\x1c\x00x\x1c" + framed(m1) + "y\r", strings.Repeat("z"+framed(m1), 20), "\x0b" + m1 + "\x1c" + framed(m2),
 		"\x0b" + m1 + "\x1c", "\x0b" + m1 + "\x1c\n" + framed(m2), "\x0b" + m1 + "\x1cNTE\r\x1c\r", "\x0b" + m1 + framed(m2),
 		"\x0b" + m1 + "a\x0bb\x1c\r", "\x0b\x0b" + m1 + "\x1c\r", "\x0b\x1c\r", "\x0b", m1, m1 + "\x1c\r", "\x16\x03\x01\x0b",
 		framed(m1 + strings.Repeat("x", 600)), framed(m1+strings.Repeat("x", 3000)) + framed(m2), "\x0b" + strings.Repeat("x", 600) + framed(m2),

@@ -211,7 +211,7 @@ func (r *run) converse(conn net.Conn, seat *network.Seat) (messages int) {
 	c.reader = &reader{
 		in: bufio.NewReaderSize(l, bufferSize), deadline: l.deadline, count: c.fault, seat: seat,
 		size: r.env.Size, whole: r.env.Whole, idle: r.options.Idle, frame: r.options.Frame,
-		endWait: r.endWait, strict: r.options.Framing == strict,
+		endWait: r.endWait, strict: r.options.Framing == strict, strays: strays,
 	}
 	return c.serve()
 }
@@ -260,7 +260,9 @@ func (c *connection) serve() (messages int) {
 			}
 			continue
 		}
-		messages++
+		if !f.stray {
+			messages++
+		}
 		if f.stream == nil && !c.reader.seat.Hold() {
 			return messages // nothing was claimed: the sender keeps it
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -284,8 +285,23 @@ func TestFraming(t *testing.T) {
 			sent: framed(m1) + framed(m2), taken: []taken{{raw: m1}, {raw: m2}}, answers: "AA:1 AA:2",
 		},
 		"bytes before the start byte belong to no frame": {
-			sent: "\r\nGET / HTTP/1.0\r\n\r\n" + framed(m1), taken: []taken{{raw: m1}}, answers: "AA:1",
-			events: map[string]int{"gap-bytes": 20}, strict: "none",
+			sent:    "\r\nGET / HTTP/1.0\r\n\r\n" + framed(m1),
+			taken:   []taken{{raw: "GET / HTTP/1.0\r\n\r\n", damage: "byte 1: bytes outside of frames"}, {raw: m1}},
+			answers: "AA:1", events: map[string]int{"gap-bytes": 20}, strict: "none",
+		},
+		"bytes behind a frame, then the connection ends": {
+			sent:    framed(m1) + "PID|1\r",
+			taken:   []taken{{raw: m1}, {raw: "PID|1\r", damage: "byte 1: bytes outside of frames"}},
+			answers: "AA:1", events: map[string]int{"gap-bytes": 6},
+		},
+		"controls between frames do no harm": {
+			sent: framed(m1) + "\x1c\r\x00" + framed(m2), taken: []taken{{raw: m1}, {raw: m2}}, answers: "AA:1 AA:2",
+			events: map[string]int{"gap-bytes": 3}, strict: "AA:1",
+		},
+		"bytes around every frame": {
+			sent:    strings.Repeat("x"+framed(m1), strays+1) + "x",
+			taken:   slices.Concat(slices.Repeat([]taken{{raw: "x", damage: "byte 1: bytes outside of frames"}, {raw: m1}}, strays), []taken{{raw: m1}}),
+			answers: strings.TrimSpace(strings.Repeat("AA:1 ", strays+1)), events: map[string]int{"gap-bytes": strays + 2}, strict: "none",
 		},
 		"line ends between frames do no harm": {
 			sent: framed(m1) + "\r\n" + framed(m2), taken: []taken{{raw: m1}, {raw: m2}}, answers: "AA:1 AA:2",
