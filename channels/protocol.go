@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
@@ -37,11 +38,17 @@ func (c *channel) receive(ctx context.Context, m *message.Message) (message.Repl
 // errAgain is why a batch is not answered: its sender is to send it again.
 var errAgain = fmt.Errorf("%w: a message of the batch was not written", store.ErrUnavailable)
 
+// batchWait bounds how long the answer to a batch waits for what becomes of the
+// messages whose senders want to hear of nothing else.
+const batchWait = 30 * time.Second
+
 // receiveBatch takes charge of the messages of a batch, in their order. When one
 // cannot be recorded nothing is answered: the sender sends the batch again, and
 // of what was recorded copies come.
 func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *message.Message, content io.Reader) (message.Reply, error) {
 	reply := message.Reply{Answer: message.Answer{Code: message.Accepted}}
+	waiting, cancel := context.WithTimeout(ctx, batchWait)
+	defer cancel()
 	var err error
 	reply.Raw, err = batcher.AnswerBatch(content, c.config.Limits.Size, c.stamp, func(raw []byte) ([]byte, bool, error) {
 		part := &message.Message{Peer: m.Peer, Senders: m.Senders, Received: m.Received, Raw: raw}
@@ -57,6 +64,9 @@ func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *
 		}
 		if one.Answer.Code != message.Accepted {
 			reply.Answer.Code = message.Erroneous
+		}
+		if len(one.Raw) == 0 && one.Later != nil && waiting.Err() == nil {
+			one.Raw = one.Later(waiting)
 		}
 		return one.Raw, one.Answer.Code == message.Accepted, nil
 	})
@@ -102,15 +112,17 @@ func (c *channel) outcomeOfWhole(ctx context.Context, head []byte, entry store.E
 	return parts[0], answer, err
 }
 
-// later makes the second answer to a message of which the first was positive,
-// where its sender asks for two. Of a message in parts it follows the last.
-func (c *channel) later(head []byte, entry store.Entry) func(context.Context) []byte {
+// later makes the answer that tells what became of a message which was taken,
+// where its sender asks for it: behind the first, or in place of one that it did
+// not ask for. Of a message in parts it follows the last.
+func (c *channel) later(head []byte, first message.Answer, entry store.Entry) func(context.Context) []byte {
 	replier, ok := c.config.Parser.(parsers.LateReplier)
-	if !ok || c.config.Acknowledge != "" || !replier.Awaits(head) {
+	if !ok || c.config.Acknowledge != "" || !replier.Awaits(head, first) {
 		return nil
 	}
 	return func(ctx context.Context) []byte {
 		head, answer, err := c.outcomeOfWhole(ctx, head, entry)
+		answer.Expected = first.Expected
 		if err != nil {
 			c.line.options.Metrics.event(c.config.Name, "application-unanswered", 1)
 			c.log.Warn("no application acknowledgement: the outcome is not known in time", "message", entry.ID, "error", err.Error())

@@ -78,7 +78,7 @@ func (c *channel) receiveOne(ctx context.Context, m *message.Message) (message.R
 	}
 	reply := c.reply(head, answer)
 	if answer.Code == message.Accepted && !goesOn {
-		reply.Later = c.later(head, entry)
+		reply.Later = c.later(head, answer, entry)
 	}
 	return reply, nil
 }

@@ -156,9 +156,9 @@ type Reply struct {
 	// protocol asks for no answer (MSH-15 NE).
 	Raw []byte
 	// Later, if it is not nil, waits for what became of a received message and
-	// returns a further answer to be sent behind Raw, which may be none: the
-	// application acknowledgement of enhanced mode. A source that has nobody to
-	// send it to need not call it.
+	// returns an answer to be sent behind Raw, or in its place where Raw is empty:
+	// the application acknowledgement of enhanced mode. It may return none. A
+	// source that has nobody to send it to need not call it.
 	Later func(context.Context) []byte
 }
 

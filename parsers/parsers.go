@@ -41,8 +41,9 @@ type Replier interface {
 // of Reply: what became of their message once it was processed.
 type LateReplier interface {
 	// Awaits reports whether the sender of the message that begins with head
-	// gets another answer behind the positive one.
-	Awaits(head []byte) bool
+	// gets another answer behind the positive one, of which Reply may have made
+	// no bytes.
+	Awaits(head []byte, answer message.Answer) bool
 	// Applied builds it: no bytes when the sender does not want to hear of this
 	// outcome.
 	Applied(head []byte, answer message.Answer, made Stamp) []byte

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,7 +57,8 @@ type taking struct {
 	status   int
 	problems []message.Problem
 	raw      []byte
-	answered bool // every message has an answer of its own
+	answered bool      // every message has an answer of its own
+	until    time.Time // when it is not waited any more for what becomes of messages
 	ours     error
 }
 
@@ -174,6 +176,9 @@ func (t *taking) message(m *message.Message, head []byte, whole bool) error {
 	case m.Damage != nil && status != http.StatusServiceUnavailable:
 		status = http.StatusBadRequest
 	}
+	if len(reply.Raw) == 0 && reply.Later != nil {
+		reply.Raw = t.later(reply)
+	}
 	if len(reply.Raw) == 0 {
 		t.answered = false
 	}
@@ -185,6 +190,25 @@ func (t *taking) message(m *message.Message, head []byte, whole bool) error {
 		t.worse(status, reply.Answer.Problems, t.parts)
 	}
 	return nil
+}
+
+// laterWait bounds how long a request waits for what becomes of its messages
+// where their senders want to hear of nothing else.
+const laterWait = 30 * time.Second
+
+// later is the answer of a message that has no other: what became of it, if that
+// is known in time.
+func (t *taking) later(reply message.Reply) []byte {
+	now := time.Now()
+	if t.until.IsZero() {
+		t.until = now.Add(laterWait)
+	}
+	if !now.Before(t.until) {
+		return nil
+	}
+	ctx, done := context.WithDeadline(t.x.run.work, t.until)
+	defer done()
+	return reply.Later(ctx)
 }
 
 // worse notes a negative answer. A fault of ours outweighs one of the content:

@@ -142,7 +142,7 @@ func FuzzFunctional(f *testing.F) {
 				t.Fatal("an answer is answered")
 			}
 		}
-		p.Awaits(raw)
+		p.Awaits(raw, accepted)
 		p.Applied(raw, two, made)
 	})
 }

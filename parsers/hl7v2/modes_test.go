@@ -83,43 +83,61 @@ func template(t *testing.T, name, version string, good bool, m *Message) {
 	}
 }
 
-// TestApplicationAcknowledgements are the second answers of enhanced mode.
+// kept is what is said of a message that is in the journal and not processed yet.
+var kept = message.Answer{Code: message.Accepted, Stored: true}
+
+// TestApplicationAcknowledgements are the second answers of enhanced mode, and
+// those that stand in for a first one nobody asked for.
 func TestApplicationAcknowledgements(t *testing.T) {
 	p := New(Options{})
-	for conditions, want := range map[string]string{
-		"|||AL|AL": "AA AE", "|||AL|ER": "- AE", "|||AL|SU": "AA -", "|||SU|AL": "AA AE",
-		// not awaited: original mode, nobody asked, or the first answer is that of the application
-		"": "", "|||AL": "", "|||AL|NE": "", "|||NE|AL": "", "|||ER|AL": "", "||||AL": "", "|||AL|XX": "",
-	} {
-		raw := []byte(head("2.5.1", conditions))
-		if p.Awaits(raw) != (want != "") {
-			t.Errorf("%q: awaited: %v", conditions, p.Awaits(raw))
-		}
-		if want == "" {
-			continue
-		}
-		var got []string
-		for _, answer := range []message.Answer{accepted, missing} {
-			out := p.Applied(raw, answer, made)
-			if out == nil {
-				got = append(got, "-")
-				continue
+	words := []string{"", "AL", "NE", "ER", "SU", "XX"}
+	for _, fifteen := range words {
+		for _, sixteen := range words {
+			raw := []byte(head("2.5.1", "|||"+fifteen+"|"+sixteen))
+			applies := sixteen == "AL" || sixteen == "ER" || sixteen == "SU"
+			asked := fifteen == "AL" || fifteen == "SU" // of a success
+			for name, c := range map[string]struct {
+				answer           message.Answer
+				awaits, deferred bool
+			}{
+				"stored":    {kept, applies, applies && !asked},
+				"processed": {accepted, applies && asked, false},
+			} {
+				if got := p.Awaits(raw, c.answer); got != c.awaits {
+					t.Errorf("%s, %q and %q: awaited: %v", name, fifteen, sixteen, got)
+				}
+				if first := p.Reply(raw, c.answer, made); c.deferred && first != nil {
+					t.Errorf("%s, %q and %q: answered %q before the outcome is known", name, fifteen, sixteen, first)
+				}
 			}
-			m, err := Parse(out)
-			if err != nil {
-				t.Fatal(err)
+			for _, answer := range []message.Answer{accepted, missing} {
+				out, good := p.Applied(raw, answer, made), answer.Code == message.Accepted
+				if (out != nil) != (applies && wantedBy(sixteen, good)) {
+					t.Errorf("%q, %s: answered %q", sixteen, answer.Code, out)
+				}
+				if out == nil {
+					continue
+				}
+				m, err := Parse(out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				msh, code := m.find("MSH", 1), m.find("MSA", 1).Field(1).Text()
+				if msh.Field(16).Text() != "NE" || msh.Field(9).Text() != "ACK^R01^ACK" || (code == "AA") != good || !good && code != "AE" {
+					t.Errorf("%q, %s: %s", sixteen, answer.Code, out)
+				}
 			}
-			got = append(got, m.find("MSA", 1).Field(1).Text())
-			if msh := m.find("MSH", 1); msh.Field(16).Text() != "NE" || msh.Field(9).Text() != "ACK^R01^ACK" {
-				t.Errorf("%q: %s", conditions, msh.Raw())
-			}
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%q: %q, want %q", conditions, got, want)
 		}
 	}
-	if p.Awaits([]byte(head("2.1", "|||AL|AL"))) || p.Awaits([]byte(strings.Replace(head("2.5", "|||AL|AL"), "ORU^R01^ORU_R01", "ACK", 1))) {
-		t.Error("2.1 and acknowledgements know no second answer")
+	for _, answer := range []message.Answer{kept, accepted} {
+		for _, raw := range []string{head("2.1", "|||AL|AL"), head("2.1", "|||NE|AL"), strings.Replace(head("2.5", "|||AL|AL"), "ORU^R01^ORU_R01", "ACK", 1)} {
+			if p.Awaits([]byte(raw), answer) {
+				t.Error("2.1 and acknowledgements know no second answer")
+			}
+		}
+	}
+	if out := p.Reply([]byte(head("2.1", "|||NE|AL")), kept, made); !strings.Contains(string(out), "MSA|AA|") {
+		t.Errorf("2.1 is answered %q", out)
 	}
 }
 
@@ -145,7 +163,7 @@ func TestAnswersAreKnownByTheirBeginning(t *testing.T) {
 		if got := len(p.Reply([]byte(msh+c.rest), accepted, made)) == 0; got != c.want {
 			t.Errorf("%s: taken for an answer: %v", name, got)
 		}
-		if got := p.Awaits([]byte(msh + "|||AL|AL" + c.rest)); got == c.want {
+		if got := p.Awaits([]byte(msh+"|||AL|AL"+c.rest), kept); got == c.want {
 			t.Errorf("%s: a second answer is awaited: %v", name, got)
 		}
 	}
@@ -157,7 +175,6 @@ func TestFunctionalReplies(t *testing.T) {
 		return "MSH|^~\\&|A|B|C|D|20260105||" + kind + "|1|P|" + version + "\r" + rest
 	}
 	mfn := "MFI|CDM^Charges^HL70175||UPD|||AL\rMFE|MAD|K1|2026|4711^X|CE\rCDM|4711^X\rMFE|MUP|K2|2026|4712|CE\r"
-	kept := message.Answer{Code: message.Accepted, Stored: true}
 	level := func(word string) string { return strings.Replace(mfn, "|AL\r", "|"+word+"\r", 1) }
 	mfi := func(word string) string { return "MFI|CDM^Charges^HL70175||UPD|||" + word }
 	const posted, refused = " MFA|MAD|K1||S|4711^X|CE MFA|MUP|K2||S|4712|CE", " MFA|MAD|K1||U|4711^X|CE MFA|MUP|K2||U|4712|CE"

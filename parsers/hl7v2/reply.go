@@ -13,8 +13,9 @@ import (
 // 2.9.3): original mode when MSH-15 and MSH-16 are empty, else enhanced mode.
 // There the accept acknowledgement goes out if MSH-15 asks for it; if it does
 // not and MSH-16 asks for an application acknowledgement, that one goes out in
-// its place, on the same connection. Nothing is returned when neither is
-// wanted, nor for a message that is itself an acknowledgement.
+// its place, on the same connection; of a message that is only stored yet it is
+// left to Applied. Nothing is returned when neither is wanted, nor for a message
+// that is itself an acknowledgement.
 //
 // Of the message it repeats MSH-3 to 6, 9.2, 10 to 12 and 18, nothing else.
 func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) []byte {
@@ -26,7 +27,7 @@ func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) [
 	if a.answers && a.condition(15) == "" {
 		return nil // an answer such as ORR or RSP, and no accept acknowledgement asked for
 	}
-	if !a.wanted() {
+	if !a.wanted() || a.deferred() {
 		return nil
 	}
 	return a.build()
@@ -48,15 +49,29 @@ func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *a
 }
 
 // Awaits reports whether the sender of a message that was accepted gets an
-// application acknowledgement behind its accept acknowledgement (2.9.3).
-func (p *Parser) Awaits(head []byte) bool {
+// application acknowledgement behind its accept acknowledgement, or in place of
+// one that it did not ask for (2.9.3).
+func (p *Parser) Awaits(head []byte, answer message.Answer) bool {
 	s := scanner{head: head, override: p.options.Charset}
-	a := p.begin(&s, message.Answer{Code: message.Accepted}, parsers.Stamp{})
-	if a.acknowledges() || a.answers || !a.holds(15) {
+	a := p.begin(&s, answer, parsers.Stamp{})
+	if a.acknowledges() || a.answers {
 		return false
 	}
+	return a.deferred() || a.holds(15) && a.applies()
+}
+
+// applies reports whether there are outcomes of which the sender wants an
+// application acknowledgement.
+func (a *ack) applies() bool {
 	c := a.condition(16)
 	return c != "" && c != "NE"
+}
+
+// deferred reports whether the one acknowledgement that the sender wants is that
+// of the application, and cannot be given yet: the message is stored, and what
+// becomes of it is not known.
+func (a *ack) deferred() bool {
+	return a.answer.Code == message.Accepted && a.answer.Stored && !a.answers && !a.holds(15) && a.applies()
 }
 
 // Applied is the application acknowledgement of a message that was processed.
