@@ -189,6 +189,19 @@ func TestABatchOfMessagesThatWantOneAnswer(t *testing.T) {
 	}
 }
 
+// TestTheOnlyAcknowledgementHasTheNumber: MSA-4 stands in every answer.
+func TestTheOnlyAcknowledgementHasTheNumber(t *testing.T) {
+	h := newHall(t)
+	h.start(strings.Replace(takesAll, "parse: hl7v2", "parse: { hl7v2: { sequence: true } }", 1))
+	reply := h.give(strings.Replace(order("1", "7"), "|2.5.1\r", "|2.5.1|1||NE|AL\r", 1))
+	if reply.Later == nil {
+		t.Fatalf("answered %q", reply.Raw)
+	}
+	if said := string(reply.Later(t.Context())); !strings.Contains(said, "MSA|AA|1||2\r") {
+		t.Errorf("answered %q", said)
+	}
+}
+
 // TestPartsThatWantOneAnswer: no part is answered but the last, under the control
 // id of the first.
 func TestPartsThatWantOneAnswer(t *testing.T) {

@@ -426,6 +426,15 @@ func TestOwnAnswers(t *testing.T) {
 			r.Answer.Code = message.Erroneous
 		case "mute":
 			r.Raw = nil
+		case "applied", "never applied":
+			r.Raw, r.Later = nil, func(context.Context) []byte {
+				if string(m.Raw) == "applied" {
+					return []byte("AE later")
+				}
+				return nil
+			}
+		case "both":
+			r.Later = func(context.Context) []byte { return []byte("none") }
 		}
 		return r, nil
 	}
@@ -440,6 +449,10 @@ func TestOwnAnswers(t *testing.T) {
 		"as the type that was said":                      {change: func(o *SourceOptions) { o.Reply = "text/plain" }, sent: "one", want: "200 ACK one", media: "text/plain"},
 		"with the status of a refusal":                   {sent: "bad", want: "422 ACK bad", media: "application/octet-stream"},
 		"one after the other":                            {split: true, sent: "one\nbad\ntwo", want: "422 ACK one\nACK bad\nACK two", media: "application/octet-stream"},
+		"what became of it, where there is no other":     {sent: "applied", want: "200 AE later", media: "application/octet-stream"},
+		"and of several":                                 {split: true, sent: "one\napplied", want: "200 ACK one\nAE later", media: "application/octet-stream"},
+		"nothing, where that is not known":               {sent: "never applied", want: "200 ", media: ""},
+		"the first of two":                               {sent: "both", want: "200 ACK both", media: "application/octet-stream"},
 		"not at all where one is missing":                {split: true, sent: "one\nbad\nmute", want: "422 message 2: refused", media: "text/plain; charset=utf-8"},
 	}
 	for name, test := range tests {

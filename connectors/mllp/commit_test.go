@@ -26,6 +26,9 @@ func said(t *testing.T, r io.Reader) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(all) == 0 {
+		return ""
+	}
 	var out []string
 	for block := range strings.SplitSeq(strings.TrimSuffix(string(all), "\x1c\r"), "\x1c\r") {
 		switch content := strings.TrimPrefix(block, "\x0b"); content {
@@ -110,17 +113,22 @@ func TestReleaseTwoSource(t *testing.T) {
 }
 
 // TestLaterAnswers: the application acknowledgement follows the accept
-// acknowledgement on the same connection, in either release.
+// acknowledgement on the same connection, or comes alone, in either release.
 func TestLaterAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		release int
 		bound   time.Duration
+		alone   bool
 		want    string
 	}{
-		"release 1":  {1, patience, "CA:1 AA:1 CA:2 AA:2"},
-		"release 2":  {2, patience, "stored CA:1 AA:1 stored CA:2 AA:2"},
-		"not wanted": {1, 0, "CA:1 CA:2"},
-		"too late":   {1, time.Millisecond, "CA:1 CA:2"},
+		"release 1":         {1, patience, false, "CA:1 AA:1 CA:2 AA:2"},
+		"release 2":         {2, patience, false, "stored CA:1 AA:1 stored CA:2 AA:2"},
+		"not wanted":        {1, 0, false, "CA:1 CA:2"},
+		"too late":          {1, time.Millisecond, false, "CA:1 CA:2"},
+		"alone, release 1":  {1, patience, true, "AA:1 AA:2"},
+		"alone, release 2":  {2, patience, true, "stored AA:1 stored AA:2"},
+		"alone, not wanted": {1, 0, true, ""},
+		"alone, too late":   {1, time.Millisecond, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -128,6 +136,9 @@ func TestLaterAnswers(t *testing.T) {
 			s.handle = func(_ context.Context, m *message.Message) (message.Reply, error) {
 				aa := ack(m, message.Accepted)
 				ca := message.Reply{Answer: aa.Answer, Raw: []byte(strings.Replace(string(aa.Raw), "MSA|AA", "MSA|CA", 1))}
+				if c.alone {
+					ca.Raw = nil
+				}
 				ca.Later = func(ctx context.Context) []byte {
 					if c.bound == time.Millisecond {
 						<-ctx.Done()

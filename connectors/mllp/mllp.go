@@ -62,10 +62,10 @@ type SourceOptions struct {
 	// each message is first answered by a block that says whether it was stored,
 	// 06 or 15, and the peer answers our answers so.
 	Release int `yaml:"release"`
-	// How long a peer that asked for both acknowledgements (MSH-15 and MSH-16)
-	// waits on its connection, after the accept acknowledgement, for the
-	// application acknowledgement, which follows when the message was processed.
-	// 0: it is not sent. Default 30s.
+	// How long a peer that asked for an application acknowledgement (MSH-16) waits
+	// on its connection for it, behind the accept acknowledgement if it asked for
+	// that (MSH-15): it follows when the message was processed. When that is not
+	// known in time none is sent. 0: none is sent. Default 30s.
 	Application time.Duration `yaml:"application"`
 	// Addresses or networks that may connect, such as 192.0.2.17 or
 	// 10.1.0.0/16. Default: all.

@@ -117,6 +117,33 @@ func TestPageTellsWhatIsAnswered(t *testing.T) {
 	}
 }
 
+// TestPageTellsWhatFollows: of a message that is stored, and of what became of it.
+func TestPageTellsWhatFollows(t *testing.T) {
+	p, table := New(Options{}), rows(t, "| MSH-15 | MSH-16 | stored | and done | or parked |")
+	if len(table) != 15 {
+		t.Errorf("the table has %d rows", len(table))
+	}
+	for _, row := range table {
+		raw := []byte(head("2.5.1", "|||"+row[0]+"|"+row[1]))
+		for i, out := range [][]byte{p.Reply(raw, kept, made), p.Applied(raw, accepted, made), p.Applied(raw, missing, made)} {
+			got := "-"
+			if out != nil {
+				m, err := Parse(out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = m.find("MSA", 1).Field(1).Text()
+			}
+			if got != row[2+i] {
+				t.Errorf("MSH-15 %q, MSH-16 %q: answered %s, the page says %s", row[0], row[1], got, row[2+i])
+			}
+		}
+		if !p.Awaits(raw, kept) {
+			t.Errorf("MSH-15 %q, MSH-16 %q: nothing follows", row[0], row[1])
+		}
+	}
+}
+
 func TestPageTellsWhatVersionsGet(t *testing.T) {
 	for _, row := range rows(t, "| version | MSH-9 | MSA-3 | ERR |") {
 		m := acknowledged(t, row[0], "", "", message.Erroneous, message.Problem{Where: "PID-3", Code: 101, Text: "missing"})
