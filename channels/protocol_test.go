@@ -111,26 +111,57 @@ func TestSendersOfPeers(t *testing.T) {
 	for name, c := range map[string]struct {
 		senders []string
 		want    message.AnswerCode
+		field   string
 	}{
-		"anyone":          {nil, message.Accepted},
-		"the facility":    {[]string{"NORTH"}, message.Accepted},
-		"both":            {[]string{"SOUTH", "EHR|NORTH"}, message.Accepted},
-		"another":         {[]string{"SOUTH"}, message.Erroneous},
-		"another program": {[]string{"LAB|NORTH"}, message.Erroneous},
-		"nobody":          {[]string{}, message.Erroneous},
+		"anyone":                 {nil, message.Accepted, ""},
+		"the facility":           {[]string{"NORTH"}, message.Accepted, ""},
+		"both":                   {[]string{"SOUTH", "EHR|NORTH"}, message.Accepted, ""},
+		"another":                {[]string{"SOUTH"}, message.Rejected, "4"},
+		"another, and a program": {[]string{"EHR|SOUTH"}, message.Rejected, "4"},
+		"another program":        {[]string{"SOUTH", "LAB|NORTH"}, message.Rejected, "3"},
+		"nobody":                 {[]string{}, message.Rejected, "4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHall(t)
 			h.start(takesAll)
 			reply := h.hand(&message.Message{Raw: []byte(order("1", "7")), Senders: c.senders})
 			batch := h.hand(&message.Message{Raw: []byte("BHS|^~\\&|EHR|NORTH\r" + order("2", "7") + "BTS|1\r"), Senders: c.senders})
-			if reply.Answer.Code != c.want || batch.Answer.Code != c.want {
+			taken := c.want == message.Accepted
+			if reply.Answer.Code != c.want || (batch.Answer.Code == message.Accepted) != taken {
 				t.Errorf("answered %s, in a batch %s, want %s", reply.Answer.Code, batch.Answer.Code, c.want)
 			}
-			if c.want != message.Accepted && !strings.Contains(string(reply.Raw), "ERR||MSH^1^4^1|207^") {
-				t.Errorf("answered %q", reply.Raw)
+			if taken {
+				return
+			}
+			for _, raw := range [][]byte{reply.Raw, batch.Raw} {
+				if !strings.Contains(string(raw), "\rERR||MSH^1^"+c.field+"^1|204^Unknown key identifier^HL70357|E|") || !strings.Contains(string(raw), "\rMSA|AR|") {
+					t.Errorf("answered %q", raw)
+				}
+			}
+			accept := h.hand(&message.Message{Raw: []byte(conditioned("3", "AL", "NE")), Senders: c.senders})
+			if got := answersOf(accept.Raw); got != "CE:3" {
+				t.Errorf("in enhanced mode answered %q", got)
 			}
 		})
+	}
+}
+
+// TestTheRightPeerIsHeardAfterAWrongOne: a message that came from a peer which may
+// not send it is no copy of the same message from one that may.
+func TestTheRightPeerIsHeardAfterAWrongOne(t *testing.T) {
+	for _, duplicates := range []string{"answer", "refuse"} {
+		h := newHall(t)
+		h.start(strings.Replace(takesAll, "parse:", "duplicates: "+duplicates+", parse:", 1))
+		for _, c := range []struct {
+			senders []string
+			want    string
+		}{{[]string{"SOUTH"}, "AR:1"}, {[]string{"SOUTH"}, "AR:1"}, {[]string{"NORTH"}, "AA:1"}, {[]string{"SOUTH"}, "AR:1"}, {[]string{"NORTH"}, "AA:1"}} {
+			if got := answersOf(h.hand(&message.Message{Raw: []byte(order("1", "7")), Senders: c.senders}).Raw); got != c.want {
+				t.Errorf("%s: %v is answered %q, want %q", duplicates, c.senders, got, c.want)
+			}
+		}
+		h.eventually("one is done", func() bool { return len(h.messages(message.Done)) == 1 })
+		h.stop()
 	}
 }
 

@@ -135,10 +135,11 @@ func (c *channel) read(ctx context.Context, m *message.Message) (head []byte, in
 // settle decides between stored and refused.
 func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 	m.State, m.Answer = message.Stored, message.Answer{Code: message.Accepted}
-	if fault == nil && !speaks(m) {
-		fault = &message.Failure{
-			Kind: message.Malformed, Where: "MSH-4", Code: 207, Err: errors.New("the certificate of the peer is not one for this sender"),
-		}
+	stranger := fault == nil && m.Damage == nil && !speaks(m)
+	if stranger {
+		fault = &message.Failure{Kind: message.Malformed, Where: strange(m), Code: 204, Err: errStranger}
+		// The same from the right peer is no copy of this.
+		m.Header.Hash = sha256.Sum256(append(m.Header.Hash[:], "stranger"...))
 	}
 	if m.Damage != nil {
 		fault = m.Damage
@@ -150,6 +151,9 @@ func (c *channel) settle(m *message.Message, fault error, in *store.Intake) {
 		problem := message.Explain(fault)
 		m.State, m.Reason = message.Refused, fault.Error()
 		m.Answer = message.Answer{Code: verdict(problem.Code), Problems: []message.Problem{problem}}
+		if stranger {
+			m.Answer.Code = message.Rejected // nothing in the message can be mended
+		}
 	}
 	if c.config.Ack != routes.AckStored && m.State == message.Stored {
 		m.Answer = message.Answer{} // nothing is claimed before T2
@@ -186,6 +190,22 @@ func speaks(m *message.Message) bool {
 	return slices.ContainsFunc(m.Senders, func(s string) bool {
 		return s == m.Header.Sender || s == facility || s == namespace
 	})
+}
+
+// errStranger is the reason of a message that came from a wrong peer. Its code
+// is none that asks to send again: the answer would be the same for ever.
+var errStranger = errors.New("the certificate of the peer is not one for this sender")
+
+// strange is the field for which a peer may not send: the application, where it
+// may for others of the facility.
+func strange(m *message.Message) string {
+	_, facility, _ := strings.Cut(m.Header.Sender, "|")
+	for _, s := range m.Senders {
+		if _, known, both := strings.Cut(s, "|"); both && known == facility {
+			return "MSH-3"
+		}
+	}
+	return "MSH-4"
 }
 
 // verdict is the code of a refusal by HL7 table 0357: message type, event,
