@@ -7,6 +7,8 @@ TOOLS      := $(CURDIR)/.tools
 LINT       := $(TOOLS)/golangci-lint-v2.15.0
 FUMPT      := $(TOOLS)/gofumpt-v0.12.0
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION   := $(shell git rev-parse HEAD 2>/dev/null)
+COMMITTED  := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 PACKAGES   := ./...
 FUZZTIME   ?= 60s
 
@@ -20,7 +22,7 @@ run: build ## build the engine and serve routes.yaml on this machine
 	./engine run
 
 build: ## build ./engine
-	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o engine ./cmd/engine
+	@$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.committed=$(COMMITTED)" -o engine ./cmd/engine
 
 test: postgres test-go ## run every test with the race detector (installs PostgreSQL if it is missing)
 
