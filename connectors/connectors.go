@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/message"
 )
 
@@ -134,6 +136,13 @@ type Problems []Problem
 // Add adds a problem of a field.
 func (p *Problems) Add(field, format string, args ...any) {
 	*p = append(*p, Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+}
+
+// Word adds a problem when value is none of the known words.
+func (p *Problems) Word(field, value string, known ...string) {
+	if !slices.Contains(known, value) {
+		p.Add(field, "%s", spelling.Unknown(value, known...))
+	}
 }
 
 // Time adds a problem when value is no time above zero.

@@ -3,9 +3,11 @@ package routes
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +231,7 @@ func fakeMaps() transforms.Kind {
 	return transforms.Kind{
 		Name:  "map",
 		Takes: func(use string) bool { return known[use] || filepath.Ext(use) != "" },
+		Names: func() []string { return slices.Sorted(maps.Keys(known)) },
 		Make: func(s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
 			var files []string
 			if s.Use == "maps/local.yaml" {

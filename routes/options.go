@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/connectors"
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/parsers"
 	"github.com/plexus-health/plexus/transforms"
 )
@@ -56,7 +57,7 @@ func (b *channelBuilder) source() {
 		return
 	}
 	sort.Strings(known)
-	b.at(n.members[0].at, n.from, "source: %s is not known; known: %s", word, strings.Join(known, ", "))
+	b.at(n.members[0].at, n.from, "source: %s is not known%s", word, spelling.Known(word, known))
 }
 
 // destination decodes the kind of destination and its options.
@@ -84,7 +85,7 @@ func (b *channelBuilder) destination(s scope, n *node) connectors.DestinationOpt
 		return options
 	}
 	sort.Strings(known)
-	s.at(n.members[0].at, n.from, "to: %s is not known; known: %s", word, strings.Join(known, ", "))
+	s.at(n.members[0].at, n.from, "to: %s is not known%s", word, spelling.Known(word, known))
 	return nil
 }
 
@@ -111,7 +112,7 @@ func (b *channelBuilder) parse() {
 		}
 	}
 	sort.Strings(known)
-	b.at(m.at, n.from, "parser %q is not known; known: %s", word, strings.Join(known, ", "))
+	b.at(m.at, n.from, "parser %q is not known%s", word, spelling.Known(word, known))
 }
 
 func (b *channelBuilder) open(k parsers.Kind, m member) {
@@ -269,7 +270,14 @@ func (l *loader) make(step transforms.Step) madeStep {
 		}
 		return madeStep{step: made, problems: problems, digest: hex.EncodeToString(h.Sum(nil))}
 	}
-	return madeStep{problems: []transforms.Problem{{Field: "use", Text: fmt.Sprintf("%q is not the name of a map, nor a file of a known sort", step.Use)}}}
+	text := fmt.Sprintf("%q is not the name of a map, nor a file of a known sort", step.Use)
+	var names []string
+	for _, k := range l.o.Parts.Transforms {
+		if k.Names != nil {
+			names = append(names, k.Names()...)
+		}
+	}
+	return madeStep{problems: []transforms.Problem{{Field: "use", Text: text + near(step.Use, names)}}}
 }
 
 // find follows a field as parts name it: "tls.cert", "peers[1]".

@@ -3,6 +3,8 @@ package routes
 import (
 	"fmt"
 	"strings"
+
+	"github.com/plexus-health/plexus/internal/spelling"
 )
 
 // A scope is where in the files the loader is: it finds problems and says
@@ -211,7 +213,7 @@ func scalarError(n *node, want shape) error {
 		}
 	case aChoice:
 		if !contains(want.choices, n.text) {
-			err = wrong("%q is not known%s", n.text, knownOf(n.text, want.choices))
+			err = wordError(spelling.Unknown(n.text, want.choices...))
 		}
 	case aFile:
 		if n.text == "" {
@@ -219,11 +221,6 @@ func scalarError(n *node, want shape) error {
 		}
 	}
 	return err
-}
-
-// knownOf lists the words there are, with the one that was probably meant.
-func knownOf(word string, known []string) string {
-	return "; known: " + strings.Join(known, ", ") + strings.Replace(near(word, known), ", did", "; did", 1)
 }
 
 func contains(list []string, s string) bool {

@@ -131,6 +131,9 @@ type Kind struct {
 	Name string
 	// Takes reports whether a step with this `use:` is of this kind.
 	Takes func(use string) bool
+	// Names are the names that can be taken, for who has written another one; nil
+	// where there are none.
+	Names func() []string
 	// Make compiles a step, or says everything that is wrong with it. Files
 	// lists the files it read, so that a change of them reloads the channel.
 	Make func(Step) (step Transform, files []string, problems []Problem)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -176,9 +175,7 @@ func (o *DestinationOptions) Validate() []connectors.Problem {
 	if u, err := url.Parse(o.Base); err == nil && u.RawQuery != "" {
 		p.Add("base", "has a part after ?, which does not belong to the base of a server")
 	}
-	if !slices.Contains(interactions, o.Interaction) {
-		p.Add("interaction", "%q is not known; known: %s", o.Interaction, strings.Join(interactions, ", "))
-	}
+	p.Word("interaction", o.Interaction, interactions...)
 	if _, err := parseMatch(o.Match); err != nil {
 		p.Add("match", "%q: %s", o.Match, err)
 	}

@@ -25,9 +25,7 @@ func ValidatePut(name, temp, exists string, connections int, timeout time.Durati
 	if !suffix.MatchString(temp) {
 		p.Add("temp", "%q is not the ending of a name, such as .tmp", temp)
 	}
-	if exists != ExistsError && exists != ExistsReplace {
-		p.Add("exists", "%q is not known; known: error, replace", exists)
-	}
+	p.Word("exists", exists, ExistsError, ExistsReplace)
 	if connections < 1 || connections > 64 {
 		p.Add("connections", "%d is not between 1 and 64", connections)
 	}
@@ -88,12 +86,8 @@ func (o PickupOptions) Validate() []connectors.Problem {
 	if o.Every <= 0 {
 		p.Add("every", "%s is not a time above zero, such as 1s", o.Every)
 	}
-	if o.Then != ThenMove && o.Then != ThenDelete && o.Then != ThenKeep {
-		p.Add("then", "%q is not known; known: move, delete, keep", o.Then)
-	}
-	if o.Order != orderName && o.Order != orderTime {
-		p.Add("order", "%q is not known; known: name, time", o.Order)
-	}
+	p.Word("then", o.Then, ThenMove, ThenDelete, ThenKeep)
+	p.Word("order", o.Order, orderName, orderTime)
 	return p
 }
 

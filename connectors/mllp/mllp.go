@@ -104,9 +104,7 @@ func (o *SourceOptions) Validate() []connectors.Problem {
 	p.Time("frame", o.Frame)
 	p.Time("write", o.Write)
 	p.Time("keepalive", o.KeepAlive)
-	if o.Framing != tolerant && o.Framing != strict {
-		p.Add("framing", "%q is not known; known: tolerant, strict", o.Framing)
-	}
+	p.Word("framing", o.Framing, tolerant, strict)
 	checkRelease(&p, o.Release)
 	if o.PeerConnections < 0 {
 		p.Add("peer_connections", "%d is not a number of connections, nor 0 for no limit of its own", o.PeerConnections)

@@ -99,9 +99,7 @@ const (
 func (o *DestinationOptions) Validate() []connectors.Problem {
 	var p connectors.Problems
 	o.validateAddress(&p)
-	if o.Mode != modeClient && o.Mode != modeServer {
-		p.Add("mode", "%q is not known; known: client, server", o.Mode)
-	}
+	p.Word("mode", o.Mode, modeClient, modeServer)
 	o.validateWait(&p)
 	if o.Connections < 1 || o.Connections > connectionsMost {
 		p.Add("connections", "%d is not between 1 and %d", o.Connections, connectionsMost)
@@ -161,7 +159,7 @@ func (o *DestinationOptions) validateWait(p *connectors.Problems) {
 			p.Add("wait", "none needs release: 1; in release: 2 each message is answered by a commit block")
 		}
 	default:
-		p.Add("wait", "%q is not known; known: accept, application, commit, none", o.Wait)
+		p.Word("wait", o.Wait, waitAccept, waitApplication, waitCommit, waitNone)
 	}
 	checkRelease(p, o.Release)
 	if o.Retries < 0 || o.Retries > retriesMost {

@@ -195,6 +195,7 @@ func TestValidate(t *testing.T) {
 		"a port too high":                {func(o *SourceOptions) { o.Listen = "127.0.0.1:70000" }, "listen: port 70000 is not between 0 and 65535"},
 		"a port in words":                {func(o *SourceOptions) { o.Listen = "127.0.0.1:hl7" }, "listen: port hl7 is not between 0 and 65535"},
 		"no time":                        {func(o *SourceOptions) { o.Idle = 0 }, "idle: 0s is not a time above zero, such as 30s"},
+		"framing, misspelt":              {func(o *SourceOptions) { o.Framing = "tolerent" }, `framing: "tolerent" is not known; known: tolerant, strict; did you mean "tolerant"?`},
 		"framing":                        {func(o *SourceOptions) { o.Framing = "loose" }, `framing: "loose" is not known; known: tolerant, strict`},
 		"peers":                          {func(o *SourceOptions) { o.Peers = []string{"10.0.0.0/8", "lab"} }, `peers[1]: "lab" is not an address or network, such as 192.0.2.17 or 10.1.0.0/16`},
 		"tls":                            {func(o *SourceOptions) { o.TLS = &network.TLSOptions{Min: "1.0"} }, "tls.cert: is missing: the file of the certificate\ntls.key: is missing: the file of the certificate's private key\ntls.min: \"1.0\" is not known; known: 1.2, 1.3"},

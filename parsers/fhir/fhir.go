@@ -6,11 +6,11 @@ package fhir
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/definitions"
 	"github.com/plexus-health/plexus/fhir/validate"
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
 )
@@ -37,7 +37,7 @@ func Kind(systems func(name string) string) parsers.Kind {
 // Validate checks words.
 func (o *Options) Validate() []parsers.Problem {
 	if o.Structure != "refuse" && o.Structure != "warn" {
-		return []parsers.Problem{{Field: "structure", Text: fmt.Sprintf("%q is not known; known: refuse, warn", o.Structure)}}
+		return []parsers.Problem{{Field: "structure", Text: spelling.Unknown(o.Structure, "refuse", "warn")}}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plexus-health/plexus/internal/spelling"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/parsers"
 )
@@ -107,7 +108,7 @@ func (o *Options) Validate() []parsers.Problem {
 		}
 	}
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
-		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
+		wrong("validate", spelling.Unknown(o.Level, o.validation.Levels...))
 	}
 	for _, id := range o.Processing {
 		if len(id) != 1 || !upper(id[0]) {
@@ -120,7 +121,7 @@ func (o *Options) Validate() []parsers.Problem {
 		}
 	}
 	if o.Batch != "" && o.Batch != batchEach && o.Batch != batchErrors {
-		wrong("batch", "\""+o.Batch+"\" is not known; known: each, errors")
+		wrong("batch", spelling.Unknown(o.Batch, batchEach, batchErrors))
 	}
 	switch named := slices.Contains(o.validation.Profiles, o.Profile); {
 	case o.Profile == "" && o.Level == "profile":

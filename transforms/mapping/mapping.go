@@ -50,6 +50,7 @@ func Kind(o Options) transforms.Kind {
 			info, err := fs.Stat(o.Maps, family)
 			return err == nil && info.IsDir() || familyOf(o.Maps, use) != ""
 		},
+		Names: func() []string { return namesOf(o.Maps) },
 		Make: func(s transforms.Step) (transforms.Transform, []string, []transforms.Problem) {
 			m, files, problems := New(o, s)
 			if len(problems) > 0 {

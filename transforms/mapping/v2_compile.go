@@ -35,6 +35,20 @@ func familyOf(fsys fs.FS, use string) string {
 	return path.Dir(found[0])
 }
 
+// namesOf are the families of shipped maps, and the files in them.
+func namesOf(fsys fs.FS) []string {
+	files, err := fs.Glob(fsys, "*/*.yaml")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, path.Dir(file), strings.TrimSuffix(path.Base(file), ".yaml"))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // outbound is the map to HL7 v2 that a step means, nil when it means another.
 func (b *stepBuilder) outbound(lib *library) *definition {
 	if b.only != "" {
