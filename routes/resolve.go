@@ -282,7 +282,7 @@ func (l *loader) csv(s scope, n *node) []row {
 		s.problem(n, "for: %q: %s", n.text, fileError(err))
 		return nil
 	}
-	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(data), "\ufeff")))
+	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(data), byteOrderMark)))
 	r.Comment, r.TrimLeadingSpace = '#', true
 	columns, err := r.Read()
 	if err != nil {

@@ -185,6 +185,26 @@ func TestVariablesLaterWins(t *testing.T) {
 	}
 }
 
+// TestAByteOrderMarkSaysNothing: some editors write one in front of all they save.
+func TestAByteOrderMarkSaysNothing(t *testing.T) {
+	for name, text := range map[string]string{"marked": "\ufeff", "unmarked": ""} {
+		files := map[string]string{
+			"routes.yaml":   "zone: Europe/Berlin\ninclude: more.yaml\ntables: { sex: sex.csv }\nchannels: []\n",
+			"more.yaml":     "channels:\n  - { name: a, source: { mllp: { listen: \"127.0.0.1:2575\" } }, parse: hl7v2, filter: 'PID-8 in table(\"sex\")', map: v2-to-fhir, routes: [ { to: { ehr: {} } } ] }\n",
+			"sex.csv":       "from,to\n1,male\n",
+			"misspelt.yaml": "zonne: Europe/Berlin\n",
+		}
+		for file, problem := range map[string]string{"routes.yaml": "", "misspelt.yaml": "misspelt.yaml:1:1: unknown field \"zonne\", did you mean \"zone\"?"} {
+			_, problems := Load(LoadOptions{File: file, Parts: fakeParts(t), ReadFile: func(name string) ([]byte, error) {
+				return []byte(text + files[name]), nil
+			}})
+			if got := problems.Error(); got != problem {
+				t.Errorf("%s, %s: %s, want %s", name, file, got, problem)
+			}
+		}
+	}
+}
+
 func TestDiff(t *testing.T) {
 	read := func(text, override string) *Config {
 		t.Helper()

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
@@ -74,9 +75,14 @@ const (
 	maxDepth = 100
 )
 
+// byteOrderMark stands in front of what some editors write; it says nothing
+// (YAML 1.2.2, 5.2).
+const byteOrderMark = "\ufeff"
+
 // readYAML returns the value of a file, nil when it has none or cannot be read.
 func readYAML(name string, data []byte, report func(Place, string)) (root *node) {
 	at := Place{name, 1, 1}
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if len(data) > maxFile {
 		report(at, "the file is larger than 8 MB")
 		return nil

@@ -12,7 +12,7 @@ import (
 // rows reads a CSV file with a head line and calls take with each further line.
 // Lines that begin with # are settings ("# from: acme-lab") or remarks.
 func (l *loader) rows(file string, data []byte, known []string, setting func(key string, p place) bool, take func(get func(string) place)) {
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte(byteOrderMark))))
 	r.Comment, r.FieldsPerRecord, r.TrimLeadingSpace = '#', -1, true
 	for n, line := range strings.Split(string(data), "\n") {
 		text, ok := strings.CutPrefix(line, "#")

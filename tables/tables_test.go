@@ -151,6 +151,15 @@ func TestBadTables(t *testing.T) {
 	}
 }
 
+func TestAByteOrderMarkSaysNothing(t *testing.T) {
+	for file, text := range map[string]string{"marked.yaml": local, "marked.csv": "from,to\nX,y\n"} {
+		set, problems := load(t, map[string]string{file: "\ufeff" + text})
+		if len(problems) > 0 || len(set.Names()) != 1 {
+			t.Errorf("%s: %v, %q", file, problems, set.Names())
+		}
+	}
+}
+
 func TestReadReplacesATableOfTheSameName(t *testing.T) {
 	set, _ := load(t, map[string]string{"local.yaml": local})
 	next, added, problems := set.Read("local.csv", []byte("from,to\nX,y\n"))

@@ -1,6 +1,8 @@
 package tables
 
 import (
+	"bytes"
+
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -8,8 +10,13 @@ import (
 	"github.com/plexus-health/plexus/internal/spelling"
 )
 
+// byteOrderMark stands in front of what some editors write; it says nothing
+// (YAML 1.2.2, 5.2).
+const byteOrderMark = "\ufeff"
+
 // yamlFile reads a file of one table, a list of tables, or the code systems.
 func (l *loader) yamlFile(file string, data []byte) {
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	tree, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		line, col, text := syntax(err)

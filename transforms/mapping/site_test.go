@@ -85,6 +85,7 @@ func TestTheStep(t *testing.T) {
 	write("sex.csv", "from,to\n1,male\n")
 	write("bad.csv", "from,too\n1,male\n")
 	write("mine.yaml", "- map: mine\n  from: hl7v2 [ADT_A01]\n  to: fhir Bundle\n  make: { patient: Patient from PID }\n")
+	write("marked.yaml", "\ufeff- map: marked\n  from: hl7v2 [ADT_A01]\n  to: fhir Bundle\n  make: { patient: Patient from PID }\n")
 	kind := Kind(Options{Maps: fstest.MapFS{"test/maps.yaml": {Data: []byte(admitMaps())}}, Tables: testTables(t)})
 	for use, want := range map[string]bool{"test": true, "test/admit": true, "mine.yaml": true, "script": false, "": false, "../test": false, "original": false} {
 		if got := kind.Takes(use); got != want {
@@ -103,6 +104,7 @@ func TestTheStep(t *testing.T) {
 		"a map of the family":         {transforms.Step{Use: "test/admit"}, ""},
 		"a map that is not there":     {transforms.Step{Use: "test/admits"}, "use:0:0: map \"test/admits\" is not known; did you mean \"test/admit\"?\n"},
 		"a file of its own":           {transforms.Step{Use: "mine.yaml"}, ""},
+		"with a byte order mark":      {transforms.Step{Use: "marked.yaml"}, ""},
 		"another format":              {transforms.Step{Use: "test", Format: "x12"}, "use:0:0: the map reads hl7v2, but the channel parses x12\n"},
 		"parameters":                  {transforms.Step{Use: "test", Set: map[string]string{"a": "b"}}, "set:0:0: maps to FHIR take no parameters\n"},
 	}

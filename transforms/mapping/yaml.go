@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -64,6 +65,7 @@ type member struct {
 // readYAML returns the documents of a file. Tags, anchors, aliases, merge keys
 // and keys that stand twice are problems.
 func readYAML(file string, data []byte, probs *problems) []*tree {
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark says nothing (YAML 1.2.2, 5.2)
 	parsed, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at := place{file, 1, 1}

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ func parseSpot(text string) (spot, error) {
 // ReadProfile reads a profile.
 func ReadProfile(text []byte) (*Profile, error) {
 	p := &Profile{}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark says nothing (YAML 1.2.2, 5.2)
 	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
 		return nil, err
 	}

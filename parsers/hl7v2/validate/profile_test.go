@@ -19,7 +19,7 @@ rules:
 `
 
 func TestProfile(t *testing.T) {
-	p, err := ReadProfile([]byte(partner))
+	p, err := ReadProfile([]byte("\ufeff" + partner)) // as some editors write it
 	if err != nil {
 		t.Fatal(err)
 	}
