@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -144,20 +145,54 @@ func (b *channelBuilder) conditions() {
 // expression compiles one expression of the channel.
 func (b *channelBuilder) expression(s scope, n *node, want expression.Want) *expression.Program {
 	if !b.parsed {
+		b.formless(s, n, want)
 		return nil
 	}
 	return b.expressionOf(s, n, b.grammar, want)
 }
 
-// expressionOf compiles an expression over documents of any format.
-func (b *channelBuilder) expressionOf(s scope, n *node, grammar message.Grammar, want expression.Want) *expression.Program {
-	if n == nil || n.form != scalar {
-		return nil
+// foreign is what may be a path of a format that nobody here knows, such as
+// 2010AA/NM1-09 or //observation.
+var foreign = regexp.MustCompile(`[0-9][A-Za-z_]|[/*@$]`)
+
+// formless reports what is wrong with an expression whatever the format is: what
+// the grammars of all formats say of it, in the same words.
+func (b *channelBuilder) formless(s scope, n *node, want expression.Want) {
+	if n == nil || n.form != scalar || n.tagged || foreign.MatchString(n.text) {
+		return
 	}
-	p, err := expression.Compile(n.text, expression.Options{
+	said, same := "", true
+	for i, k := range b.l.o.Parts.Parsers {
+		parser, err := k.Options().Open()
+		if err != nil {
+			return
+		}
+		text := ""
+		if _, err := b.compile(n, parser.Grammar(), want); err != nil {
+			text = err.Error()
+		}
+		same = same && text != "" && (i == 0 || text == said)
+		said = text
+	}
+	if same && said != "" {
+		parser, _ := b.l.o.Parts.Parsers[0].Options().Open() // it was opened above
+		b.expressionOf(s, n, parser.Grammar(), want)
+	}
+}
+
+func (b *channelBuilder) compile(n *node, grammar message.Grammar, want expression.Want) (*expression.Program, error) {
+	return expression.Compile(n.text, expression.Options{
 		Grammar: grammar, Want: want, Vars: b.l.allVariables(), Zone: b.c.Zone,
 		Tables: b.l.lookup, TableNames: b.l.tables.Names(),
 	})
+}
+
+// expressionOf compiles an expression over documents of any format.
+func (b *channelBuilder) expressionOf(s scope, n *node, grammar message.Grammar, want expression.Want) *expression.Program {
+	if n == nil || n.form != scalar || n.tagged {
+		return nil
+	}
+	p, err := b.compile(n, grammar, want)
 	if err == nil {
 		return p
 	}

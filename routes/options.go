@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -103,39 +105,64 @@ func (b *channelBuilder) parse() {
 		}
 		m = n.members[0]
 	}
-	var known []string
+	kinds := map[string]parsers.Kind{}
 	for _, k := range b.l.o.Parts.Parsers {
-		known = append(known, k.Name)
-		if k.Name == word {
-			b.open(k, m)
+		kinds[k.Name] = k
+	}
+	k, ok := kinds[word]
+	if !ok {
+		known := slices.Sorted(maps.Keys(kinds))
+		b.at(m.at, n.from, "parser %q is not known%s", word, spelling.Known(word, known))
+		if k, ok = kinds[spelling.Nearest(word, known)]; !ok {
 			return
 		}
 	}
-	sort.Strings(known)
-	b.at(m.at, n.from, "parser %q is not known%s", word, spelling.Known(word, known))
+	b.open(k, m)
 }
 
+// open opens the parser of a format. One whose options are wrong is opened
+// without those, so that the rest of the channel can be judged.
 func (b *channelBuilder) open(k parsers.Kind, m member) {
 	options := k.Options()
 	d := b.decoder("parse " + k.Name)
-	before := len(b.l.problems)
 	if !d.options(m.value, options) {
-		return
+		options = k.Options()
 	}
-	var problems []connectors.Problem
-	for _, p := range options.Validate() {
-		problems = append(problems, connectors.Problem(p))
-	}
-	if d.validated(m, problems) || len(b.l.problems) > before {
-		return
+	if problems := options.Validate(); len(problems) > 0 {
+		var told []connectors.Problem
+		for _, p := range problems {
+			told = append(told, connectors.Problem(p))
+		}
+		d.validated(m, told)
+		options = d.sound(k, m.value, told)
 	}
 	parser, err := b.openParser(options)
 	if err != nil {
 		d.at(m.at, "", "%s", err)
-		return
+		if parser, err = k.Options().Open(); err != nil {
+			return
+		}
 	}
 	b.c.Parser, b.c.Parse = parser, k.Name
 	b.grammar, b.parsed = parser.Grammar(), true
+}
+
+// sound are the options of a format without those that are wrong; the defaults
+// where what is left does not go together.
+func (d *decoder) sound(k parsers.Kind, n *node, problems []connectors.Problem) parsers.Options {
+	left := *n
+	left.members = slices.DeleteFunc(slices.Clone(n.members), func(m member) bool {
+		return slices.ContainsFunc(problems, func(p connectors.Problem) bool {
+			field, _, _ := strings.Cut(p.Field, ".")
+			field, _, _ = strings.Cut(field, "[")
+			return field == m.key || field == ""
+		})
+	})
+	options := k.Options()
+	if d.options(&left, options); len(options.Validate()) > 0 {
+		return k.Options()
+	}
+	return options
 }
 
 // openParser opens a parser with the files that its options name, which are part

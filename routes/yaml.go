@@ -35,7 +35,7 @@ type node struct {
 	// column is where the text of a one-line scalar begins; 0 when columns
 	// within the text cannot be told.
 	column int
-	tagged bool   // it had a tag or a lost alias, which was reported
+	tagged bool   // it had a tag, a lost alias or a wrong first sign, which was reported
 	filled bool   // ${…} has been replaced in it
 	line   string // the line of the file it stands on
 	from   string // the template row it was made for
@@ -284,6 +284,7 @@ func (r *reader) string(out *node, v *ast.StringNode) {
 		out.column++
 	}
 	if out.style == plain && out.text != "" && strings.ContainsAny(out.text[:1], "%@`") {
+		out.tagged = true
 		r.report(out.at, fmt.Sprintf("a text may not begin with %s: put it in quotes", out.text[:1]))
 	}
 	// Escapes and line breaks shift the columns: then they cannot be told.
