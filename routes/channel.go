@@ -196,6 +196,9 @@ func (b *channelBuilder) expressionOf(s scope, n *node, grammar message.Grammar,
 	if err == nil {
 		return p
 	}
+	if b.l.lost.has("variables") && strings.Contains(n.text, "var.") || b.l.lost.has("tables") && strings.Contains(n.text, "table(") {
+		return nil // it may name one that is lost
+	}
 	at, text := n.at, err.Error()
 	if e, ok := errors.AsType[*expression.Error](err); ok && n.column > 0 {
 		at.Column = n.column + e.Column - 1
@@ -251,7 +254,7 @@ func (b *channelBuilder) semantics() {
 	if order, key := b.n.get("order"), b.n.get("key"); order != nil && key != nil {
 		b.problem(key, "key and order: one or the other")
 	}
-	if b.mapped && b.c.Zone == nil && b.n.get("zone") == nil && b.l.zone == nil { // one that is said, but wrong, is told already
+	if b.mapped && b.c.Zone == nil && b.n.get("zone") == nil && b.l.zone == nil && !b.l.lost.has("zone") { // one that is said, but wrong, is told already
 		b.problem(b.n, `zone is not said, and maps need it for times without an offset: write zone: America/New_York, or your own, at the top`)
 	}
 	if b.c.Was != "" && b.c.Was == b.c.Name {

@@ -116,13 +116,13 @@ func (l *loader) feeds() {
 	}
 	sort.Strings(known)
 	check := func(c *Channel, r *Route, what, name string) {
-		if name == "" || feeds[name] {
+		if name == "" || feeds[name] || l.lost.has("channels") && l.config.Channel(name) == nil {
 			return
 		}
 		l.report(r.Place, "channel "+c.Name+": route "+r.Name+": "+what+": "+hintOf(l.config.Channel(name), name, known))
 	}
 	for _, c := range l.config.Channels {
-		if name := c.Acknowledge; name != "" && !feeds[name] {
+		if name := c.Acknowledge; name != "" && !feeds[name] && (!l.lost.has("channels") || l.config.Channel(name) != nil) {
 			l.report(c.Place, "channel "+c.Name+": acknowledge: "+hintOf(l.config.Channel(name), name, known))
 		}
 		for _, r := range c.Routes {

@@ -55,6 +55,7 @@ type loader struct {
 	channels []*node // with every reference replaced and defaults filled in
 	names    map[string]Place
 	later    []func() // what is checked once every channel is known
+	lost     lost     // what could not be read, of which nothing is said to be missing
 }
 
 // A madeStep is a step that was compiled, for channels that have the same.
@@ -78,7 +79,7 @@ func newLoader(o LoadOptions) *loader {
 		o: o, folder: filepath.Dir(o.File), config: &Config{}, seen: map[Problem]bool{}, unset: map[Place]bool{}, hash: sha256.New(),
 		read: map[string]bool{}, variables: map[string]*node{}, templates: map[string]template{},
 		defaults: map[string]*node{}, tables: o.Parts.Tables, siteFiles: map[string]string{},
-		steps: map[string]madeStep{}, names: map[string]Place{},
+		steps: map[string]madeStep{}, names: map[string]Place{}, lost: lost{},
 	}
 }
 
@@ -121,7 +122,9 @@ func (l *loader) load() {
 		}
 	}
 	l.checkDefaults()
-	l.resolve()
+	if !l.lost.has("defaults") { // else what a channel has is not known
+		l.resolve()
+	}
 	for _, r := range l.channels {
 		if c := l.channel(r); c != nil {
 			l.config.Channels = append(l.config.Channels, c)
@@ -178,7 +181,7 @@ func (l *loader) file(name string, from Place) {
 		return
 	}
 	before := len(l.problems)
-	root := readYAML(name, data, l.report)
+	root := readYAML(name, data, l.lost, l.report)
 	if root == nil {
 		if len(l.problems) == before {
 			l.report(Place{name, 1, 1}, "the file is empty: write channels:")

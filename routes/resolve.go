@@ -27,7 +27,11 @@ func (l *loader) environment() {
 		l.report(at, fmt.Sprintf("environment %q: %s", l.o.Env, fileError(err)))
 		return
 	}
-	root := readYAML(name, data, l.report)
+	missing := lost{}
+	root := readYAML(name, data, missing, l.report)
+	if len(missing) > 0 {
+		l.lost["variables"] = true
+	}
 	if root == nil {
 		return
 	}
@@ -132,8 +136,10 @@ func (f *filling) replace(n *node, name string) string {
 		known = append(known, name)
 	}
 	sort.Strings(known)
+	if f.lost = true; f.l.lost.has("variables") {
+		return ""
+	}
 	s.problem(n, "variable %q is not set%s; set it in variables, env/NAME.yaml or %s", name, near(name, known), environName(name))
-	f.lost = true
 	return ""
 }
 
@@ -217,6 +223,9 @@ func (l *loader) use(entry *node) {
 	filled := l.fill(entry, nil)
 	name := filled.get("use").text
 	t, ok := l.templates[name]
+	if !ok && l.lost.has("templates") {
+		return
+	}
 	if !ok {
 		known := make([]string, 0, len(l.templates))
 		for n := range l.templates {

@@ -84,7 +84,7 @@ func TestSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			root := readYAML(file, data, func(Place, string) {})
+			root := readYAML(file, data, lost{}, func(Place, string) {})
 			if root == nil {
 				return
 			}

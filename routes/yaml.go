@@ -80,7 +80,8 @@ const (
 const byteOrderMark = "\ufeff"
 
 // readYAML returns the value of a file, nil when it has none or cannot be read.
-func readYAML(name string, data []byte, report func(Place, string)) (root *node) {
+// Of what is no YAML it returns the pieces that are, and says which are lost.
+func readYAML(name string, data []byte, missing lost, report func(Place, string)) (root *node) {
 	at := Place{name, 1, 1}
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if len(data) > maxFile {
@@ -95,13 +96,13 @@ func readYAML(name string, data []byte, report func(Place, string)) (root *node)
 	defer func() {
 		if recover() != nil { // the parser's, on bytes it did not expect
 			report(at, "not readable as YAML")
+			missing[wholeFile] = true
 			root = nil
 		}
 	}()
 	parsed, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		r.syntax(err)
-		return nil
+		return r.pieces(err, missing)
 	}
 	for _, doc := range parsed.Docs {
 		if doc.Body == nil {
@@ -156,13 +157,15 @@ type reader struct {
 	report  func(Place, string)
 	anchors map[string]*node
 	total   int
+	shift   int  // lines before the piece in hand
+	partly  bool // of a file that is read in pieces
 }
 
 func (r *reader) place(t *token.Token) Place {
 	if t == nil || t.Position == nil {
 		return Place{r.name, 1, 1}
 	}
-	return Place{r.name, t.Position.Line, t.Position.Column}
+	return Place{r.name, t.Position.Line + r.shift, t.Position.Column}
 }
 
 func (r *reader) lineAt(at Place) string {
@@ -180,7 +183,7 @@ func (r *reader) syntax(err error) {
 		at = r.place(bad.GetToken())
 		text += ": " + bad.GetMessage()
 	}
-	for line := at.Line; line >= max(1, at.Line-1); line-- {
+	for line := at.Line; line >= max(1+r.shift, at.Line-1); line-- {
 		if hint := trap(r.lineAt(Place{Line: line})); hint != "" {
 			text += "; " + hint
 			break
@@ -395,6 +398,10 @@ func (r *reader) alias(out *node, v *ast.AliasNode) *node {
 		name = v.Value.GetToken().Value
 	}
 	n := r.anchors[name]
+	if n == nil && r.partly && !expressionKey.MatchString(out.line) {
+		out.form, out.tagged = nothing, true // its anchor may be in a piece that is lost
+		return out
+	}
 	if n == nil {
 		text := fmt.Sprintf("no anchor &%s stands before it in this file", name)
 		if expressionKey.MatchString(out.line) {
