@@ -18,6 +18,9 @@ type lost map[string]bool
 
 const wholeFile = "*"
 
+// mostFaults bounds the pieces of one file that are told.
+const mostFaults = 50
+
 // has reports whether something of a key may be missing.
 func (l lost) has(key string) bool { return l[key] || l[wholeFile] }
 
@@ -86,9 +89,12 @@ func divide(lines []string, before int, begins func(string) (string, bool)) []pi
 // pieces reads what can be read of a file in which whole is wrong.
 func (r *reader) pieces(whole error, lost lost) *node {
 	root := &node{form: object, at: Place{r.name, 1, 1}, size: 1}
-	told := false
 	for _, p := range blocks(r.lines) {
 		read, err := r.piece(p)
+		if r.faults >= mostFaults {
+			lost[wholeFile] = true
+			break
+		}
 		if err == nil {
 			r.join(root, read, lost)
 			continue
@@ -98,25 +104,23 @@ func (r *reader) pieces(whole error, lost lost) *node {
 		}
 		lost[p.key] = true
 		good := &node{form: sequence, at: Place{r.name, p.line + 1, 1}, size: 1}
-		wrong := false
+		before := r.faults
 		if p.key == "channels" {
 			for _, item := range p.items() {
 				one, err := r.piece(item)
 				if err != nil {
 					r.syntaxOf(item, err)
-					wrong = true
 				} else if one != nil && one.form == sequence {
 					good.items = append(good.items, one.items...)
 				}
 			}
 			root.members = append(root.members, member{key: p.key, at: good.at, value: good})
 		}
-		if !wrong {
+		if r.faults == before {
 			r.syntaxOf(p, err)
 		}
-		told = true
 	}
-	if !told {
+	if r.faults == 0 {
 		lost[wholeFile] = true
 		r.syntax(whole)
 	}
@@ -146,6 +150,9 @@ func (r *reader) piece(p piece) (*node, error) {
 
 // syntaxOf reports why a piece cannot be read.
 func (r *reader) syntaxOf(p piece, err error) {
+	if r.faults++; r.faults > mostFaults {
+		return
+	}
 	r.shift = p.line
 	defer func() { r.shift = 0 }()
 	r.syntax(err)

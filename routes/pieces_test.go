@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -46,6 +47,10 @@ func TestAFaultHidesOnlyItsPiece(t *testing.T) {
 			map[string]string{"routes.yaml": "variables: { a: &x 1, b: [ }\nzone: *x\nchannels:\n" + lab},
 			"routes.yaml:1:28: not readable as YAML: could not find '{' character corresponding to '}'\nroutes.yaml:4:95: " + ends,
 		},
+		"faults without end": {
+			map[string]string{"routes.yaml": strings.Repeat("a: \"x\n", 10_001) + "channels:\n" + strings.Repeat("  - \"x\n", 10_000)},
+			strings.TrimSuffix(faults(), "\n"),
+		},
 		"nothing is left": {
 			map[string]string{"routes.yaml": "\"a\n"},
 			"routes.yaml:1:1: not readable as YAML: could not find end character of double-quoted text",
@@ -64,4 +69,13 @@ func TestAFaultHidesOnlyItsPiece(t *testing.T) {
 			}
 		})
 	}
+}
+
+// faults are those of a file with one on each line.
+func faults() string {
+	var b strings.Builder
+	for line := range mostFaults {
+		fmt.Fprintf(&b, "routes.yaml:%d:4: not readable as YAML: could not find end character of double-quoted text\n", line+1)
+	}
+	return b.String()
 }

@@ -159,6 +159,7 @@ type reader struct {
 	total   int
 	shift   int  // lines before the piece in hand
 	partly  bool // of a file that is read in pieces
+	faults  int  // pieces of it that cannot be read
 }
 
 func (r *reader) place(t *token.Token) Place {
