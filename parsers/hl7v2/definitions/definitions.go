@@ -80,22 +80,35 @@ type tables struct {
 	groups     map[string]bool
 	segments   map[string]bool
 	later      map[string]func() *Element // structures of the table of versions alone
+	since      map[string][]since         // other grammars of a structure for later versions
+}
+
+// A since is the grammar by which messages of a version and those after it are
+// grouped.
+type since struct {
+	first   int8
+	grammar func() *Element
 }
 
 // load parses the tables once; a fault in them is met by every test.
 var load = sync.OnceValue(readAll)
 
 func readAll() tables {
-	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}, versions: map[string][]grammarRow{}, later: map[string]func() *Element{}}
+	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}, versions: map[string][]grammarRow{}, later: map[string]func() *Element{}, since: map[string][]since{}}
 	for line := range strings.Lines(structuresText) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		name, grammar, _ := strings.Cut(line, ":")
+		name, from, _ := strings.Cut(name, " ")
 		p := &reader{text: grammar}
 		top := &Element{Name: name, Group: true, Elements: p.elements(0)}
 		top.index(t.groups)
+		if from != "" {
+			t.since[name] = append(t.since[name], since{int8(slices.Index(versions, from)), func() *Element { return top }})
+			continue
+		}
 		t.structures[name] = top
 	}
 	for line := range strings.Lines(eventsText) {
@@ -122,10 +135,16 @@ type grammarRow struct {
 	grammar     func() *Element
 }
 
+// settled is the last version before the structures took ARV and PRT nearly
+// everywhere: what is older is grouped by no newer grammar than that of it.
+const settled = "2.7"
+
 // readVersions finds the grammars of the versions. Structures that have none for
-// all versions get that of the newest one; a name that stands for an event whose
-// structure is another is no structure.
+// all versions get that of the newest one up to 2.7, messages of later versions
+// their own; a name that stands for an event whose structure is another is no
+// structure.
 func (t tables) readVersions() {
+	last := int8(slices.Index(versions, settled))
 	for line := range strings.Lines(structuresTable) {
 		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if line[0] == '#' || len(cells) != 4 {
@@ -147,7 +166,12 @@ func (t tables) readVersions() {
 		if usual != "" && usual != name || t.structures[name] != nil {
 			continue
 		}
-		t.later[name] = row.grammar
+		if row.first <= last || t.later[name] == nil {
+			t.later[name] = row.grammar
+		}
+		if row.first > last {
+			t.since[name] = append(t.since[name], since{row.first, row.grammar})
+		}
 		for before := range strings.SplitSeq(text, "(") {
 			if group := before[strings.LastIndexAny(before, " [{(")+1:]; group != "" && strings.Contains(text, group+"(") {
 				t.groups[group] = true
@@ -176,6 +200,24 @@ func Structure(name string) *Element {
 		return e
 	}
 	return t.later[name]()
+}
+
+// StructureFor returns the grammar by which a message of a version is grouped,
+// nil when the structure is not known. Only versions from 2.8 on have others than
+// Structure returns.
+func StructureFor(version, name string) *Element {
+	t := load()
+	of := t.since[name]
+	if len(of) == 0 {
+		return Structure(name)
+	}
+	at, grammar := int8(slices.Index(versions, Version(version))), func() *Element { return Structure(name) }
+	for _, s := range of {
+		if s.first <= at {
+			grammar = s.grammar
+		}
+	}
+	return grammar()
 }
 
 // Structures lists the names known, sorted.

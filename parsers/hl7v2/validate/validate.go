@@ -105,7 +105,7 @@ func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
 	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, types: map[string][]definitions.Field{}, version: definitions.Version("")}
 	if level >= Structure {
 		c.header(m)
-		c.groups(m.Groups(), definitions.Structure(m.Header().Structure))
+		c.groups(m.Groups(), definitions.StructureFor(c.version, m.Header().Structure))
 	}
 	c.syntax()
 	rules := merged(profiles, m.Header().Type)

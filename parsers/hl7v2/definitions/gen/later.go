@@ -22,7 +22,8 @@ func (d dictionary) more(newer, later string) {
 			d["2.8"].add(name, s.Desc, number, f)
 		}
 	}
-	d["2.8.2"] = d["2.8"].clone()
+	d["2.8.1"] = d["2.8"].clone()
+	d["2.8.2"] = d["2.8.1"].clone()
 	d.table(later, "2.8.2")
 	d["2.9"] = d["2.8.2"].clone()
 	d.table(later, "2.9")
