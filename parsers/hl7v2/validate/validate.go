@@ -31,7 +31,7 @@ var levels = []string{"syntax", "structure", "types", "tables", "profile"}
 
 // rules are the words of findings, beside those of the parser's warnings.
 var rules = []string{
-	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-length", "profile-required",
+	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-absent", "profile-form", "profile-length", "profile-required",
 	"profile-segment", "profile-table", "profile-value", "repeats", "required", "segment-missing", "segment-unknown", "segment-version", "table",
 }
 
