@@ -56,3 +56,32 @@ func places(t *testing.T, version string, message []string) string {
 	}
 	return strings.Join(got, "; ")
 }
+
+// TestFieldsOfLaterVersions: what 2.8.2 has more, or lets repeat, is no finding there.
+func TestFieldsOfLaterVersions(t *testing.T) {
+	for _, c := range []struct{ kind, segments, before, since string }{
+		{"ORU^R01^ORU_R01", "OBR|1|||1^A\nOBX|1|ST|3^C||x||||||F||||||||||||A^L~B^L|1 Way~2 Way|9^Doc~8^Doc|S~N", "OBX-23[2] repeats; OBX-24[2] repeats; OBX-25[2] repeats; OBX-26[2] repeats", ""},
+		{"OMP^O09^OMP_O09", "ORC|NW|1\nRXO|1^A|1||2^B\nRXC|B|1^A|1|2^mL||||||3|4^mL", "RXC-10 field-version; RXC-11 field-version", ""},
+		{"MFN^M08^MFN_M08", "MFI|OMA||UPD|||AL\nMFE|MAD|1||7|CWE\nOM1|1|7^A|ST~NM|Y|1^A" + strings.Repeat("|", 13) + "C" + strings.Repeat("|", 34) + "1^A~2^B", "OM1-52 field-version", ""},
+		{"MFN^M08^MFN_M08", "MFI|OMA||UPD|||AL\nMFE|MAD|1||7|CWE\nOM1|1|7^A|ST|Y|1^A~2^B|x|3^C~4^D" + strings.Repeat("|", 11) + "C", "OM1-5[2] repeats; OM1-7[2] repeats", "OM1-5[2] repeats"},
+	} {
+		fields := func(version string) string {
+			msh := "MSH|^~\\&|A|B|C|D|20260105||" + c.kind + "|O1|P|" + version
+			var got []string
+			for _, f := range Message(parse(t, append([]string{msh}, strings.Split(c.segments, "\n")...)...), Structure) {
+				if f.Rule == "repeats" || f.Rule == "field-extra" || f.Rule == "field-version" {
+					got = append(got, f.Where+" "+f.Rule)
+				}
+			}
+			return strings.Join(got, "; ")
+		}
+		if got := fields("2.7"); got != c.before {
+			t.Errorf("%s: 2.7 finds %q, want %q", c.kind, got, c.before)
+		}
+		for _, version := range []string{"2.8.2", "2.9"} {
+			if got := fields(version); got != c.since {
+				t.Errorf("%s: %s finds %q, want %q", c.kind, version, got, c.since)
+			}
+		}
+	}
+}
