@@ -86,10 +86,20 @@ func parseSpot(text string) (spot, error) {
 	return spot{parts[1], n(2), n(3), n(4)}, nil
 }
 
+func decoded(text []byte) (p *Profile, err error) {
+	defer func() {
+		if recover() != nil { // the parser's, on bytes it did not expect
+			p, err = nil, errors.New("not readable as YAML")
+		}
+	}()
+	p = &Profile{}
+	return p, yaml.UnmarshalWithOptions(text, p, yaml.Strict())
+}
+
 // ReadProfile reads a profile.
 func ReadProfile(text []byte) (*Profile, error) {
-	p := &Profile{}
-	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
+	p, err := decoded(text)
+	if err != nil {
 		return nil, err
 	}
 	var wrong []error

@@ -67,6 +67,7 @@ func TestProfileFaults(t *testing.T) {
 		"segments: { pid: { min: 1 } }":                                                "not a segment",
 		"segments: { PID: { min: 2, max: 1 } }":                                        "do not go together",
 		"rulez: []":                                                                    "rulez",
+		"rules: !000 000000000":                                                        "not readable",
 	} {
 		if _, err := ReadProfile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
