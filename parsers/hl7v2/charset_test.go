@@ -206,7 +206,15 @@ func TestWrongCharacterSets(t *testing.T) {
 	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
 		"Windows-1252 undeclared":      {"", "M\xfcller", "Müller", "charset-undeclared"},
 		"UTF-8 undeclared":             {"", "Müller", "Müller", "charset-undeclared"},
-		"Latin-1 declared as ASCII":    {"ASCII", "M\xfcller", "Müller", "charset-undeclared"},
+		"Latin-1 declared as ASCII":    {"ASCII", "M\xfcller", "Müller", "charset-wrong"},
+		"UTF-8 declared as ASCII":      {"US-ASCII", "Müller", "Müller", "charset-wrong"},
+		"null declared":                {`""`, "Müller", "Müller", "charset-undeclared"},
+		"nothing first, no sequence":   {"~ISO IR87", "M\xfcller", "Müller", "charset-wrong"},
+		"a byte that Arabic has not":   {"8859/6", "A\xc0", "A\uFFFD", "charset-wrong"},
+		"half a character of Korean":   {"KS X 1001", "\xb1\xe8\xb1", "김\uFFFD", "charset-wrong"},
+		"Korean":                       {"KS X 1001", "\xb1\xe8", "김", ""},
+		"UTF-8 declared as Latin-1":    {"8859/1", "Müller", "MÃ¼ller", "charset-doubtful"},
+		"UTF-8 that is cut in Latin-1": {"8859/1", "Müller \xc3", "MÃ¼ller Ã", ""},
 		"Latin-1 declared as UTF-8":    {"UNICODE UTF-8", "M\xfcller", "Müller", "charset-wrong"},
 		"a set nobody knows":           {"ISO IR 999", "Muller", "Muller", "charset-unknown"},
 		"quotes of Windows in 8859/1":  {"8859/1", "\x93x\x94", "“x”", ""},
@@ -236,6 +244,20 @@ func TestTheChannelsWordOverridesMSH18(t *testing.T) {
 	}
 	if got := compile(t, "PID-5")[0].Text(doc.Root()); got != "Пит" {
 		t.Errorf("%q", got)
+	}
+	// What the channel says may be wrong, too: the place is not that of MSH-18.
+	for set, want := range map[string]string{"windows-1251": "", "us-ascii": "PID charset-wrong", "utf-8": "PID charset-wrong", "shift_jis": "NTE charset-wrong"} {
+		m, err := parse(append(raw, "NTE|1||\xff\r"...), Options{Charset: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range m.Warnings() {
+			got += w.Where + " " + w.Code
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", set, got, want)
+		}
 	}
 }
 
