@@ -34,6 +34,11 @@ func TestValidationOfAChannel(t *testing.T) {
 		answer                []string // what stands in it
 		reason                string
 	}{
+		"in the channel's own words": {
+			"processed", `validate: types, texts: [ { codes: [ AE ], text: "{channel}, {where}: {condition}" } ]`, "2.5.1", message.Refused,
+			[]string{"MSA|AE|C1|adt, PID-7.1: Data type error\r", "|102^Data type error^HL70357|E|||is not of the data type DTM|adt, PID-7.1: Data type error\r"},
+			"PID-7.1: is not",
+		},
 		"parks after a positive answer":           {"stored", "validate: types", "2.5.1", message.Parked, []string{"MSA|AA|C1"}, "validate: PID-7.1: is not of the data type DTM"},
 		"refuses who waits, 2.5.1":                {"processed", "validate: types", "2.5.1", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR||PID^1^7^1^1|102^Data type error^HL70357|E|"}, "PID-7.1: is not"},
 		"refuses who waits, 2.3":                  {"processed", "validate: types", "2.3", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR|PID^1^7^102&Data type error"}, "PID-7.1: is not"},

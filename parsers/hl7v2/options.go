@@ -50,6 +50,10 @@ type Options struct {
 	// reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a
 	// refused query with RSP, in place of ACK. Default: false, ACK.
 	Functional bool `yaml:"functional"`
+	// Texts are what acknowledgements say to people, in MSA-3 (up to 2.6) and ERR-8
+	// (from 2.5 on); the first entry that fits holds. Default: what is wrong, in the
+	// engine's words, and nothing in a positive one.
+	Texts []AckText `yaml:"texts"`
 	// Batch says what a batch that arrives as one content is answered with:
 	// each (the default), a batch with the acknowledgement of each message;
 	// errors, a batch with those of the messages that were not accepted.
@@ -101,7 +105,7 @@ func (o *Options) Validate() []parsers.Problem {
 	if o.Charset != "" && charsetByName(o.Charset) == nil {
 		wrong("charset", "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252")
 	}
-	problems = append(problems, o.lists()...)
+	problems = append(append(problems, o.lists()...), o.texts()...)
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
 		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
 	}
