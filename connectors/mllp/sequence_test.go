@@ -1,13 +1,10 @@
 package mllp
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,36 +30,15 @@ type counter struct {
 func newCounter(t *testing.T) (c *counter, address string) {
 	t.Helper()
 	c = &counter{last: -1}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var group sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
-	group.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
+	return c, listening(t, func(conn *visitor) {
+		for raw, ok := conn.next(); ok; raw, ok = conn.next() {
+			answer := c.take(raw)
+			if answer == "" {
 				return
 			}
-			group.Go(func() {
-				defer func() { _ = conn.Close() }()
-				in := bufio.NewReader(conn)
-				for {
-					raw, err := in.ReadBytes(endByte)
-					if err != nil {
-						return
-					}
-					answer := c.take(bytes.TrimSuffix(bytes.TrimLeft(raw, "\r\x0b"), []byte{endByte}))
-					if answer == "" {
-						return
-					}
-					_, _ = io.WriteString(conn, answer)
-				}
-			})
+			conn.say(answer)
 		}
 	})
-	return c, listener.Addr().String()
 }
 
 func (c *counter) take(raw []byte) string {
