@@ -90,7 +90,7 @@ var _ parsers.FileOptions = (*Options)(nil)
 
 // codes are the warnings of the parser.
 var codes = []string{
-	"batch-count", "charset-doubtful", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
+	"ack-condition", "batch-count", "charset-doubtful", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
 	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
 }
 

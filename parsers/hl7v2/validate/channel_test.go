@@ -28,10 +28,10 @@ func TestWordsOfAChannel(t *testing.T) {
 		`validate "all" is not known; known: syntax, structure, types, tables, profile`: func(o *hl7v2.Options) { o.Level = "all" },
 		`profile "vxx" is not a profile; known: `:                                       func(o *hl7v2.Options) { o.Profile = "vxx" },
 		`profile is missing: the name of a profile, known: `:                            func(o *hl7v2.Options) { o.Level = "profile" },
-		`tolerate "lengths" is not a warning; known: batch-count, `:                     func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
-		`strict "charset" is not a warning; known: batch-count, `:                       func(o *hl7v2.Options) { o.Strict = []string{"charset"} },
+		`tolerate "lengths" is not a warning; known: ack-condition, `:                   func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
+		`strict "charset" is not a warning; known: ack-condition, `:                     func(o *hl7v2.Options) { o.Strict = []string{"charset"} },
 		`strict "length" is tolerated, too: it can be one of them`:                      func(o *hl7v2.Options) { o.Tolerate, o.Strict = []string{"length"}, []string{"length"} },
-		`lenient "charset" is not a warning; known: batch-count, `:                      func(o *hl7v2.Options) { o.Lenient = []string{"charset"} },
+		`lenient "charset" is not a warning; known: ack-condition, `:                    func(o *hl7v2.Options) { o.Lenient = []string{"charset"} },
 		`lenient "data-type" is tolerated, too: it can be one of them`:                  func(o *hl7v2.Options) { o.Tolerate, o.Lenient = []string{"data-type"}, []string{"data-type"} },
 		`lenient "charset-wrong" is strict, too: it can be one of them`: func(o *hl7v2.Options) {
 			o.Strict, o.Lenient = []string{"charset-wrong"}, []string{"charset-unknown", "charset-wrong"}
