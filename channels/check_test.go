@@ -102,6 +102,26 @@ func TestValidationOfAChannel(t *testing.T) {
 	}
 }
 
+// TestTheSecondAcknowledgementTellsWhatWasFound: who was told that the message is
+// stored, and asked for both acknowledgements, hears the places and codes in the second.
+func TestTheSecondAcknowledgementTellsWhatWasFound(t *testing.T) {
+	h := newHall(t)
+	h.start(checkedChannel("stored", "validate: types"))
+	reply := h.give(checkedMessage("2.5.1|||AL|AL||UNICODE UTF-8\rNTE|1||CANARY\xff"))
+	if reply.Later == nil || !strings.Contains(string(reply.Raw), "MSA|CA|C1") {
+		t.Fatalf("answered %q", reply.Raw)
+	}
+	second := string(reply.Later(t.Context()))
+	for _, want := range []string{"MSA|AE|C1|MSH-18: ", "\rERR||MSH^1^18^1|102^", "\rERR||PID^1^7^1^1|102^"} {
+		if !strings.Contains(second, want) || strings.Contains(second, "CANARY") {
+			t.Errorf("acknowledged by %q, want %q in it", second, want)
+		}
+	}
+	if m := settled(h); m.State != message.Parked {
+		t.Errorf("%s", m.State)
+	}
+}
+
 func TestWarningsOfValidation(t *testing.T) {
 	h := newHall(t)
 	h.start(checkedChannel("processed", "validate: tables, tolerate: [ data-type ]"))
