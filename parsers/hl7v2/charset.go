@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -59,36 +58,6 @@ var table0211 = map[string]*charset{
 	"ISO IR87": japaneseG0, "ISO IR159": japaneseSet(nil, "$(D"),
 	"GB 18030-2000": {encoding: simplifiedchinese.GB18030, wide: true}, "KS X 1001": {encoding: korean.EUCKR},
 	"BIG-5": {encoding: traditionalchinese.Big5, wide: true},
-}
-
-// charsetByName finds a set by the words of table 0211 or the common names,
-// nil when it is none of them.
-func charsetByName(name string) *charset {
-	name = strings.TrimSpace(name)
-	if c := table0211[strings.ToUpper(name)]; c != nil {
-		return c
-	}
-	e, err := htmlindex.Get(strings.ReplaceAll(name, "_", "-"))
-	if err != nil {
-		if e, err = htmlindex.Get(name); err != nil {
-			return nil
-		}
-	}
-	canonical, err := htmlindex.Name(e)
-	if err != nil {
-		return nil
-	}
-	switch canonical {
-	case "utf-8":
-		return unicodeSet
-	case "utf-16be", "utf-16le", "replacement", "x-user-defined":
-		return nil
-	case "iso-2022-jp":
-		return japaneseG0
-	case "shift_jis", "gb18030", "gbk", "big5":
-		return &charset{encoding: e, wide: true}
-	}
-	return &charset{encoding: e}
 }
 
 // choose takes the character set of the message: the channel's word for it, or

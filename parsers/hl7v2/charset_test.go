@@ -202,6 +202,44 @@ func TestOnlyDeclaredSetsAreWritten(t *testing.T) {
 	}
 }
 
+// TestNamesOfCharacterSets: a set is known however a sender spells it, and what
+// names none, or one of several, is none.
+func TestNamesOfCharacterSets(t *testing.T) {
+	for want, names := range map[string]string{
+		"Ä":   "8859/1, 8859-1, ISO 8859/1, ISO8859-1, ISO-8859-1, iso_8859-1, ISO/IEC 8859-1, ISO_IR 100, ISO IR 100, ISO IR100, windows-1252, WINDOWS1252, CP1252, CP-1252, Win 1252, latin1",
+		"Ф":   "8859/5, ISO 8859-5, ISO_IR 144",
+		"Δ":   "8859/7, ISO_IR 126",
+		"ฤ":   "8859/11, ISO 8859-11, ISO_IR 166, windows-874",
+		"Д":   "windows-1251, CP1251, WINDOWS 1251",
+		"─":   "cp437, CP 437, CP850, IBM850, IBM 852",
+		"Ä/8": "UNICODE UTF-8, UTF-8, utf8, UTF 8, UNICODE UTF8, UNICODE_UTF-8, ISO_IR 192",
+		"Ä/0": "ASCII, US-ASCII, US ASCII, ISO IR6, ISO_IR 6, ISO IR 6",
+		"Ä/3": "GB 18030-2000, GB18030, GB 18030, BIG-5, big5, Shift_JIS, KS X 1001, KSX1001, ISO IR87, ISO IR 87, ISO 2022 IR 87",
+		"":    "8859, 8859/12, 8859/99, ISO, ISO IR, ISO IR 999, IR100, CP, CP9999, windows, x, UTF-16, UNICODE UTF-16, EBCDIC, /, -",
+	} {
+		for name := range strings.SplitSeq(names, ", ") {
+			c := charsetByName(name)
+			if c == nil || want == "" {
+				if c != nil || want != "" {
+					t.Errorf("%s: known %v, want %q", name, c != nil, want)
+				}
+				continue
+			}
+			_, kind, several := strings.Cut(want, "/")
+			switch got := ""; {
+			case several:
+				if (kind == "8") != c.utf8 || (kind == "0") != (c == asciiSet) {
+					t.Errorf("%s is another set", name)
+				}
+			default:
+				if got, _ = c.encoding.NewDecoder().String("\xc4"); got != want {
+					t.Errorf("%s: C4 is %q, want %q", name, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestWrongCharacterSets(t *testing.T) {
 	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
 		"Windows-1252 undeclared":      {"", "M\xfcller", "Müller", "charset-undeclared"},
