@@ -202,6 +202,17 @@ func TestOnlyDeclaredSetsAreWritten(t *testing.T) {
 	}
 }
 
+// TestNamesOfSegmentsAreRebuilt: also such as are no names, or have a switch of the
+// character set within.
+func TestNamesOfSegmentsAreRebuilt(t *testing.T) {
+	for _, c := range [][2]string{{"GB 18030-2000", "\xff\r"}, {"GB 18030-2000", "\x8f\x88|x\r"}, {"ASCII~ISO IR87", "P\x1b(BID|1\r"}, {"ASCII~ISO IR87", "\x1b(BPID\x1b(B|\x1b(B1\x1b(B\r"}, {"BIG-5", "ZZZ|\n\n\xff"}} {
+		raw := "MSH|^~\\&|A||||||ADT^A01|1|P|2.7||||||" + c[0] + "\r" + c[1]
+		if got := string(parsed(t, raw).Rebuild(nil)); got != raw {
+			t.Errorf("rebuilt %q, want %q", got, raw)
+		}
+	}
+}
+
 // TestNamesOfCharacterSets: a set is known however a sender spells it, and what
 // names none, or one of several, is none.
 func TestNamesOfCharacterSets(t *testing.T) {
@@ -226,15 +237,14 @@ func TestNamesOfCharacterSets(t *testing.T) {
 				continue
 			}
 			_, kind, several := strings.Cut(want, "/")
-			switch got := ""; {
-			case several:
+			if several {
 				if (kind == "8") != c.utf8 || (kind == "0") != (c == asciiSet) {
 					t.Errorf("%s is another set", name)
 				}
-			default:
-				if got, _ = c.encoding.NewDecoder().String("\xc4"); got != want {
-					t.Errorf("%s: C4 is %q, want %q", name, got, want)
-				}
+				continue
+			}
+			if got, err := c.encoding.NewDecoder().String("\xc4"); err != nil || got != want {
+				t.Errorf("%s: C4 is %q, want %q", name, got, want)
 			}
 		}
 	}
