@@ -35,6 +35,8 @@ func TestSearchBeyondValues(t *testing.T) {
 			"Patient?_tag=one": "p1", "Patient?_tag=urn:t|one": "p1", "Patient?_tag=urn:x|one": "", "Patient?_tag:not=one": "p2 p3", "Patient?_tag:text=ward": "p1",
 			"Patient?_profile=http://x.example/p/a": "p1", "Patient?_profile:below=http://x.example/p": "p1", "Patient?_security=urn:s|R": "p1", "Patient?_security:missing=true": "p2 p3",
 			"Patient?_source=urn:from:1": "p1", "Patient?_source=urn:from:2": "",
+			"Patient?_id:not=p1": "p2 p3", "Patient?_id:not=p1,p3": "p2", "Patient?_id:missing=true": "", "Patient?_id:missing=false&gender:missing=true": "p2 p3", "Patient?_id:exact=p1": "invalid",
+			"Patient?_lastUpdated:missing=true": "", "Patient?_lastUpdated:missing=false": "p1 p2 p3", "Patient?_lastUpdated:missing=x": "invalid", "Patient?_lastUpdated:not=2020": "invalid", "Observation?patient._id:not=p2": "o1 o3",
 			"Patient?birthdate:missing=true": "p2", "Patient?birthdate:missing=false": "p1 p3", "Patient?birthdate:missing=x": "invalid",
 			"Patient?organization:missing=true": "p1", "Patient?organization:missing=false": "p2 p3",
 			"Patient?identifier:missing=true": "p2", "Observation?patient:missing=true": "o2", "Observation?subject:missing=true": "",

@@ -87,7 +87,7 @@ func PageSize(values url.Values) (int, error) {
 		return defaultPage, nil
 	}
 	if strings.Trim(text, "0123456789") != "" {
-		return 0, bad("_count is no number from 0")
+		return 0, badOf("_count", "_count is no number from 0")
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil { // more than a number holds
@@ -118,7 +118,9 @@ func readable(values url.Values) error {
 	return nil
 }
 
-func bad(text string) error { return &Error{Code: "invalid", Text: text} }
+func bad(text string) error { return badOf("", text) }
+
+func badOf(param, text string) error { return &Error{Code: "invalid", Text: text, Param: param} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
 // else it is left out, also of the self link. The error is an *Error, or one that
@@ -242,17 +244,9 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 
 // clauseOf compiles code:modifier=value.
 func (p *Search) clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
-	switch code {
-	case "_id":
-		c.Shape = store.ShapeID
-		for _, one := range list(value) {
-			c.Any = append(c.Any, store.Match{Value: &one})
-		}
-		return c, true, onlyModifier(modifier)
-	case "_lastUpdated":
-		c.Shape = store.ShapeLastUpdated
-		c.Any, err = dates(value)
-		return c, true, firstError(err, onlyModifier(modifier))
+	if code == "_id" || code == "_lastUpdated" {
+		c, err = everyone(code, modifier, value)
+		return c, true, err
 	}
 	if typ == "*" {
 		return p.anyType(code, modifier, value)
