@@ -47,7 +47,7 @@ func TestSearchBeyondValues(t *testing.T) {
 			"Patient?identifier:of-type=urn:v2|MR|7": "p1", "Patient?identifier:of-type=urn:v2|SS|7": "p3", "Patient?identifier:of-type=urn:v2|MR|8": "", "Patient?identifier:of-type=MR|7": "invalid",
 			"Patient?identifier:text=record": "p1", "Patient?telecom=555": "p1", "Patient?phone=555": "p1",
 			"Observation?code:in=http://x.example/vs/none": "not-found", "Observation?code:not-in=x": "not-found", "Observation?code:below=x": "invalid", "Observation?code:above=x": "invalid", // see TestValueSets
-			"Observation?code:exact=x": "invalid", "Patient?name:text=x": "invalid", "Patient?organization:below=x": "invalid",
+			"Observation?code:exact=x": "invalid", "Patient?name:text=x": "invalid", "Patient?organization:below=x": "",
 			"Observation?code:not=bp,hb": "o3", "Observation?code:not=bp&code:not=hb": "o3", "Observation?status:not=final": "o3", "Observation?combo-code:not=sys,hb": "o3",
 			"ValueSet?url:below=http://x.example/vs/a": "v1", "ValueSet?url:below=http://x.example/vs": "v1 v2 v3", "ValueSet?url:below=http://x.example/vs/": "v1 v2 v3",
 			"ValueSet?url:above=http://x.example/vs/ab/c": "v2 v3", "ValueSet?url:above=http://x.example/vs": "v3", "ValueSet?url:above=urn:oid:1.2": "invalid", "ValueSet?url:exact=x": "invalid",
