@@ -18,7 +18,7 @@ type rows struct {
 	fhir.Index
 	values []found
 	// root is the resource, whose contained ones its references may name.
-	root *fhir.Node
+	root *container
 	// composites: those and places have rows too.
 	composites bool
 }
@@ -108,7 +108,7 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	if strings.HasPrefix(reference, "#") { // it is not missing; nothing leads there from elsewhere
-		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: contained(x.root, reference[1:]), ID: reference})
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: x.root.typeOf(reference[1:]), ID: reference})
 		return
 	}
 	if t, rid, ok := local(reference); ok {
