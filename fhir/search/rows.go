@@ -172,6 +172,10 @@ func Fold(s string) string {
 		if r = unicode.ToLower(r); b.Len()+utf8.RuneLen(r) > longest {
 			break
 		}
+		if r == 'ß' { // its capitals are SS
+			b.WriteString("ss") // as many bytes
+			continue
+		}
 		b.WriteRune(r)
 	}
 	return b.String()
