@@ -31,6 +31,26 @@ func warned(m *Message) string {
 	return strings.Join(all, " ")
 }
 
+// TestWordsOfAcknowledgementConditions: what table 0155 does not have is told, in each
+// message of a batch.
+func TestWordsOfAcknowledgementConditions(t *testing.T) {
+	for rest, want := range map[string]string{
+		"2.5": "", "2.5|||AL|NE": "", "2.5|||ER|SU": "", `2.5|||""|`: "", "2.5|||Y|0": "MSH-15 MSH-16", "2.3||||al": "MSH-16", "2.1|||Y|Y": "",
+	} {
+		m := parsed(t, "BHS|^~\\&|A\rMSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|"+rest+"\rPID|1\r")
+		var got []string
+		for _, w := range m.Warnings() {
+			got = append(got, w.Where)
+			if w.Code != "ack-condition" || m.raw[w.Offset-1] != '|' {
+				t.Errorf("%s: %+v", rest, w)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", rest, got, want)
+		}
+	}
+}
+
 func TestSegmentsAreFoundWhateverTheirEnds(t *testing.T) {
 	header := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5"
 	for name, c := range map[string]struct{ raw, names, warnings string }{
@@ -40,14 +60,19 @@ func TestSegmentsAreFoundWhateverTheirEnds(t *testing.T) {
 		"all three":                       {header + "\rPID|1\nPV1|1\r\n", "MSH PID PV1", "segment-end-lf segment-end-crlf"},
 		"no last end":                     {header + "\rPID|1", "MSH PID", "no-final-cr"},
 		"empty lines":                     {header + "\r\rPID|1\r\r", "MSH  PID ", ""},
-		"a byte order mark":               {"\xef\xbb\xbf" + header + "\rPID|1\r", "MSH PID", "leading-bytes charset-undeclared"},
+		"a byte order mark":               {"\xef\xbb\xbf" + header + "\rPID|1\r", "MSH PID", "leading-bytes"},
+		"and what it is the mark of":      {"\xef\xbb\xbf" + header + "\rPID|ä\r", "MSH PID", "leading-bytes charset-undeclared"},
 		"white space before":              {"\r\n " + header + "\rPID|1\r", "MSH PID", "leading-bytes"},
 		"indented segments":               {header + "\r  PID|1\r", "MSH PID", "leading-space"},
 		"a line end inside a value":       {header + "\rNTE|1||first\nsecond|x\rPID|1\r", "MSH NTE PID", "line-inside"},
 		"a CR inside a value of LF":       {header + "\nNTE|1||first\rsecond\nPID|1\n", "MSH NTE PID", "line-inside segment-end-lf"},
 		"a name without fields":           {header + "\rZZZ\rPID|1\r", "MSH ZZZ PID", ""},
 		"a name in small letters":         {header + "\rpid|1\rPV1|1\r", "MSH pid PV1", "not-a-segment"},
-		"a name of four letters":          {header + "\rPIDX|1\rPV1|1\r", "MSH PV1", "line-inside"},
+		"a name of four letters":          {header + "\rPIDX|1\rPV1|1\r", "MSH  PV1", "not-a-segment"},
+		"a name of one letter":            {header + "\rEVN||1\rZ|local\rPV1|1\r", "MSH EVN  PV1", "not-a-segment"},
+		"text behind MSH":                 {header + "\rlocal header\rPV1|1\r", "MSH  PV1", "not-a-segment"},
+		"text behind MSH, an LF":          {header + "\nlocal header\rPV1|1\r", "MSH  PV1", "not-a-segment segment-end-lf"},
+		"text behind a value":             {header + "\rNTE|1||first\rsecond and A|B\rPV1|1\r", "MSH NTE PV1", "line-inside"},
 		"a name that is not known":        {header + "\rQQQ|1\rPV1|1\r", "MSH QQQ PV1", ""},
 		"a word like a name after an LF":  {header + "\rNTE|1||is\nNEG|x\rPV1|1\r", "MSH NTE PV1", "line-inside"},
 		"the end of an MLLP frame":        {header + "\rPID|1\r\x1c\r", "MSH PID ", "mllp-bytes"},
