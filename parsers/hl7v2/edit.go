@@ -75,7 +75,7 @@ func (e *Editor) guessed(text, value string) bool {
 // SetRaw is Set of what is encoded already: delimiters mean themselves.
 func (e *Editor) SetRaw(text string, raw []byte) error {
 	if at := slices.IndexFunc(raw, func(b byte) bool { return b == '\r' || b == '\n' || b == e.m.delims.Field }); at >= 0 {
-		return fmt.Errorf("byte %d ends the field or the segment", at+1)
+		return fmt.Errorf("byte %d ends the field or the segment", at)
 	}
 	edits, err := e.writes(text, raw)
 	if err != nil {

@@ -74,7 +74,7 @@ func TestScanRefuses(t *testing.T) {
 		"no MSH-9.1":                  {"MSH|^~\\&|A|B|C|D|1||^R01|1|P|2.5\r", "", "MSH-9", 0, 200},
 		"no MSH-10":                   {"\nMSH|^~\\&|A|B|C|D|1||ORU^R01||P|2.5\r", "", "MSH-10", 1, 101},
 		"two quotes in MSH-10":        {"MSH|^~\\&|A|B|C|D|1||ORU^R01|\"\"|P|2.5\r", "", "MSH-10", 0, 101},
-		"NUL":                         {scanHeader + "OBX|1\rOBX|2\x00\r", "", "OBX[2]", len(scanHeader) + 11, 102},
+		"NUL":                         {scanHeader + "OBX|1\rOBX|2\x00\r", "", "OBX[2]-1", len(scanHeader) + 11, 102},
 		"NUL far behind":              {scanHeader, "OBX|1\rOBX|\x00", "", len(scanHeader) + 10, 102},
 		"two messages":                {scanHeader + scanHeader, "", "MSH[2]", len(scanHeader), 100},
 		"the second far behind":       {scanHeader, "OBX|1\r" + scanHeader, "MSH[2]", len(scanHeader) + 6, 100},
