@@ -190,7 +190,7 @@ func (m *Message) fill(raw []byte) {
 		return
 	}
 	m.text = string(raw)
-	high := firstHigh(raw)
+	high := m.firstHigh(raw)
 	declared := m.charset != nil && (m.charset.utf8 || m.charset.encoding != nil)
 	switch {
 	case high < 0:
@@ -207,6 +207,16 @@ func (m *Message) fill(raw []byte) {
 			m.warn("MSH-18", invalidAt(raw), "charset-wrong", "bytes are not UTF-8 as declared; read as Windows-1252")
 		}
 	}
+}
+
+// firstHigh is the place of the first byte above ASCII behind a byte order mark,
+// which is a finding of its own; -1 when there is none.
+func (m *Message) firstHigh(raw []byte) int {
+	rest := bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	if at := firstHigh(rest); at >= 0 {
+		return len(raw) - len(rest) + at
+	}
+	return -1
 }
 
 // decode turns bytes of a value into text, valid UTF-8 in every case.

@@ -53,7 +53,7 @@ func headerOf(msh Segment) message.Header {
 		}
 	}
 	nine := msh.Field(9)
-	code, event := strings.Clone(nine.Comp(1).Text()), nine.Comp(2).Text()
+	code, event := strings.Clone(nine.Comp(1).trimmed().Text()), nine.Comp(2).trimmed().Text()
 	h := message.Header{
 		Type:     code,
 		Sender:   pair(msh.Field(3), msh.Field(4)),
@@ -63,8 +63,17 @@ func headerOf(msh Segment) message.Header {
 	if event != "" {
 		h.Type = code + "^" + event
 	}
-	h.Structure = strings.Clone(structureOf(code, event, nine.Comp(3).Text()))
+	h.Structure = strings.Clone(structureOf(code, event, nine.Comp(3).trimmed().Text()))
 	return h
+}
+
+// trimmed is a component without the empty subcomponents at its end, which say
+// nothing (2.5.3): A01& is A01.
+func (v Value) trimmed() Value {
+	for v.m != nil && v.end > v.start && v.m.delims.Subcomponent != 0 && v.m.text[v.end-1] == v.m.delims.Subcomponent {
+		v.end--
+	}
+	return v
 }
 
 func pair(a, b Value) string {
