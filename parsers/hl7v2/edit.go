@@ -21,6 +21,10 @@ func Edit(m *Message) *Editor { return &Editor{m} }
 // Bytes are those of the message as it is now. They must not be modified.
 func (e *Editor) Bytes() []byte { return e.m.raw }
 
+// Encode writes text in the character set of the message, for Insert and
+// Replace: delimiters in it mean themselves.
+func (e *Editor) Encode(text string) ([]byte, error) { return e.m.encode(text) }
+
 // compiled reads a path.
 func compiled(text string) (*path, error) {
 	p, err := Grammar{}.Compile(text)
@@ -307,7 +311,12 @@ func (e *Editor) Delete(text string) error {
 		return err
 	}
 	if p.field == 0 {
-		return e.apply(e.cut(p.Nodes(e.m)))
+		edits := e.cut(p.Nodes(e.m))
+		header, _ := e.m.Segment(0).Span()
+		if slices.ContainsFunc(edits, func(d edit) bool { return d.start <= header }) {
+			return fmt.Errorf("%s: the header cannot be deleted", text)
+		}
+		return e.apply(edits)
 	}
 	edits, err := e.removal(p)
 	if err == nil {
