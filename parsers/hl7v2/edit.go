@@ -25,10 +25,13 @@ func (e *Editor) Bytes() []byte { return e.m.raw }
 // Replace: delimiters in it mean themselves.
 func (e *Editor) Encode(text string) ([]byte, error) { return e.m.encode(text) }
 
-// compiled reads a path.
-func compiled(text string) (*path, error) {
+// compiled reads a path, of groups that the structure of the message has.
+func (e *Editor) compiled(text string) (*path, error) {
 	p, err := Grammar{}.Compile(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.m.Lacks(p); err != nil {
 		return nil, err
 	}
 	return p.(*path), nil //nolint:forcetypeassert // the grammar makes no others
@@ -68,7 +71,7 @@ func (e *Editor) guessed(text, value string) bool {
 	if e.m.plain || e.m.delims.Escape == 0 || firstHigh(value) < 0 || e.m.charset != nil && e.m.charset.encoding != nil {
 		return true
 	}
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return false
 	}
@@ -90,7 +93,7 @@ func (e *Editor) SetRaw(text string, raw []byte) error {
 
 // writes are the edits that write bytes to every place of a path.
 func (e *Editor) writes(text string, raw []byte) ([]edit, error) {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +309,7 @@ func (p *path) within(rep Value) ([]spotted, error) {
 // segments, a repetition that has an index with its separator; fields,
 // components and subcomponents become empty. What is not there is no error.
 func (e *Editor) Delete(text string) error {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return err
 	}
@@ -420,7 +423,7 @@ func (e *Editor) line(i int) (start, end int) {
 // behind the last one, as in OBX[4] where there are three, is that behind it;
 // where there is no such segment at all, the end of the message.
 func (e *Editor) Insert(text string, raw []byte) error {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	switch {
 	case err != nil:
 		return err
@@ -486,7 +489,7 @@ func (e *Editor) before(text string, p *path) (int, error) {
 	}
 	if last > 1 {
 		shorter := strings.TrimSuffix(text, "["+strconv.Itoa(last)+"]") + "[" + strconv.Itoa(last-1) + "]"
-		q, err := compiled(shorter)
+		q, err := e.compiled(shorter)
 		if err != nil {
 			return 0, err
 		}

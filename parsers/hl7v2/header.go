@@ -100,44 +100,6 @@ func structureOf(code, event, said string) string {
 	return code + "_" + event
 }
 
-// envelope checks what a file says of itself (2.10.3): BTS-1 is the number of
-// messages of a batch, FTS-1 that of batches. Messages are never lost for it.
-func (m *Message) envelope() {
-	messages, inBatch, batches, trailer := 0, 0, 0, false
-	for i := range m.segments {
-		p := m.segments[i]
-		if p.end-p.start < 3 {
-			continue
-		}
-		switch m.text[p.start : p.start+3] {
-		case "MSH":
-			messages++
-			inBatch++
-		case "BHS":
-			inBatch = 0
-		case "BTS":
-			trailer = true
-			batches++
-			m.count(Segment{m, i}, inBatch, "messages")
-			inBatch = 0
-		case "FTS":
-			trailer = true
-			m.count(Segment{m, i}, batches, "batches")
-		}
-	}
-	if first := (Segment{m, 0}); messages > 1 && !trailer && first.Name() == "MSH" {
-		m.warn("", m.rawEnd(m.segments[0].start), "several-messages", strconv.Itoa(messages)+" messages stand here without the envelope of a batch")
-	}
-}
-
-func (m *Message) count(s Segment, got int, of string) {
-	said := s.Field(1).Text()
-	if n, err := strconv.Atoi(strings.TrimSpace(said)); said != "" && (err != nil || n != got) {
-		start, _ := s.Span()
-		m.warn(s.Name()+"-1", start, "batch-count", "the count is not that of the "+of+" that stand here, "+strconv.Itoa(got))
-	}
-}
-
 // numbered is a segment's name with its number where it is not the first.
 func numbered(name string, n int) string {
 	if n < 2 {
