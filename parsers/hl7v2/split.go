@@ -37,7 +37,11 @@ func Pieces(r io.Reader, limit int64, take func(Piece) error) error {
 
 // read goes through r to its end.
 func (s *splitter) read(r io.Reader) error {
-	buf := make([]byte, 64<<10)
+	size := 64 << 10
+	if known, ok := r.(interface{ Len() int }); ok { // in memory, and perhaps small
+		size = min(size, known.Len()+1)
+	}
+	buf := make([]byte, size)
 	for {
 		n, err := r.Read(buf)
 		s.held = append(s.held, buf[:n]...)
