@@ -59,6 +59,7 @@ func (c *channel) invalid(severe []message.Problem, v *verdictOf) {
 	reason := "validate: " + first + further(len(severe))
 	if c.config.Ack == routes.AckStored {
 		v.park(reason)
+		v.Answer.Problems = severe[:min(len(severe), findingsTold)] // for a second acknowledgement
 		return
 	}
 	v.State, v.Reason = message.Refused, reason

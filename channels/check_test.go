@@ -35,6 +35,11 @@ func TestValidationOfAChannel(t *testing.T) {
 		answer                []string // what stands in it
 		reason                string
 	}{
+		"in the channel's own words": {
+			"processed", `validate: types, texts: [ { codes: [ AE ], text: "{channel}, {where}: {condition}" } ]`, "2.5.1", message.Refused,
+			[]string{"MSA|AE|C1|adt, PID-7.1: Data type error\r", "|102^Data type error^HL70357|E|||is not of the data type DTM|adt, PID-7.1: Data type error\r"},
+			"PID-7.1: is not",
+		},
 		"parks after a positive answer":           {"stored", "validate: types", "2.5.1", message.Parked, []string{"MSA|AA|C1"}, "validate: PID-7.1: is not of the data type DTM"},
 		"refuses who waits, 2.5.1":                {"processed", "validate: types", "2.5.1", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR||PID^1^7^1^1|102^Data type error^HL70357|E|"}, "PID-7.1: is not"},
 		"refuses who waits, 2.3":                  {"processed", "validate: types", "2.3", message.Refused, []string{"MSA|AE|C1|PID-7.1: ", "\rERR|PID^1^7^102&Data type error"}, "PID-7.1: is not"},
@@ -45,17 +50,25 @@ func TestValidationOfAChannel(t *testing.T) {
 		"a profile of a file":                     {"processed", "profile: acme.yaml, tolerate: [ data-type ]", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101^Required field missing^HL70357|E|"}, "PID-3.4: the profile asks for a value"},
 		"errors of a profile and of the types":    {"processed", "profile: acme.yaml", "2.5.1", message.Refused, []string{"ERR||PID^1^3^1^4|101", "ERR||PID^1^7^1^1|102"}, ", and 1 more"},
 		"nothing is checked where it is not said": {"processed", "charset: utf-8", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
-		"a character set nobody knows, strict": {
-			"processed", "strict: [ charset-wrong, charset-unknown ]", "2.5.1||||||NOBODY-8", message.Refused,
+		"a character set nobody knows": {
+			"processed", "tolerate: [ no-final-cr ]", "2.5.1||||||NOBODY-8", message.Refused,
 			[]string{"MSA|AE|C1|MSH-18: ", "\rERR||MSH^1^18^1|103^Table value not found^HL70357|E|"},
 			"MSH-18: the declared character set is not known",
 		},
-		"bytes of another set, strict": {
-			"stored", "strict: [ charset-wrong, charset-unknown ]", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Parked,
+		"bytes of another set": {
+			"stored", "validate: syntax", "2.5.1||||||UNICODE UTF-8\rNTE|1||CANARY\xff", message.Parked,
 			[]string{"MSA|AA|C1"},
-			"MSH-18: bytes are not UTF-8 as declared",
+			"validate: MSH-18: bytes are not of the declared character set; read as Windows-1252, the first at byte 86 in NTE",
 		},
-		"bytes of another set":                     {"stored", "validate: syntax", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Done, []string{"MSA|AA|C1"}, ""},
+		"bytes of another set, who waits is told": {
+			"processed", "", "2.5.1||||||UNICODE UTF-8\rNTE|1||CANARY\xff", message.Refused,
+			[]string{"MSA|AE|C1|MSH-18: ", "\rERR||MSH^1^18^1|102^Data type error^HL70357|E|"},
+			"MSH-18: bytes are not of the declared character set",
+		},
+		"bytes of another set, 2.3":                {"processed", "", "2.3||||||UNICODE UTF-8\rNTE|1||CANARY\xff", message.Refused, []string{"MSA|AE|C1|MSH-18: ", "\rERR|MSH^1^18^102&Data type error"}, "MSH-18: bytes are not"},
+		"bytes of another set, lenient":            {"stored", "lenient: [ charset-wrong ]", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Done, []string{"MSA|AA|C1"}, ""},
+		"bytes of another set, the channel knows":  {"stored", "charset: windows-1252", "2.5.1||||||UNICODE UTF-8\rNTE|1||\xff", message.Done, []string{"MSA|AA|C1"}, ""},
+		"bytes nobody declared":                    {"stored", "", "2.5.1\rNTE|1||\xff", message.Done, []string{"MSA|AA|C1"}, ""},
 		"what the parser finds is no error at all": {"processed", "validate: syntax", "2.5.1", message.Done, []string{"MSA|AA|C1"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +100,26 @@ func TestValidationOfAChannel(t *testing.T) {
 				t.Error("a value stands in the reason or the answer")
 			}
 		})
+	}
+}
+
+// TestTheSecondAcknowledgementTellsWhatWasFound: who was told that the message is
+// stored, and asked for both acknowledgements, hears the places and codes in the second.
+func TestTheSecondAcknowledgementTellsWhatWasFound(t *testing.T) {
+	h := newHall(t)
+	h.start(checkedChannel("stored", "validate: types"))
+	reply := h.give(checkedMessage("2.5.1|||AL|AL||UNICODE UTF-8\rNTE|1||CANARY\xff"))
+	if reply.Later == nil || !strings.Contains(string(reply.Raw), "MSA|CA|C1") {
+		t.Fatalf("answered %q", reply.Raw)
+	}
+	second := string(reply.Later(t.Context()))
+	for _, want := range []string{"MSA|AE|C1|MSH-18: ", "\rERR||MSH^1^18^1|102^", "\rERR||PID^1^7^1^1|102^"} {
+		if !strings.Contains(second, want) || strings.Contains(second, "CANARY") {
+			t.Errorf("acknowledged by %q, want %q in it", second, want)
+		}
+	}
+	if m := settled(h); m.State != message.Parked {
+		t.Errorf("%s", m.State)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plexus-health/plexus/channels/schedule"
+	"github.com/plexus-health/plexus/connectors"
 	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/message"
 	"github.com/plexus-health/plexus/store"
@@ -77,7 +78,7 @@ func (d *dispatch) send(ctx context.Context, item schedule.Item, del *message.De
 		r.noted(item, del, a, time.Since(began))
 		return *a
 	}
-	reply, err := r.transmit(ctx, del)
+	reply, err := d.transmit(ctx, del)
 	killpoint.Hit("after_send_before_answer")
 	judged := r.judgeSend(del, reply, err, r.c.line.options.Now())
 	if judged.State == message.Delivered {
@@ -89,6 +90,11 @@ func (d *dispatch) send(ctx context.Context, item schedule.Item, del *message.De
 
 // transmit sends within the time the destination has for it.
 func (r *route) transmit(ctx context.Context, del *message.Delivery) (reply message.Reply, err error) {
+	return r.within(ctx, del, func(ctx context.Context, to connectors.Destination) (message.Reply, error) { return to.Send(ctx, del) })
+}
+
+// within runs a send in the time the destination has for it.
+func (r *route) within(ctx context.Context, del *message.Delivery, send func(context.Context, connectors.Destination) (message.Reply, error)) (reply message.Reply, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			r.c.line.options.Metrics.event(r.c.config.Name, "panic", 1)
@@ -102,7 +108,7 @@ func (r *route) transmit(ctx context.Context, del *message.Delivery) (reply mess
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.limits.Timeout+time.Second)
 	defer cancel()
-	return destination.Send(ctx, del)
+	return send(ctx, destination)
 }
 
 // content fills in the payload of a delivery that sends a message as it was

@@ -235,6 +235,9 @@ type desk struct {
 	tries  map[int64]int
 	// stopped are parked messages that hold their keys (`on_error: stop`).
 	stopped map[int64]bool
+	work    context.Context //nolint:containedctx // the life of the messages in hand, which outlives the run a little
+	cut     context.CancelFunc
+	cutOff  *time.Timer // cuts them off; nil until the desk is stopping
 	// decided are messages about which somebody else decided while they were in
 	// hand. They hold their keys until the rows say what became of them.
 	decided []int64
@@ -273,6 +276,8 @@ func (c *channel) work(ctx context.Context) time.Time {
 		results: make(chan result, c.line.options.Workers), scan: true, whole: true,
 		later: map[int64]time.Time{}, tries: map[int64]int{}, stopped: map[int64]bool{},
 	}
+	d.work, d.cut = context.WithCancel(context.WithoutCancel(ctx))
+	defer d.cut()
 	if c.fresh != nil {
 		c.fresh.begin(d)
 		defer c.fresh.end(d)
@@ -285,13 +290,13 @@ func (d *desk) run(ctx context.Context) time.Time {
 	defer beat.Stop()
 	for {
 		if ctx.Err() != nil || d.c.isRetired() {
-			d.stopping = true
+			d.stop()
 		}
 		if d.wantsLook() {
 			d.look(ctx)
 		}
 		if !d.stopping {
-			d.startReady(ctx)
+			d.startReady()
 		}
 		if d.running == 0 {
 			if d.stopping || (d.idle() && time.Since(d.looked) >= linger) {
@@ -330,6 +335,7 @@ func (d *desk) gap() time.Duration {
 // the results of messages in hand are awaited.
 func (d *desk) pause(ctx context.Context, beat <-chan time.Time) {
 	if d.stopping {
+		d.stop()
 		d.settle(<-d.results)
 		return
 	}
@@ -385,6 +391,9 @@ func (c *channel) isRetired() bool {
 
 // end says when the unit has to be looked at again.
 func (d *desk) end() time.Time {
+	if d.cutOff != nil {
+		d.cutOff.Stop() // or it has ended what is not there any more
+	}
 	d.c.recent.forget(d.c.id)
 	if d.fenced {
 		d.c.line.drop(d.c.id)
@@ -517,7 +526,7 @@ func (d *desk) holdStopped(ctx context.Context) (let bool, err error) {
 }
 
 // startReady starts as many as there are workers for.
-func (d *desk) startReady(ctx context.Context) {
+func (d *desk) startReady() {
 	for d.running < d.c.line.options.Workers {
 		item, ok := d.sched.Next()
 		if !ok {
@@ -525,8 +534,7 @@ func (d *desk) startReady(ctx context.Context) {
 		}
 		d.running++
 		go func() {
-			// T2 of a message in hand is not cut short by a stop.
-			merged, err := d.c.process(context.WithoutCancel(ctx), d.lease, item)
+			merged, err := d.c.process(d.work, d.lease, item)
 			d.results <- result{item.Seq, merged, err}
 		}()
 	}
@@ -554,7 +562,8 @@ func (d *desk) settle(r result) {
 			d.scan = true
 		}
 	case errors.Is(r.err, store.ErrFenced):
-		d.fenced, d.stopping = true, true
+		d.fenced = true
+		d.stop()
 		d.c.log.Warn("unit belongs to another engine now")
 	default:
 		// A fault of ours: the message stays stored, its key waits.

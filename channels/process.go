@@ -38,7 +38,12 @@ func (c *channel) process(ctx context.Context, lease store.Lease, item schedule.
 	// The keys of the survivors, where patients were merged.
 	m.Header.Key, m.Header.Key2 = item.Key, item.Key2
 	m.Channel = c.config.Name // for conditions and maps
+	hand, err := c.begin(ctx, lease, m)
+	if err != nil {
+		return merged, err
+	}
 	verdict, err := c.finish(ctx, lease, m)
+	hand.end(ctx, err)
 	if err != nil {
 		return merged, err
 	}
@@ -128,7 +133,8 @@ func (c *channel) commit(ctx context.Context, lease store.Lease, m *message.Mess
 			c.line.outgoing.put(d.Unit, m) // before the route can ask for it
 		}
 	}
-	return lease.Finish(ctx, (*verdict).Outcome)
+	// What was found is written, whatever ends meanwhile.
+	return lease.Finish(context.WithoutCancel(ctx), (*verdict).Outcome)
 }
 
 // load gets the content of a message, from memory or from the store.
@@ -143,13 +149,7 @@ func (c *channel) load(ctx context.Context, lease store.Lease, item schedule.Ite
 	if m.State != message.Stored {
 		return nil, store.ErrNotStored
 	}
-	if m.Body == nil {
-		return m, nil
-	}
-	if m.Crashes >= poisonous {
-		return m, nil
-	}
-	return m, lease.Began(ctx, item.Seq)
+	return m, nil
 }
 
 // A verdictOf is the outcome of one message while it is being found.

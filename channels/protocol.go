@@ -70,7 +70,7 @@ func (c *channel) receiveBatch(ctx context.Context, batcher parsers.Batcher, m *
 // stamp is what the next answer carries of this moment.
 func (c *channel) stamp() parsers.Stamp {
 	now := c.now()
-	return parsers.Stamp{Time: now.Format("20060102150405.000-0700"), Control: control(now)}
+	return parsers.Stamp{Time: now.Format("20060102150405.000-0700"), Control: control(now), Channel: c.config.Name}
 }
 
 // outcomeOfWhole waits for the outcome of a message, or of the one whose last part

@@ -420,6 +420,10 @@ func answerOf(o outcome) message.Answer {
 		return message.Answer{Code: message.Accepted}
 	case message.Refused:
 		return o.answer
+	case message.Parked:
+		if o.answer.Code == message.Erroneous && len(o.answer.Problems) > 0 {
+			return o.answer
+		}
 	}
 	return message.Answer{Code: message.Erroneous, Problems: []message.Problem{{Code: 207, Text: o.reason}}}
 }

@@ -197,7 +197,8 @@ func isHeld(ctx context.Context, s store.Store, unit string) bool {
 	return paused || err != nil
 }
 
-// cutAfter is how long sends under way have after the engine is told to stop.
+// cutAfter is how long what is under way has after the engine is told to stop: a
+// send, and a message in hand, which stays stored then and is begun again.
 const cutAfter = 8 * time.Second
 
 func (d *dispatch) run(ctx context.Context, cut context.CancelFunc) time.Time {

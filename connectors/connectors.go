@@ -40,6 +40,20 @@ type Destination interface {
 	Close() error
 }
 
+// A Counter is a Destination that may number what it sends, so that the receiver
+// says how far it has counted.
+type Counter interface {
+	// Counts reports whether messages are numbered; only then SendCounted is
+	// called, in place of Send.
+	Counts() bool
+	// SendCounted is Send of a delivery that had a number in an attempt before
+	// of which it is not known whether it arrived; 0: it had none, or another
+	// delivery has had that number since. It passes keep the number that the
+	// delivery gets before a byte of it leaves; after an error of keep none
+	// does. keep(0) says that the attempt under the number was answered.
+	SendCounted(ctx context.Context, delivery *message.Delivery, had int64, keep func(context.Context, int64) error) (message.Reply, error)
+}
+
 // An Environment is what the engine lends to a part it opens.
 type Environment struct {
 	// Log is quiet when all is well and never gets a value of a message.

@@ -97,6 +97,8 @@ type Stamp struct {
 	Time string
 	// Control is the reply's own control id.
 	Control string
+	// Channel is the name of the channel that replies.
+	Channel string
 }
 
 // A Relayer passes an answer on to the sender of a message that a peer answered

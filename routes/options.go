@@ -315,8 +315,10 @@ func (d *decoder) validated(m member, problems []connectors.Problem) bool {
 		at, from := m.at, m.value.from
 		if found := m.value.find(p.Field); found != nil && p.Field != "" {
 			at, from = found.at, found.from
-		} else if parent, _, nested := strings.Cut(p.Field, "."); nested && m.value.get(parent) != nil {
-			at = m.value.get(parent).at
+		} else if last := strings.LastIndexByte(p.Field, '.'); last >= 0 {
+			if parent := m.value.find(p.Field[:last]); parent != nil {
+				at, from = parent.at, parent.from
+			}
 		}
 		d.at(at, from, "%s", fieldText(p))
 	}

@@ -157,6 +157,9 @@ func optionRows(t reflect.Type, before string, rows *[]string) {
 			ft = ft.Elem()
 		}
 		*rows = append(*rows, fmt.Sprintf("| `%s%s` | %s | %s |\n", before, f.name, optionSort(ft, f.unit), cell(comment(t, f.name))))
+		if ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
 		if ft.Kind() == reflect.Struct && ft != reflect.TypeFor[connectors.Secret]() {
 			optionRows(ft, before+f.name+".", rows)
 		}

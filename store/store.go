@@ -159,9 +159,12 @@ type Lease interface {
 	Unit() string
 	Epoch() int64
 	// Began is written before a message is worked on that may kill the
-	// process (a large one, a script): its count of crashes grows by one, and
-	// Finish takes it back.
+	// process (a large one, a script), or while one takes long: its count of
+	// crashes grows by one, and Finish takes it back.
 	Began(ctx context.Context, seq int64) error
+	// Spared takes back what one Began counted when the message is put off
+	// without an outcome: the process lives, or ends in order.
+	Spared(ctx context.Context, seq int64) error
 	// Rules is called before the first Finish under a lease of a channel: it
 	// notes by what rule of order the deliveries of its routes are made from
 	// now on, by the route's unit. Those open under another rule are behind a

@@ -24,6 +24,7 @@ type badCase struct {
 }
 
 func badInput() map[string]badCase {
+	const misfit = "bytes are not of the declared character set;"
 	header := func(fields string) string { return "MSH|^~\\&|A|B|C|D|20260105||" + fields + "\rPID|1||M\r" }
 	return map[string]badCase{
 		"no MSH": {
@@ -97,6 +98,26 @@ func badInput() map[string]badCase {
 		"bytes of no charset": {
 			raw:   strings.Replace(oru("B4", "M", "4", 1), "PATIENT", "PAT\xff\xfeIENT", 1),
 			reply: "AA B4", journal: "done: ",
+		},
+		"bytes of another character set": {
+			raw:   header("ORU^R01|B6|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r",
+			reply: "AA B6", journal: "parked: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE",
+		},
+		"bytes above ASCII, declared as ASCII": {
+			raw:   header("ORU^R01|B7|P|2.5.1||||||ASCII") + "NTE|1||PATÜIENT\r",
+			reply: "AA B7", journal: "parked: validate: MSH-18: " + misfit + " read as UTF-8, the first at byte 76 in NTE",
+		},
+		"a character set that nobody knows": {
+			raw:   header("ORU^R01|B8|P|2.5.1||||||PATIENT-8"),
+			reply: "AA B8", journal: "parked: validate: MSH-18: the declared character set is not known",
+		},
+		"bytes of another character set, who waits is told": {
+			raw: header("ADT^A01|B9|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r", processed: true,
+			reply: "AE B9 MSH^1^18^1 102", journal: "refused: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE",
+		},
+		"a character set that nobody knows, who waits is told": {
+			raw: header("ADT^A01|B10|P|2.3||||||PATIENT-8"), processed: true,
+			reply: "AE B10 MSH^1^18^103&Table value not found", journal: "refused: validate: MSH-18: the declared character set is not known",
 		},
 	}
 }

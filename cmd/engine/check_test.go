@@ -48,6 +48,20 @@ channels:
       - { to: { ehr: {} }, batch: { every: 5m } }
 `
 
+const textRoutes = `zone: Europe/Berlin
+channels:
+  - name: lab
+    source: { mllp: { listen: "127.0.0.1:2575" } }
+    parse:
+      hl7v2:
+        strict: [ charset-wrong ]
+        lenient: [ charset-wrong ]
+        texts:
+          - { codes: [ AX ], text: "{name}" }
+          - { codes: [ AA ], versions: [ 2.3, 2.4 ] }
+    routes: [ { to: { ehr: {} } } ]
+`
+
 // destinations are the kinds that `to:` knows.
 func destinations() string {
 	known := []string{"channel", "drop", "ehr"}
@@ -81,6 +95,18 @@ func TestCheck(t *testing.T) {
 		}
 		if code != exitSome {
 			t.Errorf("exit %d", code)
+		}
+	})
+	t.Run("lists of a format's options, too", func(t *testing.T) {
+		file := checked(t, map[string]string{"routes.yaml": textRoutes})
+		out, _, code := command(t, "check", "--routes", file)
+		want := `:8:18: channel lab: parse hl7v2: lenient: "charset-wrong" is strict, too: it can be one of them
+:10:22: channel lab: parse hl7v2: texts[0].codes: "AX" is not known; known: AA, AE, AR, CA, CE, CR
+:10:36: channel lab: parse hl7v2: texts[0].text has the placeholder "name", which is not known; known: ack, channel, code, condition, control, reason, where
+:11:15: channel lab: parse hl7v2: texts[1].text is missing: what the acknowledgement says
+`
+		if got := strings.ReplaceAll(out, file, ""); got != want || code != exitSome {
+			t.Errorf("exit %d, got\n%s\nwant\n%s", code, got, want)
 		}
 	})
 	t.Run("environments set variables", func(t *testing.T) {

@@ -38,7 +38,10 @@ type Destination struct {
 	sequence sequence // of a receiver with which messages are counted
 }
 
-var _ connectors.Destination = (*Destination)(nil)
+var (
+	_ connectors.Destination = (*Destination)(nil)
+	_ connectors.Counter     = (*Destination)(nil)
+)
 
 // An idleClient is a connection that waits for its next message.
 type idleClient struct {
@@ -52,6 +55,12 @@ var errClosed = errors.New("the destination is closed")
 // that has ended meanwhile is found before anything is written, and another one
 // taken.
 func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (message.Reply, error) {
+	return d.SendCounted(ctx, delivery, 0, nil)
+}
+
+// SendCounted is Send where the numbers of deliveries are kept by the caller; with
+// a nil keep they are known as long as the destination is open.
+func (d *Destination) SendCounted(ctx context.Context, delivery *message.Delivery, had int64, keep func(context.Context, int64) error) (message.Reply, error) {
 	if at := bytes.IndexAny(delivery.Payload, "\x0b\x1c"); at >= 0 || len(delivery.Payload) == 0 {
 		return message.Reply{}, &message.Failure{Kind: message.RefusedSend, Offset: at + 1, Err: errNoFrame}
 	}
@@ -65,7 +74,7 @@ func (d *Destination) Send(ctx context.Context, delivery *message.Delivery) (mes
 	case d.options.Pipeline > 1:
 		return d.pipelined(ctx, delivery)
 	case d.options.Sequence:
-		return d.numbered(ctx, delivery)
+		return d.numbered(ctx, delivery, had, keep)
 	}
 	return d.transmit(ctx, delivery)
 }

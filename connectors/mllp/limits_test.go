@@ -1,7 +1,6 @@
 package mllp
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -431,28 +430,14 @@ func TestCanaryIsInTheSamples(t *testing.T) {
 // these bytes, then ends the connection.
 func answering(t *testing.T, answer string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var group sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
-	group.Go(func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
+	return listening(t, func(c *visitor) {
+		if _, ok := c.next(); !ok {
+			t.Error("the connection ended before a message came")
 		}
-		defer conn.Close()
-		if _, err := bufio.NewReader(conn).ReadBytes(endByte); err != nil {
-			t.Error(err)
-		}
-		if _, err := io.WriteString(conn, answer); err != nil {
-			t.Error(err)
-		}
-		_ = conn.(*net.TCPConn).CloseWrite()
-		_, _ = io.Copy(io.Discard, conn)
+		c.say(answer)
+		_ = c.Conn.(*net.TCPConn).CloseWrite()
+		c.listen()
 	})
-	return listener.Addr().String()
 }
 
 func TestStaleConnections(t *testing.T) {

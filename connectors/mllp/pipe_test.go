@@ -1,11 +1,9 @@
 package mllp
 
 import (
-	"bufio"
-	"io"
-	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,49 +14,27 @@ import (
 // says anything, and then what says makes of their control ids.
 func pool(t *testing.T, n int, says func(controls []string) string) (address string, connections func() int) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	count := 0
-	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
-	group.Go(func() {
+	var count atomic.Int64
+	address = listening(t, func(c *visitor) {
+		count.Add(1)
 		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			count++
-			mu.Unlock()
-			group.Go(func() {
-				defer func() { _ = conn.Close() }()
-				in := bufio.NewReader(conn)
-				for {
-					var controls []string
-					for len(controls) < n {
-						raw, err := in.ReadBytes(endByte)
-						if err != nil {
-							return
-						}
-						for len(raw) > 0 && raw[0] != 'M' {
-							raw = raw[1:]
-						}
-						control, _, _ := Control(raw)
-						controls = append(controls, control)
-					}
-					text := says(controls)
-					if text == "" {
-						return // it hangs up
-					}
-					_, _ = io.WriteString(conn, text)
+			var controls []string
+			for len(controls) < n {
+				raw, ok := c.next()
+				if !ok {
+					return
 				}
-			})
+				control, _, _ := Control(raw)
+				controls = append(controls, control)
+			}
+			text := says(controls)
+			if text == "" {
+				return // it hangs up
+			}
+			c.say(text)
 		}
 	})
-	return listener.Addr().String(), func() int { mu.Lock(); defer mu.Unlock(); return count }
+	return address, func() int { return int(count.Load()) }
 }
 
 // ackOf is an acknowledgement in its frame.

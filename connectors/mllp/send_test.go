@@ -1,14 +1,11 @@
 package mllp
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -337,34 +334,17 @@ func TestLargePayload(t *testing.T) {
 // these texts, in which @ stands for its control id; then it stays silent.
 func scripted(t *testing.T, answers ...string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var group sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
-	group.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
+	return listening(t, func(c *visitor) {
+		for _, text := range append(answers, "") {
+			raw, ok := c.next()
+			if !ok {
 				return
 			}
-			group.Go(func() {
-				defer conn.Close()
-				in := bufio.NewReader(conn)
-				for _, text := range append(answers, "") {
-					raw, err := in.ReadBytes(endByte)
-					if err != nil {
-						return
-					}
-					control, _, _ := Control(bytes.TrimLeft(raw, "\r\x0b"))
-					_, _ = io.WriteString(conn, strings.ReplaceAll(text, "@", control))
-				}
-				_, _ = io.Copy(io.Discard, in)
-			})
+			control, _, _ := Control(raw)
+			c.say(strings.ReplaceAll(text, "@", control))
 		}
+		c.listen()
 	})
-	return listener.Addr().String()
 }
 
 func TestApplicationAnswers(t *testing.T) {

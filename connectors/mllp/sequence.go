@@ -3,72 +3,119 @@ package mllp
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 
+	"github.com/plexus-health/plexus/internal/killpoint"
 	"github.com/plexus-health/plexus/message"
 )
 
 // A sequence counts the messages to one receiver (HL7 v2.5.1, 2.10.1): MSH-13 is
 // the number of a message, MSA-4 the one that the receiver expects next. The
 // receiver keeps the count: it is asked, by a message of number 0 without content,
-// before the first message and whenever an answer was lost. So a message whose
-// answer was lost is known to have arrived, or not to have.
+// before the first message and whenever an answer was lost. Which delivery had a
+// number last is kept before a byte of it leaves: so a message whose answer was
+// lost is known to have arrived, or goes out again under its number.
 type sequence struct {
 	mu    sync.Mutex // held for the whole of a send
 	next  int64
 	known bool
-	// open is a delivery whose answer was lost, and the number it had; arrived are
-	// those of which the receiver has said since that it has them.
-	open    string
-	number  int64
-	arrived map[string]bool
+	said  bool // next is the receiver's word
+	// given are the numbers of deliveries that nobody else keeps.
+	given map[string]int64
 }
 
-// arrivedMost bounds the deliveries that are known to have arrived and were not
-// asked for again.
-const arrivedMost = 1000
+// givenMost bounds the deliveries of which it is not known whether they arrived,
+// and which were not asked for again.
+const givenMost = 1000
+
+// Counts reports whether messages are numbered.
+func (d *Destination) Counts() bool { return d.options.Sequence }
 
 // numbered is Send where messages are counted.
-func (d *Destination) numbered(ctx context.Context, delivery *message.Delivery) (message.Reply, error) {
+func (d *Destination) numbered(ctx context.Context, delivery *message.Delivery, had int64, keep func(context.Context, int64) error) (message.Reply, error) {
 	if _, _, end := Control(delivery.Payload); end == 0 {
 		return d.transmit(ctx, delivery) // a batch: its messages have their own numbers
 	}
 	s := &d.sequence
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if keep == nil {
+		had = s.given[delivery.ID]
+		keep = func(_ context.Context, n int64) error {
+			s.give(delivery.ID, n)
+			return nil
+		}
+	}
 	if !s.known {
 		if reply, err := d.link(ctx, delivery); err != nil {
 			return reply, err
 		}
 	}
-	if s.arrived[delivery.ID] {
-		delete(s.arrived, delivery.ID)
+	n := s.next
+	switch {
+	case had > 0 && s.said && s.next > had: // it has counted that one
+		s.give(delivery.ID, 0)
 		d.env.Count("sequence-arrived", 1)
 		return message.Reply{Answer: message.Answer{Code: message.Accepted}}, nil
+	case had > 0 && !s.said:
+		n = had
 	}
-	return d.count(ctx, delivery, s.next)
+	if n != had {
+		if err := keep(ctx, n); err != nil {
+			return message.Reply{}, &message.Failure{Kind: message.Down, Err: fmt.Errorf("its number cannot be kept: %w", err)}
+		}
+	}
+	killpoint.Hit("number_kept")
+	return d.count(ctx, delivery, n, keep)
+}
+
+// give notes which delivery has a number: who had it before, or a higher one, has
+// none any more. 0: it has none.
+func (s *sequence) give(id string, n int64) {
+	maps.DeleteFunc(s.given, func(other string, number int64) bool { return other == id || n > 0 && number >= n })
+	if n == 0 {
+		return
+	}
+	if s.given == nil || len(s.given) >= givenMost {
+		s.given = map[string]int64{}
+	}
+	s.given[id] = n
 }
 
 // count sends a message under a number and takes from the answer which is next.
-func (d *Destination) count(ctx context.Context, delivery *message.Delivery, n int64) (message.Reply, error) {
+func (d *Destination) count(ctx context.Context, delivery *message.Delivery, n int64, keep func(context.Context, int64) error) (message.Reply, error) {
 	s := &d.sequence
 	one := *delivery
 	one.Payload = withField(delivery.Payload, 13, strconv.FormatInt(n, 10))
 	reply, err := d.transmit(ctx, &one)
-	kind := message.KindOf(err)
-	switch expected, said := expectedNext(reply.Raw); {
+	switch kind := message.KindOf(err); {
 	case err != nil && kind == message.Down: // no byte left
+		return reply, err
 	case err != nil && (kind == message.Unknown || kind == message.Unreadable):
-		s.known, s.open, s.number = false, delivery.ID, n
+		s.known = false
+		return reply, err
+	}
+	switch expected, said := expectedNext(reply.Raw); {
 	case said && expected > 0:
-		s.next = expected
+		s.next, s.said = expected, true
 		if err != nil && expected != n && expected != n+1 {
 			s.known = false // the counts differ: the next message asks
 		}
 	case err == nil:
 		if s.next = n + 1; !said {
+			s.said = false
 			d.env.Count("sequence-missing", 1)
+		}
+	}
+	s.give(delivery.ID, 0)
+	if err != nil {
+		// What the receiver says of its count must not be taken for this attempt's
+		// answer, which was a refusal.
+		if fault := keep(ctx, 0); fault != nil {
+			d.env.Log.Warn("the number of a refused delivery is kept on", "delivery", delivery.ID, "error", fault.Error())
 		}
 	}
 	return reply, err
@@ -89,13 +136,7 @@ func (d *Destination) link(ctx context.Context, delivery *message.Delivery) (mes
 	case expected < 1:
 		expected = 1 // any will do
 	}
-	if s.open != "" && said && expected == s.number+1 {
-		if len(s.arrived) >= arrivedMost || s.arrived == nil {
-			s.arrived = map[string]bool{}
-		}
-		s.arrived[s.open] = true
-	}
-	s.next, s.known, s.open = expected, true, ""
+	s.next, s.known, s.said = expected, true, said
 	return reply, nil
 }
 

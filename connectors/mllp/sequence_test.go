@@ -1,11 +1,10 @@
 package mllp
 
 import (
-	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,43 +23,22 @@ type counter struct {
 	took   []string
 	heard  []string // MSH-13 of everything
 	bodies []string
-	does   func(n int64) string // "": answers; "lose": takes it and hangs up; "drop": hangs up
+	does   func(n int64) string // "": answers; "lose": takes it and hangs up; "drop": hangs up; "refuse": counts it alone
 	mute   bool                 // MSA-4 is not said
 }
 
 func newCounter(t *testing.T) (c *counter, address string) {
 	t.Helper()
 	c = &counter{last: -1}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var group sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); group.Wait() })
-	group.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
+	return c, listening(t, func(conn *visitor) {
+		for raw, ok := conn.next(); ok; raw, ok = conn.next() {
+			answer := c.take(raw)
+			if answer == "" {
 				return
 			}
-			group.Go(func() {
-				defer func() { _ = conn.Close() }()
-				in := bufio.NewReader(conn)
-				for {
-					raw, err := in.ReadBytes(endByte)
-					if err != nil {
-						return
-					}
-					answer := c.take(bytes.TrimSuffix(bytes.TrimLeft(raw, "\r\x0b"), []byte{endByte}))
-					if answer == "" {
-						return
-					}
-					_, _ = io.WriteString(conn, answer)
-				}
-			})
+			conn.say(answer)
 		}
 	})
-	return c, listener.Addr().String()
 }
 
 func (c *counter) take(raw []byte) string {
@@ -86,6 +64,8 @@ func (c *counter) take(raw []byte) string {
 	case does == "drop":
 		return ""
 	case n == 0 && body == "":
+	case does == "refuse":
+		c.last, code = n, "AE"
 	case c.last >= 0 && n != c.last+1:
 		code = "AE"
 	default:
@@ -182,6 +162,149 @@ func TestLostAnswersAreFoundAgain(t *testing.T) {
 				t.Errorf("%d were known to have arrived", n)
 			}
 		})
+	}
+}
+
+// A ledger keeps numbers as the store does, beyond the life of a destination.
+type ledger struct {
+	given sequence
+	fault error
+	kept  []int64
+}
+
+// send sends a message over a destination, as an engine that knows what stands in
+// the ledger.
+func (l *ledger) send(r *route, n int) error {
+	raw, control := payload(n)
+	id := fmt.Sprint("d", n)
+	if !r.Counts() {
+		r.t.Fatal("it does not count")
+	}
+	_, err := r.SendCounted(r.t.Context(), &message.Delivery{ID: id, Control: control, Payload: raw}, l.given.given[id], func(_ context.Context, number int64) error {
+		if l.fault == nil {
+			l.given.give(id, number)
+			l.kept = append(l.kept, number)
+		}
+		return l.fault
+	})
+	return err
+}
+
+// TestNumbersOutliveTheEngine: a message that was being sent when the engine ended
+// goes out again under its number, and not at all where the receiver has it.
+func TestNumbersOutliveTheEngine(t *testing.T) {
+	for name, c := range map[string]struct {
+		does  string // with number 2
+		heard []string
+		took  int
+	}{
+		"the receiver has it":             {"lose", []string{"0", "1", "2", "0", "3"}, 3},
+		"the receiver has it not":         {"drop", []string{"0", "1", "2", "0", "2", "3"}, 3},
+		"another one has the number then": {"drop, another first", []string{"0", "1", "2", "0", "2", "3"}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			counter, address := newCounter(t)
+			l, once, order := &ledger{}, true, []int{1, 2}
+			if does, _, first := strings.Cut(c.does, ","); first {
+				c.does, order = does, []int{2, 1}
+			}
+			counter.does = func(n int64) string {
+				if n == 2 && once {
+					once = false
+					return c.does
+				}
+				return ""
+			}
+			r := counting(t, address)
+			if err := l.send(r, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.send(r, 1); message.KindOf(err) != message.Unknown {
+				t.Fatalf("%v, want unknown", err)
+			}
+			again := counting(t, address) // another life, which knows nothing but the ledger
+			for _, n := range order {
+				if err := l.send(again, n); err != nil {
+					t.Errorf("message %d: %v", n, err)
+				}
+			}
+			if !slices.Equal(counter.heard, c.heard) || len(counter.took) != c.took {
+				t.Errorf("heard %q, took %q", counter.heard, counter.took)
+			}
+			arrived := 0
+			if c.does == "lose" {
+				arrived = 1
+			}
+			if got := again.event("sequence-arrived"); got != arrived {
+				t.Errorf("%d were known to have arrived, want %d", got, arrived)
+			}
+		})
+	}
+}
+
+// TestRefusalsAreNoArrivals: a message that the receiver counted and refused is
+// sent again, under the next number.
+func TestRefusalsAreNoArrivals(t *testing.T) {
+	c, address := newCounter(t)
+	c.does = func(n int64) string {
+		if n == 1 {
+			return "refuse"
+		}
+		return ""
+	}
+	l, r := &ledger{}, counting(t, address)
+	if err := l.send(r, 0); message.KindOf(err) != message.Busy {
+		t.Fatalf("%v, want that it is tried again", err)
+	}
+	if err := l.send(counting(t, address), 0); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"0", "1", "0", "2"}; !slices.Equal(c.heard, want) || !slices.Equal(l.kept, []int64{1, 0, 2}) {
+		t.Errorf("heard %q, want %q; kept %d", c.heard, want, l.kept)
+	}
+}
+
+// TestNothingLeavesWithoutItsNumber holds the order: kept, then sent.
+func TestNothingLeavesWithoutItsNumber(t *testing.T) {
+	c, address := newCounter(t)
+	l, r := &ledger{fault: errors.New("no disk")}, counting(t, address)
+	if err := l.send(r, 0); message.KindOf(err) != message.Down || len(c.took) > 0 {
+		t.Fatalf("%v, taken %q", err, c.took)
+	}
+	l.fault = nil
+	if err := l.send(r, 0); err != nil || len(c.took) != 1 {
+		t.Fatalf("%v, taken %q", err, c.took)
+	}
+}
+
+// TestTheSameNumberWhereNobodySays: a receiver that says no MSA-4 gets what may have
+// come under the same number.
+func TestTheSameNumberWhereNobodySays(t *testing.T) {
+	c, address := newCounter(t)
+	c.mute = true
+	once := true
+	c.does = func(n int64) string {
+		if n == 2 && once {
+			once = false
+			return "drop"
+		}
+		return ""
+	}
+	l, r := &ledger{}, counting(t, address)
+	if err := l.send(r, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.send(r, 1); message.KindOf(err) != message.Unknown {
+		t.Fatalf("%v, want unknown", err)
+	}
+	again := counting(t, address)
+	for _, n := range []int{1, 2} {
+		if err := l.send(again, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"0", "1", "2", "0", "2", "3"}; !slices.Equal(c.heard, want) {
+		t.Errorf("heard %q, want %q", c.heard, want)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -61,36 +60,6 @@ var table0211 = map[string]*charset{
 	"BIG-5": {encoding: traditionalchinese.Big5, wide: true},
 }
 
-// charsetByName finds a set by the words of table 0211 or the common names,
-// nil when it is none of them.
-func charsetByName(name string) *charset {
-	name = strings.TrimSpace(name)
-	if c := table0211[strings.ToUpper(name)]; c != nil {
-		return c
-	}
-	e, err := htmlindex.Get(strings.ReplaceAll(name, "_", "-"))
-	if err != nil {
-		if e, err = htmlindex.Get(name); err != nil {
-			return nil
-		}
-	}
-	canonical, err := htmlindex.Name(e)
-	if err != nil {
-		return nil
-	}
-	switch canonical {
-	case "utf-8":
-		return unicodeSet
-	case "utf-16be", "utf-16le", "replacement", "x-user-defined":
-		return nil
-	case "iso-2022-jp":
-		return japaneseG0
-	case "shift_jis", "gb18030", "gbk", "big5":
-		return &charset{encoding: e, wide: true}
-	}
-	return &charset{encoding: e}
-}
-
 // choose takes the character set of the message: the channel's word for it, or
 // MSH-18. None: ASCII; bytes above it are then read as UTF-8 where they are
 // that, else as Windows-1252.
@@ -113,7 +82,7 @@ func (m *Message) choose(override string, msh []byte, start int) {
 		c := charsetByName(string(one))
 		switch {
 		case c == nil:
-			m.warn("MSH-18", start, "charset-unknown", "the declared character set is not known; bytes are read as UTF-8 or Windows-1252")
+			m.warn("MSH-18", start, "charset-unknown", "the declared character set is not known")
 		case m.charset == nil:
 			m.charset = c
 		case c.utf8 && !m.charset.utf8 && m.charset.encoding == nil:
@@ -181,40 +150,94 @@ func (m *Message) read(raw []byte) {
 // fill decodes the bytes as far as segments must be found in them, and warns
 // of bytes that the declared set does not have.
 func (m *Message) fill(raw []byte) {
-	if m.charset != nil && m.charset.wide {
-		text, offsets, bad := m.charset.decodeWide(raw)
+	c := m.charset
+	if c != nil && c.wide {
+		text, offsets, bad := c.decodeWide(raw)
 		m.text, m.offsets, m.plain = text, offsets, true
-		if bad >= 0 {
-			m.warn("MSH-18", bad, "charset-wrong", "bytes are not of the declared character set")
-		}
+		m.misfit(raw, bad, "")
 		return
 	}
 	m.text = string(raw)
-	high := m.firstHigh(raw)
-	declared := m.charset != nil && (m.charset.utf8 || m.charset.encoding != nil)
+	mark := 0
+	if bytes.HasPrefix(raw, []byte(byteOrderMark)) {
+		mark = len(byteOrderMark) // it stands before the message
+	}
+	high := firstHigh(raw[mark:])
 	switch {
 	case high < 0:
 		m.plain = true
-	case !declared:
+	case c == nil:
 		m.plain = utf8.Valid(raw)
-		as := "Windows-1252"
-		if m.plain {
-			as = "UTF-8"
-		}
-		m.warn("MSH-18", high, "charset-undeclared", "bytes above ASCII although MSH-18 declares no such character set; read as "+as)
-	case m.charset.utf8:
+		m.warn("MSH-18", mark+high, "charset-undeclared", "bytes above ASCII although MSH-18 declares no such character set"+m.readAs())
+	case c.utf8:
 		if m.plain = utf8.Valid(raw); !m.plain {
-			m.warn("MSH-18", invalidAt(raw), "charset-wrong", "bytes are not UTF-8 as declared; read as Windows-1252")
+			m.misfit(raw, invalidAt(raw), m.readAs())
+		}
+	case c.encoding == nil: // ASCII, said in so many words
+		m.plain = utf8.Valid(raw)
+		m.misfit(raw, mark+high, m.readAs())
+	default:
+		m.misfit(raw, c.lacks(raw), "")
+		if _, single := c.encoding.(*charmap.Charmap); single && m.override == "" && utf8.Valid(raw) {
+			m.warn("MSH-18", mark+high, "charset-doubtful", "all bytes above ASCII are UTF-8 although MSH-18 declares another character set; read as declared")
 		}
 	}
 }
 
-// firstHigh is the place of the first byte above ASCII behind a byte order mark,
-// which is a finding of its own; -1 when there is none.
-func (m *Message) firstHigh(raw []byte) int {
-	rest := bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
-	if at := firstHigh(rest); at >= 0 {
-		return len(raw) - len(rest) + at
+// ascii reports whether nothing above ASCII stands behind a byte order mark.
+func (m *Message) ascii() bool {
+	return firstHigh(bytes.TrimPrefix(m.raw, []byte(byteOrderMark))) < 0
+}
+
+// byteOrderMark is that of UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// readAs says how bytes are read that no declaration explains.
+func (m *Message) readAs() string {
+	if m.plain {
+		return "; read as UTF-8"
+	}
+	return "; read as Windows-1252"
+}
+
+// misfit warns of the first byte that the character set does not have, where
+// there is one: that of MSH-18, or the channel's.
+func (m *Message) misfit(raw []byte, at int, readAs string) {
+	if at < 0 {
+		return
+	}
+	where := "MSH-18"
+	if m.override != "" {
+		where = placeOf(raw, at, nil, m.delims, m.override)
+	}
+	m.warn(where, at, "charset-wrong", "bytes are not of the declared character set"+readAs)
+}
+
+// lacks is the first byte that a set of one byte for each character, or of pairs
+// above ASCII, does not have; -1 when there is none.
+func (c *charset) lacks(raw []byte) int {
+	single, ok := c.encoding.(*charmap.Charmap)
+	if !ok {
+		if out, err := c.encoding.NewDecoder().Bytes(raw); err == nil && !bytes.ContainsRune(out, utf8.RuneError) {
+			return -1
+		}
+	}
+	for at := 0; at < len(raw); {
+		switch {
+		case raw[at] < 0x80:
+			at++
+		case ok:
+			if single.DecodeByte(raw[at]) == utf8.RuneError {
+				return at
+			}
+			at++
+		default:
+			_, used, good := c.decodeOne(raw[at:])
+			if !good {
+				return at
+			}
+			at += used
+		}
 	}
 	return -1
 }

@@ -202,11 +202,67 @@ func TestOnlyDeclaredSetsAreWritten(t *testing.T) {
 	}
 }
 
+// TestNamesOfSegmentsAreRebuilt: also such as are no names, or have a switch of the
+// character set within.
+func TestNamesOfSegmentsAreRebuilt(t *testing.T) {
+	for _, c := range [][2]string{{"GB 18030-2000", "\xff\r"}, {"GB 18030-2000", "\x8f\x88|x\r"}, {"ASCII~ISO IR87", "P\x1b(BID|1\r"}, {"ASCII~ISO IR87", "\x1b(BPID\x1b(B|\x1b(B1\x1b(B\r"}, {"BIG-5", "ZZZ|\n\n\xff"}} {
+		raw := "MSH|^~\\&|A||||||ADT^A01|1|P|2.7||||||" + c[0] + "\r" + c[1]
+		if got := string(parsed(t, raw).Rebuild(nil)); got != raw {
+			t.Errorf("rebuilt %q, want %q", got, raw)
+		}
+	}
+}
+
+// TestNamesOfCharacterSets: a set is known however a sender spells it, and what
+// names none, or one of several, is none.
+func TestNamesOfCharacterSets(t *testing.T) {
+	for want, names := range map[string]string{
+		"Ä":   "8859/1, 8859-1, ISO 8859/1, ISO8859-1, ISO-8859-1, iso_8859-1, ISO/IEC 8859-1, ISO_IR 100, ISO IR 100, ISO IR100, windows-1252, WINDOWS1252, CP1252, CP-1252, Win 1252, latin1",
+		"Ф":   "8859/5, ISO 8859-5, ISO_IR 144",
+		"Δ":   "8859/7, ISO_IR 126",
+		"ฤ":   "8859/11, ISO 8859-11, ISO_IR 166, windows-874",
+		"Д":   "windows-1251, CP1251, WINDOWS 1251",
+		"─":   "cp437, CP 437, CP850, IBM850, IBM 852",
+		"Ä/8": "UNICODE UTF-8, UTF-8, utf8, UTF 8, UNICODE UTF8, UNICODE_UTF-8, ISO_IR 192",
+		"Ä/0": "ASCII, US-ASCII, US ASCII, ISO IR6, ISO_IR 6, ISO IR 6",
+		"Ä/3": "GB 18030-2000, GB18030, GB 18030, BIG-5, big5, Shift_JIS, KS X 1001, KSX1001, ISO IR87, ISO IR 87, ISO 2022 IR 87",
+		"":    "8859, 8859/12, 8859/99, ISO, ISO IR, ISO IR 999, IR100, CP, CP9999, windows, x, UTF-16, UNICODE UTF-16, EBCDIC, /, -",
+	} {
+		for name := range strings.SplitSeq(names, ", ") {
+			c := charsetByName(name)
+			if c == nil || want == "" {
+				if c != nil || want != "" {
+					t.Errorf("%s: known %v, want %q", name, c != nil, want)
+				}
+				continue
+			}
+			_, kind, several := strings.Cut(want, "/")
+			if several {
+				if (kind == "8") != c.utf8 || (kind == "0") != (c == asciiSet) {
+					t.Errorf("%s is another set", name)
+				}
+				continue
+			}
+			if got, err := c.encoding.NewDecoder().String("\xc4"); err != nil || got != want {
+				t.Errorf("%s: C4 is %q, want %q", name, got, want)
+			}
+		}
+	}
+}
+
 func TestWrongCharacterSets(t *testing.T) {
 	for name, c := range map[string]struct{ declared, bytes, want, warnings string }{
 		"Windows-1252 undeclared":      {"", "M\xfcller", "Müller", "charset-undeclared"},
 		"UTF-8 undeclared":             {"", "Müller", "Müller", "charset-undeclared"},
-		"Latin-1 declared as ASCII":    {"ASCII", "M\xfcller", "Müller", "charset-undeclared"},
+		"Latin-1 declared as ASCII":    {"ASCII", "M\xfcller", "Müller", "charset-wrong"},
+		"UTF-8 declared as ASCII":      {"US-ASCII", "Müller", "Müller", "charset-wrong"},
+		"null declared":                {`""`, "Müller", "Müller", "charset-undeclared"},
+		"nothing first, no sequence":   {"~ISO IR87", "M\xfcller", "Müller", "charset-wrong"},
+		"a byte that Arabic has not":   {"8859/6", "A\xc0", "A\uFFFD", "charset-wrong"},
+		"half a character of Korean":   {"KS X 1001", "\xb1\xe8\xb1", "김\uFFFD", "charset-wrong"},
+		"Korean":                       {"KS X 1001", "\xb1\xe8", "김", ""},
+		"UTF-8 declared as Latin-1":    {"8859/1", "Müller", "MÃ¼ller", "charset-doubtful"},
+		"UTF-8 that is cut in Latin-1": {"8859/1", "Müller \xc3", "MÃ¼ller Ã", ""},
 		"Latin-1 declared as UTF-8":    {"UNICODE UTF-8", "M\xfcller", "Müller", "charset-wrong"},
 		"a set nobody knows":           {"ISO IR 999", "Muller", "Muller", "charset-unknown"},
 		"quotes of Windows in 8859/1":  {"8859/1", "\x93x\x94", "“x”", ""},
@@ -236,6 +292,20 @@ func TestTheChannelsWordOverridesMSH18(t *testing.T) {
 	}
 	if got := compile(t, "PID-5")[0].Text(doc.Root()); got != "Пит" {
 		t.Errorf("%q", got)
+	}
+	// What the channel says may be wrong, too: the place is not that of MSH-18.
+	for set, want := range map[string]string{"windows-1251": "", "us-ascii": "PID-5 charset-wrong", "utf-8": "PID charset-wrong", "shift_jis": "NTE-3 charset-wrong"} {
+		m, err := parse(append(raw, "NTE|1||\xff\r"...), Options{Charset: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range m.Warnings() {
+			got += w.Where + " " + w.Code
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", set, got, want)
+		}
 	}
 }
 

@@ -81,7 +81,10 @@ func (m *Message) envelope() {
 			continue
 		}
 		switch m.text[p.start : p.start+3] {
-		case "MSH", "BHS", "BTS", "FTS":
+		case "MSH":
+			m.conditions(Segment{m, i})
+			c.Segment(Segment{m, i})
+		case "BHS", "BTS", "FTS":
 			if w, wrong := c.Segment(Segment{m, i}); wrong {
 				m.warn(w.Where, w.Offset, "batch-count", w.Text)
 			}

@@ -100,10 +100,10 @@ func acknowledged(t *testing.T, version, fifteen, sixteen string, code message.A
 
 func TestPageTellsWhatIsAnswered(t *testing.T) {
 	outcomes := []message.AnswerCode{message.Accepted, message.Erroneous, message.Rejected}
-	problem := message.Problem{Where: "PID-3", Code: 207, Text: "busy"}
-	for _, row := range rows(t, "| MSH-15 | MSH-16 | accepted | error in the message | cannot be taken now |") {
+	problems := []message.Problem{{}, {Where: "PID-3", Code: 101, Text: "missing"}, {Where: "MSH-12", Code: 203, Text: "another"}}
+	for _, row := range rows(t, "| MSH-15 | MSH-16 | accepted | error in the message, or a fault of ours | MSH-9, 11 or 12 is not taken |") {
 		for i, outcome := range outcomes {
-			got, want := "-", row[2+i]
+			got, want, problem := "-", row[2+i], problems[i]
 			if m := acknowledged(t, "2.5.1", row[0], row[1], outcome, problem); m != nil {
 				got = m.find("MSA", 1).Field(1).Text()
 				if own := m.find("MSH", 1).Field(15).Text() + m.find("MSH", 1).Field(16).Text(); got[0] == 'C' && own != "" {

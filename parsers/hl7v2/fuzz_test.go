@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -188,9 +189,12 @@ func FuzzScan(f *testing.F) {
 }
 
 func FuzzReply(f *testing.F) {
-	seeded(f, oddities...)
-	p := New(Options{})
-	made := parsers.Stamp{Time: "20260105133700", Control: "R1"}
+	seeded(f, append(slices.Clone(oddities), ackSeeds...)...)
+	said := New(Options{Texts: []AckText{
+		{Codes: []string{"AA", "CA"}, Text: "{channel}: {control} angenommen, grüße|^~\\& 山田 \U0001F600"},
+		{Codes: []string{"AE", "AR", "CE", "CR"}, Text: "{ack} {control} {where} {code} {condition} {reason} é|"},
+	}})
+	made := parsers.Stamp{Time: "20260105133700", Control: "R1", Channel: "lab"}
 	answers := []message.Answer{
 		{Code: message.Accepted},
 		{Code: message.Erroneous, Problems: []message.Problem{{Where: "OBX[3]-5[2].1.2", Code: 103, Text: "a|b^c\\d\r"}, {Where: "[", Code: -1}}},
@@ -198,30 +202,37 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, answer := range answers {
-			out := p.Reply(raw, answer, made)
-			if len(out) == 0 {
-				continue
-			}
-			if bytes.ContainsAny(out, "\x00\x0b\x1c\n") {
-				t.Fatal("bytes of a frame stand in the answer")
-			}
-			m, err := Parse(out)
-			if err != nil {
-				t.Fatalf("the answer is not readable: %v", err)
-			}
-			msa := m.find("MSA", 1)
-			if m.Segment(1) != msa || len(msa.Field(1).Text()) != 2 {
-				t.Fatalf("the answer has no MSA where it should stand")
-			}
-			if good := msa.Field(1).Text()[1] == 'A'; good != (answer.Code == message.Accepted) {
-				t.Fatal("the answer tells another outcome")
-			}
-			if err := m.find("ERR", 1); err.Valid() == (answer.Code == message.Accepted) {
-				t.Fatal("ERR is there, or is not, against the outcome")
-			}
-			if again := p.Reply(out, message.Answer{Code: message.Accepted}, made); len(again) > 0 {
-				t.Fatal("an answer is answered")
+			for _, p := range []*Parser{New(Options{}), said} {
+				if out := p.Reply(raw, answer, made); len(out) > 0 {
+					replied(t, p, out, answer, made)
+				}
 			}
 		}
 	})
+}
+
+// replied holds what every answer must be, whatever it answers.
+func replied(t *testing.T, p *Parser, out []byte, answer message.Answer, made parsers.Stamp) {
+	t.Helper()
+	if bytes.ContainsAny(out, "\x00\x0b\x1c\n") {
+		t.Fatal("bytes of a frame stand in the answer")
+	}
+	m, err := Parse(out)
+	if err != nil {
+		t.Fatalf("the answer is not readable: %v", err)
+	}
+	msa := m.find("MSA", 1)
+	if m.Segment(1) != msa || len(msa.Field(1).Text()) != 2 {
+		t.Fatalf("the answer has no MSA where it should stand")
+	}
+	good := answer.Code == message.Accepted
+	if word := msa.Field(1).Text(); (word[1] == 'A') != good {
+		t.Fatal("the answer tells another outcome")
+	}
+	if err := m.find("ERR", 1); err.Valid() && (err.Field(4).Text() == "I") != good || !err.Valid() && !good {
+		t.Fatal("ERR is there, or is not, against the outcome")
+	}
+	if again := p.Reply(out, message.Answer{Code: message.Accepted}, made); len(again) > 0 {
+		t.Fatal("an answer is answered")
+	}
 }

@@ -66,7 +66,7 @@ func (m *Message) Groups() *Group {
 }
 
 func (m *Message) group(structure string) {
-	grammar := definitions.Structure(structure)
+	grammar := definitions.StructureFor(m.find("MSH", 1).Field(12).Comp(1).Text(), structure)
 	if grammar == nil {
 		grammar = &definitions.Element{Name: structure, Group: true}
 	}

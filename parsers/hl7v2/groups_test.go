@@ -126,6 +126,34 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// TestGroupsByVersion: messages of 2.8 and later have groups that those before do
+// not have, and paths reach what stands in them.
+func TestGroupsByVersion(t *testing.T) {
+	segments := "PID|1\rOBX|1\rPV1|1\rORC|RE|7\rOBX|1\rTXA|1\rOBR|1|7\rOBX|1\rORC|RE|8\rOBR|2|8\rOBX|1\r"
+	const documents = "ORU_R01(MSH PATIENT_RESULT(PATIENT(PID PATIENT_OBSERVATION(OBX) VISIT(PV1)) " +
+		"ORDER_OBSERVATION(COMMON_ORDER(ORC ORDER_DOCUMENT(OBX TXA)) OBR OBSERVATION(OBX)) ORDER_OBSERVATION(COMMON_ORDER(ORC) OBR OBSERVATION(OBX))))"
+	for version, want := range map[string]string{
+		"2.5.1": "", "2.7.1": "", "": "", "2.8": documents, "2.8.1": documents, "2.8.2": documents, "2.9": documents, "2.9.1": documents,
+	} {
+		m := parsed(t, "MSH|^~\\&|A|B|C|D|20260105||ORU^R01^ORU_R01|1|P|"+version+"\r"+segments)
+		got := drawn(m.Groups())
+		if (want == "") != (warned(m) != "") || want == "" && strings.Contains(got, "COMMON_ORDER") || want != "" && got != want {
+			t.Errorf("%q is grouped as\n%s with %q", version, got, warned(m))
+		}
+		if want == "" {
+			continue
+		}
+		for path, value := range map[string]string{"ORDER_OBSERVATION[2]/ORC-2": "8", "ORDER_OBSERVATION/COMMON_ORDER/ORC-2": "7", "ORDER_OBSERVATION[2]/OBR-2": "8"} {
+			if text := readText(compile(t, path)[0], m.Root()); text != value {
+				t.Errorf("%s %s is %q, want %q", version, path, text, value)
+			}
+		}
+		if last := compile(t, "OBX")[0].Nodes(m.Root())[3]; readText(compile(t, "ORC-2")[0], last) != "8" {
+			t.Errorf("%s: the order of the last result is not found from there", version)
+		}
+	}
+}
+
 func TestGroupsOfABatchBeginAnewWithEachMessage(t *testing.T) {
 	one := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01^ADT_A01|1|P|2.5\rEVN|A01\rPID|1\rPV1|1\r"
 	m := parsed(t, "BHS|^~\\&|A\r"+one+one+"BTS|2\r")

@@ -100,6 +100,31 @@ func structureOf(code, event, said string) string {
 	return code + "_" + event
 }
 
+// conditions warns of words in MSH-15 and MSH-16 that table 0155 does not have:
+// they count as empty (2.9.3). v2.1 has no such fields.
+func (m *Message) conditions(msh Segment) {
+	p := m.segments[msh.index]
+	rest := m.text[p.start:p.end]
+	for n := 1; ; n++ { // the first separator is MSH-1
+		if n >= 15 {
+			word, _, _ := strings.Cut(rest, string(m.delims.Field))
+			switch word {
+			case "", `""`, "AL", "NE", "ER", "SU":
+			default:
+				if versionOf(msh) != 21 {
+					start, _ := msh.Field(n).Span()
+					m.warn("MSH-"+strconv.Itoa(n), start, "ack-condition", "not a word of table 0155: it counts as empty")
+				}
+			}
+		}
+		at := strings.IndexByte(rest, m.delims.Field)
+		if at < 0 || n == 16 {
+			return
+		}
+		rest = rest[at+1:]
+	}
+}
+
 // numbered is a segment's name with its number where it is not the first.
 func numbered(name string, n int) string {
 	if n < 2 {

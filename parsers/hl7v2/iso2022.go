@@ -185,7 +185,7 @@ func (m *Message) encode(text string) ([]byte, error) {
 	switch {
 	case !m.plain && (m.charset == nil || m.charset.encoding == nil):
 		return latin1.encode(text)
-	case m.charset == nil && firstHigh(text) >= 0 && m.firstHigh(m.raw) < 0:
+	case m.charset == nil && firstHigh(text) >= 0 && m.ascii():
 		return nil, errUndeclared
 	}
 	return m.charset.encode(text)

@@ -31,6 +31,26 @@ func warned(m *Message) string {
 	return strings.Join(all, " ")
 }
 
+// TestWordsOfAcknowledgementConditions: what table 0155 does not have is told, in each
+// message of a batch.
+func TestWordsOfAcknowledgementConditions(t *testing.T) {
+	for rest, want := range map[string]string{
+		"2.5": "", "2.5|||AL|NE": "", "2.5|||ER|SU": "", `2.5|||""|`: "", "2.5|||Y|0": "MSH-15 MSH-16", "2.3||||al": "MSH-16", "2.1|||Y|Y": "",
+	} {
+		m := parsed(t, "BHS|^~\\&|A\rMSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|"+rest+"\rPID|1\r")
+		var got []string
+		for _, w := range m.Warnings() {
+			got = append(got, w.Where)
+			if w.Code != "ack-condition" || m.raw[w.Offset-1] != '|' {
+				t.Errorf("%s: %+v", rest, w)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", rest, got, want)
+		}
+	}
+}
+
 func TestSegmentsAreFoundWhateverTheirEnds(t *testing.T) {
 	header := "MSH|^~\\&|A|B|C|D|20260105||ADT^A01|1|P|2.5"
 	for name, c := range map[string]struct{ raw, names, warnings string }{
@@ -41,7 +61,7 @@ func TestSegmentsAreFoundWhateverTheirEnds(t *testing.T) {
 		"no last end":                     {header + "\rPID|1", "MSH PID", "no-final-cr"},
 		"empty lines":                     {header + "\r\rPID|1\r\r", "MSH  PID ", ""},
 		"a byte order mark":               {"\xef\xbb\xbf" + header + "\rPID|1\r", "MSH PID", "leading-bytes"},
-		"a byte order mark and text":      {"\xef\xbb\xbf" + header + "\rPID|\u017d\r", "MSH PID", "leading-bytes charset-undeclared"},
+		"and what it is the mark of":      {"\xef\xbb\xbf" + header + "\rPID|ä\r", "MSH PID", "leading-bytes charset-undeclared"},
 		"white space before":              {"\r\n " + header + "\rPID|1\r", "MSH PID", "leading-bytes"},
 		"indented segments":               {header + "\r  PID|1\r", "MSH PID", "leading-space"},
 		"a line end inside a value":       {header + "\rNTE|1||first\nsecond|x\rPID|1\r", "MSH NTE PID", "line-inside"},

@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,9 +19,15 @@ type Options struct {
 	// looked at, such as length.
 	Tolerate []string `yaml:"tolerate"`
 	// Strict lists oddities, and rules of validate that only warn, which keep a
-	// message of this sender from being processed, such as charset-wrong and
-	// charset-unknown: it is parked or refused as for an error of validate.
+	// message of this sender from being processed, such as charset-undeclared: it
+	// is parked or refused as for an error of validate. Always among them, where
+	// lenient does not name them: charset-wrong and charset-unknown.
 	Strict []string `yaml:"strict"`
+	// Lenient lists what would keep a message of this sender from being processed
+	// and is to be a warning only: charset-wrong (bytes that are not of the
+	// declared character set), charset-unknown (MSH-18 names a set that is not
+	// known), and rules of validate that are errors, such as data-type.
+	Lenient []string `yaml:"lenient"`
 	// Level is how much of each message is checked: syntax, structure,
 	// types, tables or profile; each includes those before it. What is an error
 	// parks the message, or where the sender waits for the outcome (ack:
@@ -43,6 +50,10 @@ type Options struct {
 	// reply that the standard has for them (ORR, ORL, MFK, SRR and so on) and a
 	// refused query with RSP, in place of ACK. Default: false, ACK.
 	Functional bool `yaml:"functional"`
+	// Texts are what acknowledgements say to people, in MSA-3 (up to 2.6) and ERR-8
+	// (from 2.5 on); the first entry that fits holds. Default: what is wrong, in the
+	// engine's words, and nothing in a positive one.
+	Texts []AckText `yaml:"texts"`
 	// Batch says what a batch that arrives as one content is answered with:
 	// each (the default), a batch with the acknowledgement of each message;
 	// errors, a batch with those of the messages that were not accepted.
@@ -79,9 +90,13 @@ var _ parsers.FileOptions = (*Options)(nil)
 
 // codes are the warnings of the parser.
 var codes = []string{
-	"batch-count", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
+	"ack-condition", "batch-count", "charset-doubtful", "charset-undeclared", "charset-unknown", "charset-wrong", "extra-delimiters", "grouping", "leading-bytes", "leading-space", "line-inside",
 	"mllp-bytes", "no-final-cr", "not-a-segment", "segment-end-crlf", "segment-end-lf", "several-messages", "short-delimiters",
 }
+
+// keeping are those that keep a message from being processed where the channel
+// does not say otherwise: what its text means is not known.
+var keeping = []string{"charset-unknown", "charset-wrong"}
 
 // Validate checks words only.
 func (o *Options) Validate() []parsers.Problem {
@@ -90,22 +105,7 @@ func (o *Options) Validate() []parsers.Problem {
 	if o.Charset != "" && charsetByName(o.Charset) == nil {
 		wrong("charset", "is not a known character set; known are the words of table 0211 and names such as utf-8 or windows-1252")
 	}
-	known := slices.Concat(codes, o.validation.Rules)
-	for _, list := range []struct {
-		field string
-		words []string
-	}{{"tolerate", o.Tolerate}, {"strict", o.Strict}} {
-		for _, code := range list.words {
-			if !slices.Contains(known, code) {
-				wrong(list.field, "\""+code+"\" is not a warning; known: "+strings.Join(known, ", "))
-			}
-		}
-	}
-	for _, code := range o.Strict {
-		if slices.Contains(o.Tolerate, code) {
-			wrong("strict", "\""+code+"\" is tolerated, too: it can be one of them")
-		}
-	}
+	problems = append(append(problems, o.lists()...), o.texts()...)
 	if o.Level != "" && !slices.Contains(o.validation.Levels, o.Level) {
 		wrong("validate", "\""+o.Level+"\" is not known; known: "+strings.Join(o.validation.Levels, ", "))
 	}
@@ -128,6 +128,34 @@ func (o *Options) Validate() []parsers.Problem {
 	case o.Profile == "" || named || file(o.Profile):
 	default:
 		wrong("profile", "\""+o.Profile+"\" is not a profile; known: "+strings.Join(o.validation.Profiles, ", ")+"; a file ends with .yaml")
+	}
+	return problems
+}
+
+// lists checks the words of tolerate, strict and lenient.
+func (o *Options) lists() []parsers.Problem {
+	var problems []parsers.Problem
+	wrong := func(field, code, text string) {
+		problems = append(problems, parsers.Problem{Field: field, Text: "\"" + code + "\" " + text})
+	}
+	known := slices.Concat(codes, o.validation.Rules)
+	for _, list := range []struct {
+		field string
+		words []string
+	}{{"tolerate", o.Tolerate}, {"strict", o.Strict}, {"lenient", o.Lenient}} {
+		for _, code := range list.words {
+			switch {
+			case !slices.Contains(known, code):
+				wrong(list.field, code, "is not a warning; known: "+strings.Join(known, ", "))
+			case list.field != "tolerate" && slices.Contains(o.Tolerate, code):
+				wrong(list.field, code, "is tolerated, too: it can be one of them")
+			case list.field != "lenient":
+			case slices.Contains(o.Strict, code):
+				wrong(list.field, code, "is strict, too: it can be one of them")
+			case slices.Contains(codes, code) && !slices.Contains(keeping, code):
+				wrong(list.field, code, "only warns: it keeps no message back")
+			}
+		}
 	}
 	return problems
 }
@@ -165,8 +193,8 @@ func (o *Options) OpenWith(files map[string][]byte) (parsers.Parser, error) {
 	return p, err
 }
 
-// Check finds what `validate:`, `profile:` and `strict:` ask for; what is
-// tolerated is not among it.
+// Check finds what `validate:`, `profile:`, `strict:` and `lenient:` ask for;
+// what is tolerated is not among it.
 func (p *Parser) Check(doc message.Document) []parsers.Finding {
 	m, ok := doc.(*Message)
 	if !ok {
@@ -181,10 +209,16 @@ func (p *Parser) Check(doc message.Document) []parsers.Finding {
 		if slices.Contains(p.options.Tolerate, f.Rule) || strict && f.Rule == "grouping" {
 			continue
 		}
-		f.Severe = f.Severe || strict
+		f.Severe = (f.Severe || strict) && !slices.Contains(p.options.Lenient, f.Rule)
 		found = append(found, f)
 	}
 	return found
+}
+
+// keeps reports whether a warning of the parser keeps messages of this sender
+// from being processed.
+func (o *Options) keeps(code string) bool {
+	return slices.Contains(o.Strict, code) || slices.Contains(keeping, code) && !slices.Contains(o.Lenient, code)
 }
 
 // oddities are the warnings of a message that this sender's messages may not have.
@@ -194,17 +228,21 @@ func (p *Parser) oddities(m *Message) []parsers.Finding {
 		m.Groups() // only then it is known
 	}
 	for _, w := range m.Warnings() {
-		if !slices.Contains(p.options.Strict, w.Code) {
+		if !p.options.keeps(w.Code) {
 			continue
 		}
-		code := 100
-		switch w.Code {
-		case "charset-unknown":
-			code = 103 // of table 0211
-		case "charset-wrong", "charset-undeclared":
+		code, text := 100, w.Text
+		if strings.HasPrefix(w.Code, "charset-") {
 			code = 102
+			text += fmt.Sprintf(", the first at byte %d", w.Offset)
+			if at := placeOf(m.raw, w.Offset, m.find("MSH", 1).Raw(), m.delims, m.override); at != "" && w.Where == "MSH-18" {
+				text += " in " + at
+			}
 		}
-		found = append(found, parsers.Finding{Problem: message.Problem{Where: w.Where, Code: code, Text: w.Text}, Rule: w.Code, Severe: true})
+		if w.Code == "charset-unknown" {
+			code, text = 103, w.Text // of table 0211
+		}
+		found = append(found, parsers.Finding{Problem: message.Problem{Where: w.Where, Code: code, Text: text}, Rule: w.Code, Severe: true})
 	}
 	return found
 }

@@ -18,10 +18,11 @@ import (
 type Parser struct {
 	options Options
 	check   Check // nil: nothing is checked
+	texts   []ownText
 }
 
 // New returns a parser. It checks nothing, whatever the options say.
-func New(o Options) *Parser { return &Parser{options: o} }
+func New(o Options) *Parser { return &Parser{options: o, texts: textsOf(o.Texts)} }
 
 var (
 	_ parsers.Parser   = (*Parser)(nil)

@@ -10,10 +10,11 @@ func (m *Message) Rebuild(dst []byte) []byte {
 	}
 	for w := m.Walk(); w.NextSegment(); {
 		s := w.Segment()
-		name := s.Name()
-		if dst = append(dst, name...); name == "" {
-			dst = append(dst, s.Raw()...) // a line that is no segment
-		}
+		start, end := s.Span()
+		if s.Name() != "" {
+			end = m.rawEnd(m.segments[s.index].start + 3) // with a switch of the character set in it
+		} // else a line that is no segment
+		dst = append(dst, m.raw[start:end]...)
 		header := s.header()
 		for w.Next() {
 			if c := w.place.separator(&m.delims); w.place.Field > 2 || !header {

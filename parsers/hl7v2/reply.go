@@ -34,7 +34,7 @@ func (p *Parser) Reply(head []byte, answer message.Answer, made parsers.Stamp) [
 
 // begin reads the header that is answered.
 func (p *Parser) begin(s *scanner, answer message.Answer, made parsers.Stamp) *ack {
-	a := &ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made}
+	a := &ack{d: Delims{Field: '|', Component: '^', Repetition: '~', Escape: '\\', Subcomponent: '&'}, answer: answer, made: made, texts: p.texts}
 	at, err := s.begin()
 	if err == nil && s.head[at] == 'M' {
 		a.msh, a.d = s.line(at).Segment(0), s.delims
@@ -139,6 +139,8 @@ type ack struct {
 	apart   bool     // which goes over another connection
 	scan    *scanner // of the message, where its reply is a functional one
 	reply   functional
+	texts   []ownText
+	set     *charset // of the answer, once a text was written
 }
 
 // versionOf reads MSH-12: "2.5.1" is 25.
@@ -221,6 +223,7 @@ func (a *ack) build() []byte {
 	a.status()
 	switch {
 	case a.answer.Code == message.Accepted:
+		a.information()
 	case a.version != 0 && a.version <= 24:
 		a.errorsOld()
 	default:
@@ -255,9 +258,7 @@ func (a *ack) errorsOld() {
 // locationOld is an ELD: segment, sequence, field, code.
 func (a *ack) locationOld(p message.Problem) string {
 	c := string(a.d.Component)
-	if p.Code == 0 {
-		p.Code = 207
-	}
+	p.Code = conditionOf(p)
 	at := parseWhere(p.Where)
 	one := at.segment + c + at.sequence + c + at.field + c + strconv.Itoa(p.Code)
 	if name := conditionNames[p.Code]; a.d.Subcomponent != 0 && name != "" {
@@ -377,9 +378,9 @@ func (a *ack) status() {
 	a.field([]byte(a.code()))
 	a.field(a.msh.Field(10).Raw())
 	var text []byte
-	if a.answer.Code != message.Accepted && a.version <= 26 {
-		if ps := a.problems(); len(ps) > 0 {
-			text = a.d.escape(nil, limited(describe(ps[0]), 80))
+	if a.version <= 26 {
+		if said := a.said(); said != "" {
+			text = a.text(said, lengthOfMSA3)
 		}
 	}
 	if expected := a.answer.Expected; text != nil || expected != "" {
@@ -388,6 +389,41 @@ func (a *ack) status() {
 			a.field([]byte(expected))
 		}
 	}
+	a.out = append(a.out, '\r')
+}
+
+// said is the text of the answer as a whole: the channel's own, or what is wrong.
+func (a *ack) said() string {
+	if a.answer.Code == message.Accepted {
+		return a.own(message.Problem{})
+	}
+	first := a.problems()[0]
+	if own := a.own(first); own != "" {
+		return own
+	}
+	return describe(first)
+}
+
+// information writes the text of a positive answer from 2.7 on, which has no
+// MSA-3 any more: ERR with severity I and the code of success (table 0357).
+func (a *ack) information() {
+	if a.version <= 26 {
+		return
+	}
+	own := a.own(message.Problem{})
+	if own == "" {
+		return
+	}
+	c := string(a.d.Component)
+	a.out = append(a.out, "ERR"...)
+	a.field(nil)
+	a.field(nil)
+	a.field([]byte("0" + c + "Message accepted" + c + "HL70357"))
+	a.field([]byte("I"))
+	a.field(nil)
+	a.field(nil)
+	a.field(nil)
+	a.field(a.text(own, lengthOfERR8))
 	a.out = append(a.out, '\r')
 }
 
@@ -424,9 +460,7 @@ func limited(s string, n int) string {
 // error writes one ERR as versions from 2.5 on have it: ERR-2 to ERR-8.
 func (a *ack) error(p message.Problem) {
 	c := string(a.d.Component)
-	if p.Code == 0 {
-		p.Code = 207
-	}
+	p.Code = conditionOf(p)
 	code := strconv.Itoa(p.Code)
 	name := conditionNames[p.Code]
 	at := parseWhere(p.Where)
@@ -441,8 +475,13 @@ func (a *ack) error(p message.Problem) {
 	a.field([]byte("E"))
 	a.field(nil)
 	a.field(nil)
-	a.field(nil)
-	a.field(a.d.escape(nil, limited(p.Text, 250)))
+	if own := a.own(p); own != "" {
+		a.field(a.text(p.Text, lengthOfERR7)) // for who looks into it
+		a.field(a.text(own, lengthOfERR8))
+	} else {
+		a.field(nil)
+		a.field(a.text(p.Text, lengthOfERR8))
+	}
 	a.out = append(a.out, '\r')
 }
 

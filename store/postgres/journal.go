@@ -475,22 +475,17 @@ func (l *lease) Epoch() int64 { return l.epoch }
 
 // Began counts a crash in advance.
 func (l *lease) Began(ctx context.Context, seq int64) error {
-	return l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
-		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
-			return err
-		}
-		return relational.Began(ctx, t, seq)
-	})
+	return l.fenced(ctx, func(t *tx, _ *relational.Ledger) error { return relational.Began(ctx, t, seq) })
+}
+
+// Spared takes it back.
+func (l *lease) Spared(ctx context.Context, seq int64) error {
+	return l.fenced(ctx, func(t *tx, _ *relational.Ledger) error { return relational.Spared(ctx, t, seq) })
 }
 
 // Rules notes the rules of order of the channel's routes.
 func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
-	return l.store.inTx(ctx, func(t *tx, _ *relational.Ledger) error {
-		if err := relational.Fence(ctx, t, l.unit, l.owner, l.epoch); err != nil {
-			return err
-		}
-		return relational.Rules(ctx, t, rules)
-	})
+	return l.fenced(ctx, func(t *tx, _ *relational.Ledger) error { return relational.Rules(ctx, t, rules) })
 }
 
 // Finish is T2.

@@ -115,6 +115,12 @@ func Began(ctx context.Context, tx Tx, seq int64) error {
 	return err
 }
 
+// Spared takes back one crash counted in advance.
+func Spared(ctx context.Context, tx Tx, seq int64) error {
+	_, err := tx.Exec(ctx, `UPDATE messages SET crashes = crashes - 1 WHERE seq = ? AND state = 'stored' AND crashes > 0`, seq)
+	return err
+}
+
 // A Finished is an outcome prepared outside of the transaction.
 type Finished struct {
 	store.Outcome

@@ -144,21 +144,23 @@ func (l *lease) Epoch() int64 { return l.epoch }
 
 // Began counts a crash in advance.
 func (l *lease) Began(ctx context.Context, seq int64) error {
-	return l.store.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
-		if err := relational.Fence(ctx, tx, l.unit, l.store.owner, l.epoch); err != nil {
-			return err
-		}
-		return relational.Began(ctx, tx, seq)
-	}})
+	return l.small(ctx, func(ctx context.Context, tx relational.Tx) error { return relational.Began(ctx, tx, seq) })
+}
+
+// Spared takes it back.
+func (l *lease) Spared(ctx context.Context, seq int64) error {
+	return l.small(ctx, func(ctx context.Context, tx relational.Tx) error { return relational.Spared(ctx, tx, seq) })
 }
 
 // Rules notes the rules of order of the channel's routes.
 func (l *lease) Rules(ctx context.Context, rules map[string]string) error {
-	return l.store.writer.do(ctx, &op{whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
-		if err := relational.Fence(ctx, tx, l.unit, l.store.owner, l.epoch); err != nil {
-			return err
-		}
-		return relational.Rules(ctx, tx, rules)
+	return l.small(ctx, func(ctx context.Context, tx relational.Tx) error { return relational.Rules(ctx, tx, rules) })
+}
+
+// small runs a few statements behind the fence.
+func (l *lease) small(ctx context.Context, f func(ctx context.Context, tx relational.Tx) error) error {
+	return l.store.writer.do(ctx, &op{lease: l, whole: true, small: func(ctx context.Context, tx relational.Tx, _ *relational.Ledger) error {
+		return f(ctx, tx)
 	}})
 }
 

@@ -86,7 +86,15 @@ func bodies(t *testing.T, o Opener) {
 		if m.Crashes != 2 {
 			t.Errorf("%d crashes, want 2", m.Crashes)
 		}
+		for range 3 { // one more than were counted
+			must(t, lease.Spared(t.Context(), e.Seq))
+		}
+		if m, err = s.Load(t.Context(), e.Seq); err != nil || m.Crashes != 0 {
+			t.Errorf("%d crashes %v after they were taken back, want 0", m.Crashes, err)
+		}
+		must(t, lease.Began(t.Context(), e.Seq))
 		must(t, lease.Finish(t.Context(), store.Outcome{Seq: e.Seq, State: message.Done, Actor: "x"}))
+		must(t, lease.Spared(t.Context(), e.Seq)) // too late, and no harm
 		if m, err = s.Load(t.Context(), e.Seq); err != nil || m.Crashes != 0 {
 			t.Errorf("%d crashes %v, want 0", m.Crashes, err)
 		}

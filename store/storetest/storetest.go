@@ -39,6 +39,7 @@ func Run(t *testing.T, o Opener) {
 	t.Run("finish", func(t *testing.T) { finish(t, o) })
 	t.Run("operate", func(t *testing.T) { operate(t, o) })
 	t.Run("deliveries", func(t *testing.T) { deliveries(t, o) })
+	t.Run("numbers", func(t *testing.T) { numbers(newYard(t, o.Open(t), "numbers"), o) })
 	t.Run("batches", func(t *testing.T) { batches(t, o.Open) })
 	t.Run("triggers", func(t *testing.T) { triggers(t, o) })
 	t.Run("bodies", func(t *testing.T) { bodies(t, o) })

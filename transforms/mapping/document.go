@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"context"
 	"sort"
 	"strconv"
 	"time"
@@ -26,14 +27,15 @@ var (
 )
 
 // apply runs the program over one message.
-func (p *program) apply(doc *hl7v2.Message, header message.Header, zone *time.Location) (*Output, error) {
+func (p *program) apply(ctx context.Context, doc *hl7v2.Message, header message.Header, zone *time.Location) (*Output, error) {
 	r := &run{
-		prog: p, doc: doc, header: header, zone: zone, byKey: map[string]int32{}, ordinals: map[string]int{}, cache: map[string]int32{},
+		ctx: ctx, prog: p, doc: doc, header: header, zone: zone, byKey: map[string]int32{}, ordinals: map[string]int{}, cache: map[string]int32{},
 	}
 	r.whole = plainText(doc)
 	r.fieldsAt = make([]fieldsOf, doc.Len())
-	r.fields = make([]hl7v2.Value, 0, doc.Len()*18)
-	r.reset(64 + doc.Len()*56)
+	room := min(doc.Len(), roomSegments)
+	r.fields = make([]hl7v2.Value, 0, room*18)
+	r.reset(64 + room*56)
 	r.plan()
 	r.fillInstances()
 	switch {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -280,7 +281,8 @@ func (b *stepBuilder) siteTables() *tables.Set {
 
 var (
 	errNotHL7   = errors.New("the document is not HL7 v2")
-	errTooLarge = errors.New("the message makes more resources than a map may")
+	errTooLarge = errors.New("the message makes more resources than a map may (" + strconv.Itoa(maxInstances) + ")")
+	errTooLong  = errors.New("the resource makes more values than a map may (" + strconv.Itoa(maxLeaves) + ")")
 )
 
 // Apply maps one message to FHIR resources.
@@ -306,7 +308,7 @@ func (m *Map) Apply(ctx context.Context, in *message.Message) ([]*message.Messag
 	if p == nil {
 		return nil, &message.Failure{Kind: message.Malformed, Where: "MSH-9", Code: 200, Err: noMapError{header.Structure, m.use}}
 	}
-	out, err := p.apply(doc, header, m.zone)
+	out, err := p.apply(ctx, doc, header, m.zone)
 	if err != nil {
 		return nil, err
 	}

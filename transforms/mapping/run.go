@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -13,12 +14,18 @@ import (
 // Limits of one message: what would go beyond them cannot be mapped.
 const (
 	maxNodes     = 4 << 20
-	maxInstances = 200_000
+	maxInstances = 50_000
+	// roomSegments is for how many segments room is made at once: what a longer
+	// message needs is made as it goes.
+	roomSegments = 1024
+	// looks is how many resources are filled before it is asked whether to go on.
+	looks = 64
 )
 
 // A run maps one message.
 type run struct {
 	arena
+	ctx      context.Context //nolint:containedctx // of the one call that it lives for
 	prog     *program
 	doc      *hl7v2.Message
 	header   message.Header
@@ -44,7 +51,9 @@ type run struct {
 	// where those of a segment begin, counted from 1; 0 is not read yet.
 	fields   []hl7v2.Value
 	fieldsAt []fieldsOf
-	time     time.Time // of the message, once asked for
+	nths     []int32          // which of its name each segment is, once asked for
+	named    map[string]int32 // how many segments have a name
+	time     time.Time        // of the message, once asked for
 	timed    bool
 }
 
@@ -125,6 +134,19 @@ func (r *run) finding(kind string, v *val, table, code, text string) {
 	})
 }
 
+// goOn reports whether the message is to be mapped further: the limits are kept
+// and nobody ended it.
+func (r *run) goOn() bool {
+	if r.parked != nil {
+		return false
+	}
+	if err := r.ctx.Err(); err != nil {
+		r.parked = &message.Failure{Kind: message.Unavailable, Err: err}
+		return false
+	}
+	return true
+}
+
 // plan finds the groups and resources of the message.
 func (r *run) plan() {
 	top := &env{scope: r.prog.root, near: make([]segment, len(r.prog.slots))}
@@ -149,7 +171,7 @@ func (r *run) fill(e *env, g *hl7v2.Group) {
 func (r *run) collect(e *env, g *hl7v2.Group, groups *[]*hl7v2.Group) {
 	for _, seg := range g.Segments() {
 		slot := r.prog.slotOf(seg.Name())
-		if slot >= 0 && !e.holds(seg.Name()) {
+		if slot >= 0 && !e.holds(slot) {
 			e.near[slot] = seg
 		}
 		e.own = append(e.own, seg)
@@ -163,14 +185,13 @@ func (r *run) collect(e *env, g *hl7v2.Group, groups *[]*hl7v2.Group) {
 	}
 }
 
-// holds reports whether the group has a segment of that name of its own.
-func (e *env) holds(name string) bool {
-	for i := range e.own {
-		if e.own[i].Name() == name {
-			return true
-		}
+// holds reports whether the group has a segment of that slot of its own: one that
+// is not the one around it.
+func (e *env) holds(slot int) bool {
+	if !e.near[slot].Valid() {
+		return false
 	}
-	return false
+	return e.parent == nil || !e.parent.near[slot].Valid() || e.parent.near[slot].Index() != e.near[slot].Index()
 }
 
 func (s *cscope) find(group string) *cscope {
@@ -230,7 +251,7 @@ func (r *run) planMaking(e *env, m *cmaking) {
 
 // instance makes one resource, if its condition holds.
 func (r *run) instance(e *env, m *cmaking, decl []segment) {
-	if len(r.insts) >= maxInstances {
+	if r.full(decl) || len(r.insts)%looks == 0 && !r.goOn() {
 		return
 	}
 	f := frame{env: e, decl: decl, inst: -1}
@@ -248,9 +269,27 @@ func (r *run) instance(e *env, m *cmaking, decl []segment) {
 	number := int32(len(r.insts))
 	in.keys, in.fallback = r.keysOf(m.resource, m.keys, &f)
 	r.add(number, &in, m.row)
-	for up := e; up != nil; up = up.parent {
-		up.made = append(up.made, number)
+	e.makes(m.number, number)
+}
+
+// full reports whether the message has made as many resources as it may, and
+// parks it at the segment that would make one more.
+func (r *run) full(decl []segment) bool {
+	if len(r.insts) < maxInstances {
+		return false
 	}
+	if r.parked == nil {
+		f := &message.Failure{Kind: message.Malformed, Err: errTooLarge}
+		for i := range decl {
+			if decl[i].Valid() {
+				start, _ := decl[i].Span()
+				f.Where = r.where(start)
+				break
+			}
+		}
+		r.parked = f
+	}
+	return true
 }
 
 // add takes an instance into the message: alone, or into the one that has its
@@ -296,6 +335,9 @@ func (r *run) count(key string) int {
 func (r *run) fillInstances() {
 	planned := len(r.insts)
 	for i := range planned {
+		if i%looks == 0 && !r.goOn() {
+			return
+		}
 		in := &r.insts[i]
 		f := frame{env: in.env, decl: in.decl, inst: int32(i)}
 		for j, m := range in.making.maps {
@@ -380,10 +422,8 @@ func (r *run) strangers(a, b int32) bool {
 // nearest finds the resource of a name nearest outwards: -1 when there is none.
 func (r *run) nearest(e *env, making int32) int32 {
 	for up := e; up != nil; up = up.parent {
-		for _, i := range up.made {
-			if in := &r.insts[i]; in.making != nil && in.making.number == making {
-				return r.standing(i)
-			}
+		if i := up.first(making); i >= 0 {
+			return r.standing(i)
 		}
 	}
 	return -1

@@ -154,7 +154,7 @@ func (p *v2Program) apply(ctx context.Context, in *message.Message, zone *time.L
 	case r.err != nil:
 		return nil, r.err
 	case r.leaves > maxLeaves:
-		return nil, &message.Failure{Kind: message.Malformed, Err: errTooLarge}
+		return nil, &message.Failure{Kind: message.Malformed, Err: errTooLong}
 	}
 	doc, err := r.finish(f.scope, zone)
 	if err != nil {

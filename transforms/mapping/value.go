@@ -200,7 +200,31 @@ type env struct {
 	own    []hl7v2.Segment
 	near   []hl7v2.Segment // by slot
 	made   []int32         // instances made here and below, in order
+	firsts []first         // the first of them of each making
 	inner  []*env
+}
+
+// A first is the first instance of one making.
+type first struct{ making, instance int32 }
+
+// makes takes an instance into the scope it was made in and all around it.
+func (e *env) makes(making, instance int32) {
+	for up := e; up != nil; up = up.parent {
+		up.made = append(up.made, instance)
+		if up.first(making) < 0 {
+			up.firsts = append(up.firsts, first{making, instance})
+		}
+	}
+}
+
+// first is the first instance of a making, or -1.
+func (e *env) first(making int32) int32 {
+	for _, f := range e.firsts {
+		if f.making == making {
+			return f.instance
+		}
+	}
+	return -1
 }
 
 // A frame is where a row runs.

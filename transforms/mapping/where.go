@@ -20,15 +20,7 @@ func (r *run) where(offset int) string {
 		return ""
 	}
 	name := seg.Name()
-	nth, total := 0, 0
-	for i := range r.doc.Len() {
-		if r.doc.Segment(i).Name() == name {
-			if total++; i <= at {
-				nth = total
-			}
-		}
-	}
-	if total > 1 {
+	if nth, several := r.nth(at); several {
 		name += "[" + strconv.Itoa(nth) + "]"
 	}
 	holds := func(v hl7v2.Value) bool {
@@ -52,6 +44,20 @@ func (r *run) where(offset int) string {
 		return name
 	}
 	return name
+}
+
+// nth is which of the segments of its name a segment is, and whether there are
+// several.
+func (r *run) nth(at int) (n int, several bool) {
+	if r.nths == nil {
+		r.nths, r.named = make([]int32, r.doc.Len()), map[string]int32{}
+		for i := range r.nths {
+			name := r.doc.Segment(i).Name()
+			r.named[name]++
+			r.nths[i] = r.named[name]
+		}
+	}
+	return int(r.nths[at]), r.named[r.doc.Segment(at).Name()] > 1
 }
 
 func component(rep hl7v2.Value, holds func(hl7v2.Value) bool) string {

@@ -54,13 +54,12 @@ func (e *Element) Requires(segment string) bool {
 }
 
 // index fills what Begins and Knows look up.
-func (e *Element) index(groups map[string]bool) {
+func (e *Element) index() {
 	e.begins, e.knows = map[string]bool{}, map[string]bool{}
 	start := true
 	for _, inner := range e.Elements {
 		if inner.Group {
-			inner.index(groups)
-			groups[inner.Name] = true
+			inner.index()
 			maps.Copy(e.knows, inner.knows)
 		} else {
 			inner.begins = map[string]bool{inner.Name: true}
@@ -73,30 +72,69 @@ func (e *Element) index(groups map[string]bool) {
 	}
 }
 
+// A grammar is read when it is first asked for: nobody needs all of them.
+type grammar struct {
+	name, text string
+	once       sync.Once
+	top        *Element
+}
+
+func (g *grammar) read() *Element {
+	g.once.Do(func() {
+		p := &reader{text: g.text}
+		g.top = &Element{Name: g.name, Group: true, Elements: p.elements(0)}
+		g.top.index()
+	})
+	return g.top
+}
+
+// groups takes note of the names of the groups in it.
+func (g *grammar) groups(into map[string]bool) {
+	for before := range strings.SplitSeq(g.text, "(") {
+		if group := before[strings.LastIndexAny(before, " [{(")+1:]; group != "" && strings.Contains(g.text, group+"(") {
+			into[group] = true
+		}
+	}
+}
+
+// A grammarRow is the grammar of a structure in the versions from first to last.
+type grammarRow struct {
+	first, last int8
+	*grammar
+}
+
 type tables struct {
-	structures map[string]*Element
+	structures map[string]*grammar
 	versions   map[string][]grammarRow
 	events     map[string]string
 	groups     map[string]bool
 	segments   map[string]bool
-	later      map[string]func() *Element // structures of the table of versions alone
+	later      map[string]*grammar     // structures of the table of versions alone
+	since      map[string][]grammarRow // other grammars of a structure, for later versions
 }
 
-// load parses the tables once; a fault in them is met by every test.
+// load reads the tables once.
 var load = sync.OnceValue(readAll)
 
 func readAll() tables {
-	t := tables{structures: map[string]*Element{}, events: map[string]string{}, groups: map[string]bool{}, segments: map[string]bool{}, versions: map[string][]grammarRow{}, later: map[string]func() *Element{}}
+	t := tables{
+		structures: map[string]*grammar{}, versions: map[string][]grammarRow{}, events: map[string]string{}, groups: map[string]bool{},
+		segments: map[string]bool{}, later: map[string]*grammar{}, since: map[string][]grammarRow{},
+	}
 	for line := range strings.Lines(structuresText) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		name, grammar, _ := strings.Cut(line, ":")
-		p := &reader{text: grammar}
-		top := &Element{Name: name, Group: true, Elements: p.elements(0)}
-		top.index(t.groups)
-		t.structures[name] = top
+		name, text, _ := strings.Cut(line, ":")
+		name, from, _ := strings.Cut(name, " ")
+		g := &grammar{name: name, text: text}
+		g.groups(t.groups)
+		if from != "" {
+			t.since[name] = append(t.since[name], grammarRow{first: int8(slices.Index(versions, from)), grammar: g})
+			continue
+		}
+		t.structures[name] = g
 	}
 	for line := range strings.Lines(eventsText) {
 		fields := strings.Fields(line)
@@ -115,29 +153,23 @@ func readAll() tables {
 	return t
 }
 
-// A grammarRow is the grammar of a structure in the versions from first to last.
-// It is read when it is first asked for: nobody needs all of them.
-type grammarRow struct {
-	first, last int8
-	grammar     func() *Element
-}
+// settled is the last version before the structures took ARV and PRT nearly
+// everywhere: what is older is grouped by no newer grammar than that of it.
+const settled = "2.7"
 
 // readVersions finds the grammars of the versions. Structures that have none for
-// all versions get that of the newest one; a name that stands for an event whose
-// structure is another is no structure.
+// all versions get that of the newest one up to 2.7, messages of later versions
+// their own; a name that stands for an event whose structure is another is no
+// structure.
 func (t tables) readVersions() {
+	last := int8(slices.Index(versions, settled))
 	for line := range strings.Lines(structuresTable) {
-		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		cells := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 5)
 		if line[0] == '#' || len(cells) != 4 {
 			continue
 		}
-		name, text := cells[0], cells[3]
-		row := grammarRow{int8(slices.Index(versions, cells[1])), int8(slices.Index(versions, cells[2])), sync.OnceValue(func() *Element {
-			p := &reader{text: text}
-			top := &Element{Name: name, Group: true, Elements: p.elements(0)}
-			top.index(map[string]bool{})
-			return top
-		})}
+		name := cells[0]
+		row := grammarRow{int8(slices.Index(versions, cells[1])), int8(slices.Index(versions, cells[2])), &grammar{name: name, text: cells[3]}}
 		t.versions[name] = append(t.versions[name], row)
 		code, event, _ := strings.Cut(name, "_")
 		usual := t.events[code+"^"+event]
@@ -147,12 +179,13 @@ func (t tables) readVersions() {
 		if usual != "" && usual != name || t.structures[name] != nil {
 			continue
 		}
-		t.later[name] = row.grammar
-		for before := range strings.SplitSeq(text, "(") {
-			if group := before[strings.LastIndexAny(before, " [{(")+1:]; group != "" && strings.Contains(text, group+"(") {
-				t.groups[group] = true
-			}
+		if row.first <= last || t.later[name] == nil {
+			t.later[name] = row.grammar
 		}
+		if row.first > last {
+			t.since[name] = append(t.since[name], row)
+		}
+		row.groups(t.groups)
 	}
 }
 
@@ -162,7 +195,7 @@ func StructureIn(version, name string) *Element {
 	at := int8(slices.Index(versions, Version(version)))
 	for _, r := range load().versions[name] {
 		if r.first <= at && at <= r.last {
-			return r.grammar()
+			return r.read()
 		}
 	}
 	return nil
@@ -172,10 +205,28 @@ func StructureIn(version, name string) *Element {
 // version are grouped, nil when it is not known.
 func Structure(name string) *Element {
 	t := load()
-	if e := t.structures[name]; e != nil || t.later[name] == nil {
-		return e
+	if g := t.structures[name]; g != nil {
+		return g.read()
 	}
-	return t.later[name]()
+	if g := t.later[name]; g != nil {
+		return g.read()
+	}
+	return nil
+}
+
+// StructureFor returns the grammar by which a message of a version is grouped,
+// nil when the structure is not known. Only versions from 2.8 on have others than
+// Structure returns.
+func StructureFor(version, name string) *Element {
+	if of := load().since[name]; len(of) > 0 {
+		at := int8(slices.Index(versions, Version(version)))
+		for _, row := range slices.Backward(of) {
+			if row.first <= at {
+				return row.read()
+			}
+		}
+	}
+	return Structure(name)
 }
 
 // Structures lists the names known, sorted.

@@ -20,7 +20,7 @@ var componentsText string
 var codesText string
 
 // versions are those with definitions of their own, in their order.
-var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.2", "2.9"}
+var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2", "2.9"}
 
 // A Field is what the standard says of a field of a segment or a component of
 // a data type. The zero value is one that is not known.

@@ -28,9 +28,15 @@ func TestWordsOfAChannel(t *testing.T) {
 		`validate "all" is not known; known: syntax, structure, types, tables, profile`: func(o *hl7v2.Options) { o.Level = "all" },
 		`profile "vxx" is not a profile; known: `:                                       func(o *hl7v2.Options) { o.Profile = "vxx" },
 		`profile is missing: the name of a profile, known: `:                            func(o *hl7v2.Options) { o.Level = "profile" },
-		`tolerate "lengths" is not a warning; known: batch-count, `:                     func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
-		`strict "charset" is not a warning; known: batch-count, `:                       func(o *hl7v2.Options) { o.Strict = []string{"charset"} },
+		`tolerate "lengths" is not a warning; known: ack-condition, `:                   func(o *hl7v2.Options) { o.Tolerate = []string{"length", "lengths"} },
+		`strict "charset" is not a warning; known: ack-condition, `:                     func(o *hl7v2.Options) { o.Strict = []string{"charset"} },
 		`strict "length" is tolerated, too: it can be one of them`:                      func(o *hl7v2.Options) { o.Tolerate, o.Strict = []string{"length"}, []string{"length"} },
+		`lenient "charset" is not a warning; known: ack-condition, `:                    func(o *hl7v2.Options) { o.Lenient = []string{"charset"} },
+		`lenient "data-type" is tolerated, too: it can be one of them`:                  func(o *hl7v2.Options) { o.Tolerate, o.Lenient = []string{"data-type"}, []string{"data-type"} },
+		`lenient "charset-wrong" is strict, too: it can be one of them`: func(o *hl7v2.Options) {
+			o.Strict, o.Lenient = []string{"charset-wrong"}, []string{"charset-unknown", "charset-wrong"}
+		},
+		`lenient "no-final-cr" only warns: it keeps no message back`: func(o *hl7v2.Options) { o.Lenient = []string{"no-final-cr"} },
 	} {
 		problems := options(t, change).Validate()
 		if len(problems) != 1 || !strings.HasPrefix(problems[0].Field+" "+problems[0].Text, want) {
@@ -83,25 +89,35 @@ func TestCheckOfAChannel(t *testing.T) {
 	}
 }
 
-// TestStrictChannel holds that what only warns keeps a message back where the
-// channel says so, whatever level it checks.
-func TestStrictChannel(t *testing.T) {
+// TestStrictAndLenientChannels hold that what only warns keeps a message back where the
+// channel says so, whatever level it checks; that characters nobody can read do
+// so by themselves; and that what does is a warning where the channel says that.
+func TestStrictAndLenientChannels(t *testing.T) {
 	wrong := strings.Replace(header, "|2.5.1", "|2.5.1||||||UNICODE UTF-8", 1)
+	unknown := strings.Replace(wrong, "UNICODE UTF-8", "CANARY-8", 1)
+	both := []string{"charset-wrong", "charset-unknown"}
 	for name, c := range map[string]struct {
-		raw, level string
-		strict     []string
-		want       string
+		raw, level      string
+		strict, lenient []string
+		want            string
 	}{
-		"nothing is strict":           {wrong + "\rPV1|1|O\rPID|1||7||CAN\xffARY\r", "", nil, ""},
-		"bytes of another set":        {wrong + "\rPID|1||7||CAN\xffARY\r", "", []string{"charset-wrong"}, "102 charset-wrong!"},
-		"a set that nobody knows":     {strings.Replace(wrong, "UNICODE UTF-8", "CANARY-8", 1) + "\rPID|1||7\r", "syntax", []string{"charset-wrong", "charset-unknown"}, "103 charset-unknown!"},
-		"bytes nobody declared":       {header + "\rPID|1||7||CAN\xffARY\r", "", []string{"charset-undeclared"}, "102 charset-undeclared!"},
-		"the order":                   {header + "\rPV1|1|O\rPID|1||7\r", "", []string{"grouping"}, "100 grouping!"},
-		"the order, told once":        {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rEVN||20260105\r", "structure", []string{"grouping"}, "100 grouping!"},
-		"a rule that otherwise warns": {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rQQQ|1\r", "structure", []string{"segment-unknown"}, "100 segment-unknown!"},
+		"bytes of another set":        {wrong + "\rPV1|1|O\rPID|1||7||CAN\xffARY\r", "", nil, nil, "102 charset-wrong!"},
+		"a set that nobody knows":     {unknown + "\rPID|1||7\r", "syntax", nil, nil, "103 charset-unknown!"},
+		"both, said in words":         {unknown + "~ASCII\rPID|1||CAN\xffARY\r", "syntax", both, nil, "103 charset-unknown!, 102 charset-wrong!"},
+		"both, lenient":               {unknown + "~ASCII\rPID|1||CAN\xffARY\r", "syntax", nil, both, ""},
+		"one of them, lenient":        {unknown + "~ASCII\rPID|1||CAN\xffARY\r", "", nil, []string{"charset-unknown"}, "102 charset-wrong!"},
+		"bytes nobody declared":       {header + "\rPID|1||7||CAN\xffARY\r", "", nil, nil, ""},
+		"the same, strict":            {header + "\rPID|1||7||CAN\xffARY\r", "", []string{"charset-undeclared"}, nil, "102 charset-undeclared!"},
+		"UTF-8 in Latin-1":            {strings.Replace(wrong, "UNICODE UTF-8", "8859/1", 1) + "\rPID|1||CANÄRY\r", "", nil, nil, ""},
+		"the same, too, strict":       {strings.Replace(wrong, "UNICODE UTF-8", "8859/1", 1) + "\rPID|1||CANÄRY\r", "", []string{"charset-doubtful"}, nil, "102 charset-doubtful!"},
+		"the order":                   {header + "\rPV1|1|O\rPID|1||7\r", "", []string{"grouping"}, nil, "100 grouping!"},
+		"the order, told once":        {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rEVN||20260105\r", "structure", []string{"grouping"}, nil, "100 grouping!"},
+		"a rule that otherwise warns": {header + "\rEVN||20260105\rPID|1||7||X\rPV1|1|O\rQQQ|1\r", "structure", []string{"segment-unknown"}, nil, "100 segment-unknown!"},
+		"an error":                    {header + "\rEVN||20260105\rPID|1||7||X||CANARY\rPV1|1|O\r", "types", nil, nil, "102 data-type!"},
+		"an error, lenient":           {header + "\rEVN||20260105\rPID|1||7||X||CANARY\rPV1|1|O\r", "types", nil, []string{"data-type"}, "102 data-type"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parser, err := options(t, func(o *hl7v2.Options) { o.Level, o.Strict = c.level, c.strict }).Open()
+			parser, err := options(t, func(o *hl7v2.Options) { o.Level, o.Strict, o.Lenient = c.level, c.strict, c.lenient }).Open()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +130,7 @@ func TestStrictChannel(t *testing.T) {
 				if f.Severe {
 					f.Rule += "!"
 				}
-				if got = append(got, fmt.Sprint(f.Problem.Code, " ", f.Rule)); strings.Contains(f.Problem.Text+f.Problem.Where, "CANARY") {
+				if got = append(got, fmt.Sprint(f.Problem.Code, " ", f.Rule)); strings.Contains(f.Problem.Text+f.Problem.Where, "CAN") {
 					t.Errorf("a value is told: %+v", f)
 				}
 			}

@@ -46,34 +46,33 @@ type Count struct {
 type Rule struct {
 	// At is the place: PID-3.4, ZPI-2.
 	At string `yaml:"at"`
-	// When makes the rule conditional on the same segment: "RXA-20 = CP",
-	// "RXA-20 != CP", "OBX-2 valued" or "OBX-2 empty".
+	// When makes the rule conditional on the same segment: "RXA-20 = CP,PA",
+	// "RXA-20 != CP", "OBX-2 valued" or "OBX-2 empty", joined by "and".
 	When string `yaml:"when"`
 	// Required asks for a value in every segment and repetition.
 	Required bool `yaml:"required"`
+	// Absent asks for no value, in every segment and repetition.
+	Absent bool `yaml:"absent"`
 	// Length is the most characters. Default: 0, any.
 	Length int `yaml:"length"`
 	// Table is the table a code must stand in: "0001".
 	Table string `yaml:"table"`
 	// Values are the only values that may stand there; one is a constant.
 	Values []string `yaml:"values"`
+	// Form is a regular expression that all of a value fits: "[0-9]{8}.*".
+	Form string `yaml:"form"`
 	// Warning makes findings warnings, not errors. Default: false.
 	Warning bool `yaml:"warning"`
 
 	at   spot
 	when condition
+	form *regexp.Regexp // nil: any
 }
 
 // A spot is a place in a segment.
 type spot struct {
 	segment          string
 	field, comp, sub int
-}
-
-type condition struct {
-	spot
-	word  string // "", =, !=, valued, empty
-	value string
 }
 
 var spotForm = regexp.MustCompile(`^([A-Z][A-Z0-9]{2})-([1-9][0-9]{0,2})(?:\.([1-9][0-9]?))?(?:\.([1-9][0-9]?))?$`)
@@ -87,10 +86,20 @@ func parseSpot(text string) (spot, error) {
 	return spot{parts[1], n(2), n(3), n(4)}, nil
 }
 
+func decoded(text []byte) (p *Profile, err error) {
+	defer func() {
+		if recover() != nil { // the parser's, on bytes it did not expect
+			p, err = nil, errors.New("not readable as YAML")
+		}
+	}()
+	p = &Profile{}
+	return p, yaml.UnmarshalWithOptions(text, p, yaml.Strict())
+}
+
 // ReadProfile reads a profile.
 func ReadProfile(text []byte) (*Profile, error) {
-	p := &Profile{}
-	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
+	p, err := decoded(text)
+	if err != nil {
 		return nil, err
 	}
 	var wrong []error
@@ -114,31 +123,20 @@ func (r *Rule) compile() (err error) {
 	if r.at, err = parseSpot(r.At); err != nil {
 		return err
 	}
-	if !r.Required && r.Length <= 0 && r.Table == "" && len(r.Values) == 0 {
-		return fmt.Errorf("%s: the rule asks for nothing", r.At)
+	bound := r.Required || r.Length > 0 || r.Table != "" || len(r.Values) > 0 || r.Form != ""
+	if bound == r.Absent {
+		return fmt.Errorf("%s: the rule asks for nothing, or for a value and for none", r.At)
 	}
 	if _, _, known := definitions.Code(r.Table, ""); r.Table != "" && !known {
 		return fmt.Errorf("%s: the codes of table %q are not at hand", r.At, r.Table)
 	}
-	if r.When == "" {
-		return nil
+	if r.Form != "" {
+		if r.form, err = regexp.Compile(`^(?:` + r.Form + `)$`); err != nil {
+			return fmt.Errorf("%s: form: %w", r.At, err)
+		}
 	}
-	words := strings.SplitN(r.When, " ", 3)
-	if r.when.spot, err = parseSpot(words[0]); err != nil {
-		return fmt.Errorf("when: %w", err)
-	}
-	switch {
-	case len(words) == 3 && (words[1] == "=" || words[1] == "!="):
-		r.when.word, r.when.value = words[1], words[2]
-	case len(words) == 2 && (words[1] == "valued" || words[1] == "empty"):
-		r.when.word = words[1]
-	default:
-		return fmt.Errorf("when: %q is not a condition such as RXA-20 = CP, or OBX-2 valued", r.When)
-	}
-	if r.when.segment != r.at.segment {
-		return fmt.Errorf("when: %s is not of the segment %s", r.when.segment, r.at.segment)
-	}
-	return nil
+	r.when, err = parseCondition(r.When, r.at.segment)
+	return err
 }
 
 // Shipped returns a profile that comes with the engine.
@@ -249,22 +247,6 @@ func (s spot) in(rep hl7v2.Value) hl7v2.Value {
 	return rep
 }
 
-func (w condition) holds(c *checker) bool {
-	if w.word == "" {
-		return true
-	}
-	v := w.in(c.value(w.field).Rep(1))
-	switch w.word {
-	case "valued":
-		return v.Valued()
-	case "empty":
-		return !v.Valued()
-	case "=":
-		return v.Text() == w.value
-	}
-	return v.Text() != w.value
-}
-
 func (r *Rule) say(c *checker, offset int, w where, code int, rule, text string) {
 	severity := Error
 	if r.Warning {
@@ -287,7 +269,14 @@ func (r *Rule) value(c *checker, rep hl7v2.Value, w where) {
 		}
 		return
 	}
+	if r.Absent {
+		r.say(c, offset, w, 102, "profile-absent", "the profile has no value here")
+		return
+	}
 	text := v.Text()
+	if r.form != nil && !r.form.MatchString(text) {
+		r.say(c, offset, w, 102, "profile-form", "has not the form that the profile asks for")
+	}
 	if r.Length > 0 && len([]rune(text)) > r.Length {
 		r.say(c, offset, w, 102, "profile-length", "the profile allows "+strconv.Itoa(r.Length)+" characters")
 	}

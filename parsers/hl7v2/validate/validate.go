@@ -31,7 +31,7 @@ var levels = []string{"syntax", "structure", "types", "tables", "profile"}
 
 // rules are the words of findings, beside those of the parser's warnings.
 var rules = []string{
-	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-length", "profile-required",
+	"component-extra", "component-required", "data-type", "field-extra", "field-version", "length", "profile-absent", "profile-form", "profile-length", "profile-required",
 	"profile-segment", "profile-table", "profile-value", "repeats", "required", "segment-missing", "segment-unknown", "segment-version", "table",
 }
 
@@ -105,7 +105,7 @@ func Message(m *hl7v2.Message, level Level, profiles ...*Profile) []Finding {
 	c := &checker{m: m, level: level, counts: map[string]int{}, known: map[string][]definitions.Field{}, types: map[string][]definitions.Field{}, version: definitions.Version("")}
 	if level >= Structure {
 		c.header(m)
-		c.groups(m.Groups(), definitions.Structure(m.Header().Structure))
+		c.groups(m.Groups(), definitions.StructureFor(c.version, m.Header().Structure))
 	}
 	c.syntax()
 	rules := merged(profiles, m.Header().Type)

@@ -22,7 +22,8 @@ func (d dictionary) more(newer, later string) {
 			d["2.8"].add(name, s.Desc, number, f)
 		}
 	}
-	d["2.8.2"] = d["2.8"].clone()
+	d["2.8.1"] = d["2.8"].clone()
+	d["2.8.2"] = d["2.8.1"].clone()
 	d.table(later, "2.8.2")
 	d["2.9"] = d["2.8.2"].clone()
 	d.table(later, "2.9")
@@ -50,7 +51,8 @@ func (v *version) add(segment, desc, number string, f part) {
 }
 
 // table takes over the rows of a version: segment, or data type, number, version,
-// type, repeats, table, name. All are optional.
+// type, repeats, table, name. All are optional. A field without a type is the one
+// that there is, and repeats.
 func (d dictionary) table(path, of string) {
 	raw, err := os.ReadFile(filepath.Clean(path))
 	if err != nil {
@@ -73,6 +75,12 @@ func (d dictionary) table(path, of string) {
 			continue
 		}
 		f := part{Type: cells[3], Opt: "O", Desc: cells[6]}
+		if cells[3] == "" {
+			f = into[cells[0]].Fields[cells[1]]
+			f.Rep = "*"
+			into[cells[0]].Fields[cells[1]] = f
+			continue
+		}
 		if cells[4] == "*" {
 			f.Rep = "*"
 		}

@@ -19,7 +19,7 @@ import (
 // versions are those of the tables, in their order. The dictionary has them up to
 // 2.7, and what it calls 2.7.1 and 2.8 is 2.7 again: the later ones are 2.7 with
 // what other sources have more.
-var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.2", "2.9"}
+var versions = []string{"2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2", "2.9"}
 
 type part struct {
 	Type, Desc, Opt string
@@ -52,6 +52,7 @@ func main() {
 	codes := flag.String("codes", "", "the FHIR bundle of HL7 v2 tables")
 	newer := flag.String("newer", "", "the segments of 2.8 as JSON")
 	later := flag.String("later", "", "the table of what 2.8.2 and 2.9 have more")
+	changed := flag.String("structures", "", "the message structures of 2.8 to 2.8.2")
 	to := flag.String("to", ".", "folder of the tables")
 	flag.Parse()
 	log.SetFlags(0)
@@ -70,7 +71,7 @@ func main() {
 	write(filepath.Join(*to, "fields.tsv"), table("segment", segments))
 	write(filepath.Join(*to, "components.tsv"), table("data type", types))
 	write(filepath.Join(*to, "codes.tsv"), tables(*codes))
-	write(filepath.Join(*to, "structures.tsv"), structures(d))
+	write(filepath.Join(*to, "structures.tsv"), structures(d, laterStructures(*changed)))
 }
 
 func read(path string, into any) {
@@ -119,7 +120,7 @@ func table(what string, by map[string]map[string]parent) []byte {
 
 // structures writes the grammar of every structure that has a name of the form
 // CODE_EVENT, one row for each run of versions with the same.
-func structures(d dictionary) []byte {
+func structures(d dictionary, later map[string]map[string]string) []byte {
 	rows := map[string][]string{}
 	for at, v := range versions {
 		for name, m := range d[v].Messages {
@@ -136,6 +137,7 @@ func structures(d dictionary) []byte {
 			}
 		}
 	}
+	overlay(rows, later)
 	var out bytes.Buffer
 	out.WriteString("# structure\tfirst version\tlast version\tgrammar: [X] optional, {X} repeating, NAME( … ) a group\n")
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
