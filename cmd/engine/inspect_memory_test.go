@@ -12,13 +12,10 @@ import (
 	"time"
 )
 
-// TestLargeFilesAreInspectedInLittleMemory goes through a batch and a file of
-// frames message by message: what is in use does not grow with the file.
-func TestLargeFilesAreInspectedInLittleMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it reads large files")
-	}
-	const size, bound = 30 << 20, 48 << 20
+// largeFiles writes a batch and a file of frames, and returns the length of the
+// batch.
+func largeFiles(t *testing.T, folder string, size int) int64 {
+	t.Helper()
 	one, err := os.ReadFile(filepath.Join("..", "..", "testdata", "messages", "hl7v2", "oru_r01_cbc.hl7"))
 	if err != nil {
 		t.Fatal(err)
@@ -30,15 +27,23 @@ func TestLargeFilesAreInspectedInLittleMemory(t *testing.T) {
 		framed = append(append(append(framed, 0x0b), one...), 0x1c, '\r')
 	}
 	batch = append(batch, fmt.Sprintf("BTS|%d\rFTS|1\r", n)...)
-	folder := t.TempDir()
-	files := map[string][]byte{"batch.hl7": batch, "frames.bin": framed}
-	for name, content := range files {
+	for name, content := range map[string][]byte{"batch.hl7": batch, "frames.bin": framed} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sums := len(batch)
-	batch, framed, files = nil, nil, nil
+	return int64(len(batch))
+}
+
+// TestLargeFilesAreInspectedInLittleMemory goes through a batch and a file of
+// frames message by message: what is in use does not grow with the file.
+func TestLargeFilesAreInspectedInLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads large files")
+	}
+	const size, bound = 30 << 20, 48 << 20
+	folder := t.TempDir()
+	sum := largeFiles(t, folder, size)
 	again := filepath.Join(folder, "again")
 	for name, args := range map[string][]string{
 		"inspect":        {"inspect", "batch.hl7"},
@@ -80,7 +85,7 @@ func TestLargeFilesAreInspectedInLittleMemory(t *testing.T) {
 			t.Logf("at most %d MB in use, %d MB before", most>>20, before>>20)
 		})
 	}
-	if info, err := os.Stat(filepath.Join(again, "batch.hl7")); err != nil || info.Size() != int64(sums) {
+	if info, err := os.Stat(filepath.Join(again, "batch.hl7")); err != nil || info.Size() != sum {
 		t.Errorf("made again: %v, %v", info, err)
 	}
 }
