@@ -422,6 +422,25 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
+// TestLongListsAreWork: to step to a list is as much work as it is long. For each of
+// 2000 names all of them are 4,000,000 steps.
+func TestLongListsAreWork(t *testing.T) {
+	root := parsed(t, `{"resourceType":"Patient","name":[`+strings.Repeat(`{"family":"a"},`, 1999)+`{"family":"b"}]}`)
+	for expression, want := range map[string]string{
+		"name.all(%resource.name.first().exists())": "too many steps",
+		"name.all(family.exists())":                 "",
+	} {
+		e, err := Compile(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = e.Eval(t.Context(), root, Options{})
+		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", expression, err, want)
+		}
+	}
+}
+
 func TestExpressionServesManyAtOnce(t *testing.T) {
 	root := parsed(t, person)
 	e, err := Compile("name.where(given.matches('^A.*')).exists() and (1 'm' = 100 'cm') and name.family.defineVariable('f').select(%f).exists()")

@@ -88,7 +88,9 @@ func (m *machine) step(v Value, name string, out []Value, at int) ([]Value, erro
 		return appendPart(v, name, out), nil
 	}
 	if v.node != nil && v.node.Kind == fhir.Object {
-		return appendMembers(v, name, out), nil
+		before := len(out)
+		out = appendMembers(v, name, out)
+		return out, m.work(len(out)-before, at) // a long list is no single step
 	}
 	if v.shadow != nil && v.shadow.Kind == fhir.Object && (name == "id" || name == "extension") {
 		return appendMembers(element(v.shadow, nil, typePlace("Element")), name, out), nil

@@ -56,7 +56,7 @@ func (c *call) hashID(seed string) string {
 
 // batch does each entry by itself, as if it came alone.
 func (c *call) batch(entries []*fhir.Node) error {
-	out, err := c.answering("batch-response")
+	out, err := c.stream(newBundle("batch-response"))
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c *call) batch(entries []*fhir.Node) error {
 			key = c.key + "\n" + strconv.Itoa(i) // no header has a line break
 		}
 		c.inner(e, it.method, it, entry.Get("resource"), key)
-		if err := out.add(e); err != nil {
+		if err := out.entry(e); err != nil {
 			return err
 		}
 	}

@@ -110,6 +110,50 @@ func TestXML(t *testing.T) {
 	})
 }
 
+// TestBundlesInXML: of a Bundle the rest goes out, and what XML cannot hold is
+// named.
+func TestBundlesInXML(t *testing.T) {
+	eachStore(t, func(t *testing.T, a *api) {
+		n, err := fhir.Parse([]byte(patientJSON("odd", "a\\u0001b", `,"identifier":[{"system":"urn:odd","value":"1"}]`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := a.handler.(*server).Records // as a message would write it
+		if _, err := records.Write(t.Context(), []store.Write{write("Patient", "odd", n, 0)}, store.Author{Actor: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		a.want(201, "PUT", "/Patient/even", patientJSON("even", "E", ""))
+		const named = "has no form in XML, ask for JSON: name[0].family has a character that XML cannot hold"
+		bundle := func(kind string, entries ...string) string {
+			return `{"resourceType":"Bundle","type":"` + kind + `","entry":[` + strings.Join(entries, ",") + `]}`
+		}
+		get := func(url string) string { return `{"request":{"method":"GET","url":"` + url + `"}}` }
+		create := `{"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=urn:odd|1"},"resource":` + patientJSON("", "b", "") + `}`
+		for _, c := range []struct {
+			method, path, body string
+			has                []string
+		}{
+			{"GET", "/Patient?_id=odd,even", "", []string{`<mode value="outcome"/>`, `<diagnostics value="Patient/odd: the resource ` + named, `<severity value="warning"/>`}},
+			{"GET", "/Patient/_history", "", []string{`<status value="201 Created"/>`, `<outcome><OperationOutcome><issue><severity value="information"/>`, named}},
+			{
+				"POST", "", bundle("batch", get("Patient/odd"), get("Patient/even"), get("Patient/none"), create),
+				[]string{`<status value="406 Not Acceptable"/>`, `<outcome><OperationOutcome><issue><severity value="error"/>`, named, `<status value="404 Not Found"/>`, `<severity value="information"/>`},
+			},
+			{"POST", "", bundle("transaction", create, get("Patient/even")), []string{`<status value="200 OK"/><location value="Patient/odd/_history/1"/>`, named}},
+		} {
+			w, _ := a.want(200, c.method, c.path, c.body, "Accept", "application/fhir+xml")
+			for _, one := range append(c.has, `<id value="even"/>`) {
+				if !strings.Contains(w.Body.String(), one) {
+					t.Errorf("%s %s answers %s, want %s", c.method, c.path, w.Body, one)
+				}
+			}
+			if _, err := format.Parse(w.Body.Bytes(), "application/fhir+xml"); err != nil {
+				t.Errorf("%s %s: %v", c.method, c.path, err)
+			}
+		}
+	})
+}
+
 func TestNegotiation(t *testing.T) {
 	eachStore(t, func(t *testing.T, a *api) {
 		a.want(201, "PUT", "/Patient/n", patientJSON("n", "N", ""))

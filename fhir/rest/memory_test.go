@@ -100,6 +100,7 @@ func memoryIsFlat(t *testing.T, a *api) {
 		{"GET", "/Patient/_history?_count=1000", "", 500 * large},
 		{"GET", "/Patient?family=large&_count=1000&_sort=-_id&_format=xml", "", 500 * large},
 		{"POST", "", `{"resourceType":"Bundle","type":"batch","entry":[` + entries + `]}`, 300 * large},
+		{"POST", "?_format=xml", `{"resourceType":"Bundle","type":"batch","entry":[` + entries + `]}`, 300 * large},
 	} {
 		size, more, tail := a.most(c.method, c.path, c.body)
 		if size < c.least || more > bound || strings.Contains(tail, "too-costly") {

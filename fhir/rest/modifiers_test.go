@@ -29,12 +29,16 @@ func TestSearchBeyondValues(t *testing.T) {
 			`{"resourceType":"Location","id":"bern","position":{"latitude":46.948,"longitude":7.4474}}`,
 			`{"resourceType":"Location","id":"zurich","position":{"latitude":47.3769,"longitude":8.5417}}`,
 			`{"resourceType":"Location","id":"nowhere"}`,
+			`{"resourceType":"Organization","id":"street","name":"Große Straße"}`, `{"resourceType":"Organization","id":"STREET","name":"GROSSE STRASSE"}`,
 			`{"resourceType":"DocumentReference","id":"d1","status":"current","content":[{"attachment":{"url":"urn:x"}}],"relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/a"}},{"code":"signs","target":{"reference":"DocumentReference/b"}}]}`,
 		)
 		for query, want := range map[string]string{
 			"Patient?_tag=one": "p1", "Patient?_tag=urn:t|one": "p1", "Patient?_tag=urn:x|one": "", "Patient?_tag:not=one": "p2 p3", "Patient?_tag:text=ward": "p1",
 			"Patient?_profile=http://x.example/p/a": "p1", "Patient?_profile:below=http://x.example/p": "p1", "Patient?_security=urn:s|R": "p1", "Patient?_security:missing=true": "p2 p3",
 			"Patient?_source=urn:from:1": "p1", "Patient?_source=urn:from:2": "",
+			"Organization?name=grosse%20strasse": "STREET street", "Organization?name=GROẞE%20STRAßE": "STREET street", "Organization?name:exact=Große%20Straße": "street", "Organization?name:contains=straß": "STREET street",
+			"Patient?_id:not=p1": "p2 p3", "Patient?_id:not=p1,p3": "p2", "Patient?_id:missing=true": "", "Patient?_id:missing=false&gender:missing=true": "p2 p3", "Patient?_id:exact=p1": "invalid",
+			"Patient?_lastUpdated:missing=true": "", "Patient?_lastUpdated:missing=false": "p1 p2 p3", "Patient?_lastUpdated:missing=x": "invalid", "Patient?_lastUpdated:not=2020": "invalid", "Observation?patient._id:not=p2": "o1 o3",
 			"Patient?birthdate:missing=true": "p2", "Patient?birthdate:missing=false": "p1 p3", "Patient?birthdate:missing=x": "invalid",
 			"Patient?organization:missing=true": "p1", "Patient?organization:missing=false": "p2 p3",
 			"Patient?identifier:missing=true": "p2", "Observation?patient:missing=true": "o2", "Observation?subject:missing=true": "",
@@ -45,7 +49,7 @@ func TestSearchBeyondValues(t *testing.T) {
 			"Patient?identifier:of-type=urn:v2|MR|7": "p1", "Patient?identifier:of-type=urn:v2|SS|7": "p3", "Patient?identifier:of-type=urn:v2|MR|8": "", "Patient?identifier:of-type=MR|7": "invalid",
 			"Patient?identifier:text=record": "p1", "Patient?telecom=555": "p1", "Patient?phone=555": "p1",
 			"Observation?code:in=http://x.example/vs/none": "not-found", "Observation?code:not-in=x": "not-found", "Observation?code:below=x": "invalid", "Observation?code:above=x": "invalid", // see TestValueSets
-			"Observation?code:exact=x": "invalid", "Patient?name:text=x": "invalid", "Patient?organization:below=x": "invalid",
+			"Observation?code:exact=x": "invalid", "Patient?name:text=x": "invalid", "Patient?organization:below=x": "",
 			"Observation?code:not=bp,hb": "o3", "Observation?code:not=bp&code:not=hb": "o3", "Observation?status:not=final": "o3", "Observation?combo-code:not=sys,hb": "o3",
 			"ValueSet?url:below=http://x.example/vs/a": "v1", "ValueSet?url:below=http://x.example/vs": "v1 v2 v3", "ValueSet?url:below=http://x.example/vs/": "v1 v2 v3",
 			"ValueSet?url:above=http://x.example/vs/ab/c": "v2 v3", "ValueSet?url:above=http://x.example/vs": "v3", "ValueSet?url:above=urn:oid:1.2": "invalid", "ValueSet?url:exact=x": "invalid",

@@ -105,7 +105,7 @@ func faultsOf(err error) faults {
 	case errors.Is(err, store.ErrCostly):
 		return faults{{http.StatusBadRequest, "too-costly", "", "the search has more values than one statement of the database carries"}}
 	case errors.Is(err, store.ErrCursor):
-		return faults{{http.StatusBadRequest, "invalid", "", "the page is not one of this server"}}
+		return faults{{http.StatusBadRequest, "invalid", inRequest + "_page", "the page is not one of this server"}}
 	case errors.Is(err, store.ErrUnavailable):
 		return faults{{http.StatusServiceUnavailable, "transient", "", "the store is not available now; try again later"}}
 	}

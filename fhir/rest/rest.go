@@ -192,6 +192,9 @@ func (c *call) serve() {
 	if err == nil {
 		_, err = query.Values(r.URL.RawQuery)
 	}
+	if err == nil {
+		err = asItIs(r)
+	}
 	if err == nil && action == "search" && r.Method == http.MethodPost {
 		err = c.form()
 	}
@@ -307,7 +310,7 @@ func (c *call) instance(parts []string, method string) (string, func() error, er
 	}
 	v, err := strconv.Atoi(parts[3])
 	if err != nil || v < 1 {
-		return "", nil, &fault{http.StatusNotFound, "not-found", "", "the version is no number from 1"}
+		return "", nil, &fault{http.StatusNotFound, "not-found", c.typ + ".meta.versionId", "the version is no number from 1"}
 	}
 	c.version = v
 	return "vread", c.viewing(c.vread), nil
@@ -369,6 +372,17 @@ func (c *call) body() (*fhir.Node, error) {
 func unicode(params map[string]string) error {
 	if set, said := params["charset"]; said && !strings.EqualFold(set, "utf-8") && !strings.EqualFold(set, "us-ascii") {
 		return &fault{http.StatusUnsupportedMediaType, "not-supported", "", "the charset must be UTF-8"}
+	}
+	return nil
+}
+
+// asItIs refuses a body that was compressed on its way (RFC 9110, 8.4): a limit
+// would not hold for what is in it.
+func asItIs(r *http.Request) error {
+	for _, one := range r.Header.Values("Content-Encoding") {
+		if one = strings.TrimSpace(one); one != "" && !strings.EqualFold(one, "identity") {
+			return &fault{http.StatusUnsupportedMediaType, "not-supported", inRequest + "Content-Encoding", "the body must not be compressed"}
+		}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (c *call) searchset(q *query.Search) error {
 	page, err := c.find(q.Query)
 	if err != nil {
 		if q.After != "" && faultsOf(err)[0].status == http.StatusInternalServerError {
-			return bad("the page is that of another search") // its values do not fit
+			return &fault{http.StatusBadRequest, "invalid", inRequest + "_page", "the page is that of another search"} // its values do not fit
 		}
 		return err
 	}

@@ -1,11 +1,14 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/plexus-health/plexus/fhir"
 	"github.com/plexus-health/plexus/fhir/rest/format"
+	"github.com/plexus-health/plexus/fhir/xml"
 )
 
 // holdBack is how much of a Bundle is kept before the first byte goes out: until
@@ -25,9 +28,13 @@ func (c *call) stream(head *fhir.Node) (*stream, error) {
 	return &stream{c, b}, err
 }
 
-// entry adds an entry.
+// entry adds an entry. Of what has no form in XML it says so in its place: the
+// others go out all the same.
 func (s *stream) entry(e *fhir.Node) error {
 	err := s.Entry(e)
+	if errors.Is(err, format.ErrNoXML) {
+		err = s.Entry(inJSONOnly(e, err))
+	}
 	switch {
 	case err != nil:
 		return err
@@ -67,40 +74,36 @@ func (s *stream) send() error {
 	return nil
 }
 
-// answers are the entries that answer those of a batch or transaction. They go out
-// as they are made, but in XML at the end: what has no form in it is answered in
-// JSON.
-type answers struct {
-	c       *call
-	s       *stream
-	head    *fhir.Node
-	entries *fhir.Node
-}
-
-func (c *call) answering(kind string) (*answers, error) {
-	a := &answers{c: c, head: newBundle(kind), entries: &fhir.Node{Kind: fhir.Array}}
-	var err error
-	if !c.format.XML {
-		a.s, err = c.stream(a.head)
+// inJSONOnly is an entry whose resource XML cannot hold, without it. What was found
+// is named; what answers a request says what came of it, a read that it failed.
+func inJSONOnly(e *fhir.Node, cause error) *fhir.Node {
+	f := &fault{http.StatusOK, "not-supported", "", "the resource has no form in XML, ask for JSON"}
+	if wrong, ok := errors.AsType[*xml.Error](cause); ok {
+		_, below, _ := strings.Cut(wrong.Where, ".resource.")
+		f.text += ": " + strings.TrimSpace(below+" "+wrong.Text)
 	}
-	return a, err
-}
-
-// add adds an entry.
-func (a *answers) add(e *fhir.Node) error {
-	if a.s != nil {
-		return a.s.entry(e)
+	response := e.Get("response")
+	if response == nil { // of a search
+		if parts := strings.Split(text(e, "fullUrl"), "/"); len(parts) > 2 {
+			f.text = strings.Join(parts[len(parts)-2:], "/") + ": " + f.text
+		}
+		return remark(f.code, f.text)
 	}
-	a.entries.Items = append(a.entries.Items, e)
-	return nil
-}
-
-// close ends the Bundle.
-func (a *answers) close() error {
-	if a.s != nil {
-		return a.s.close()
+	out, told := fhir.NewObject(), fhir.NewObject()
+	if full := e.Get("fullUrl"); full != nil {
+		out.Set("fullUrl", full)
 	}
-	a.head.Set("entry", a.entries)
-	a.c.send(http.StatusOK, a.head.AppendJSON(nil))
-	return nil
+	if request := e.Get("request"); request != nil {
+		out.Set("request", request)
+	}
+	for _, m := range response.Members {
+		told.Set(m.Name, m.Value)
+	}
+	if e.Get("request") == nil && response.Get("location") == nil {
+		f.status = http.StatusNotAcceptable
+		told.Set("status", fhir.Text("406 Not Acceptable"))
+	}
+	told.Set("outcome", outcome(faults{f}))
+	out.Set("response", told)
+	return out
 }

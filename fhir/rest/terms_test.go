@@ -11,13 +11,16 @@ func TestValueSets(t *testing.T) { eachStore(t, valueSets) }
 
 func valueSets(t *testing.T, a *api) {
 	a.put(
-		`{"resourceType":"CodeSystem","id":"cs","url":"urn:lab","status":"active","content":"complete","concept":[{"code":"blood","concept":[{"code":"count","concept":[{"code":"hb"},{"code":"wbc"}]}]},{"code":"urine"}]}`,
+		`{"resourceType":"CodeSystem","id":"cs","url":"urn:lab","status":"active","content":"complete","concept":[{"code":"blood","concept":[{"code":"count","concept":[{"code":"hb","property":[{"code":"panel","valueBoolean":false}]},{"code":"wbc"}]}]},{"code":"urine"}]}`,
 		`{"resourceType":"CodeSystem","id":"part","url":"urn:part","status":"active","content":"fragment","concept":[{"code":"x"}]}`,
 		`{"resourceType":"ValueSet","id":"old","url":"http://x.example/vs/lab","version":"1","status":"retired","compose":{"include":[{"system":"urn:lab","concept":[{"code":"urine"}]}]}}`,
 		`{"resourceType":"ValueSet","id":"vs","url":"http://x.example/vs/lab","version":"2","status":"active","compose":{"include":[{"system":"urn:lab","filter":[{"property":"concept","op":"is-a","value":"count"}]}]}}`,
 		`{"resourceType":"ValueSet","id":"open","url":"http://x.example/vs/open","status":"active","compose":{"include":[{"system":"urn:elsewhere"},{"valueSet":["http://x.example/vs/lab|1"]}]}}`,
 		`{"resourceType":"ValueSet","id":"far","url":"http://x.example/vs/far","status":"active","compose":{"include":[{"valueSet":["http://x.example/vs/none"]}]}}`,
 		`{"resourceType":"ValueSet","id":"kinds","url":"http://x.example/vs/kinds","status":"active","compose":{"include":[{"system":"urn:elsewhere","filter":[{"property":"concept","op":"is-a","value":"x"}]}]}}`,
+		`{"resourceType":"ValueSet","id":"single","url":"http://x.example/vs/single","status":"active","compose":{"include":[{"system":"urn:lab","filter":[{"property":"panel","op":"=","value":"false"}]}]}}`,
+		`{"resourceType":"ValueSet","id":"like","url":"http://x.example/vs/like","status":"active","compose":{"include":[{"system":"urn:lab","filter":[{"property":"code","op":"regex","value":"u.*|.bc"}]}]}}`,
+		`{"resourceType":"ValueSet","id":"colour","url":"http://x.example/vs/colour","status":"active","compose":{"include":[{"system":"urn:lab","filter":[{"property":"colour","op":"=","value":"red"}]}]}}`,
 		`{"resourceType":"Observation","id":"hb","status":"final","code":{"coding":[{"system":"urn:lab","code":"hb"}]}}`,
 		`{"resourceType":"Observation","id":"count","status":"amended","code":{"coding":[{"system":"urn:lab","code":"count"}]}}`,
 		`{"resourceType":"Observation","id":"urine","status":"corrected","code":{"coding":[{"system":"urn:lab","code":"urine"}]}}`,
@@ -36,6 +39,9 @@ func valueSets(t *testing.T, a *api) {
 		"Observation?code:in=ValueSet/old,http://x.example/vs/lab":                                                    "count hb urine",
 		"Observation?code:in=http://x.example/vs/open":                                                                "other urine",
 		"Observation?combo-code:in=http://x.example/vs/lab":                                                           "count hb other",
+		"Observation?code:in=http://x.example/vs/single":                                                              "hb",
+		"Observation?combo-code:in=http://x.example/vs/like":                                                          "other urine",
+		"Observation?code:in=http://x.example/vs/colour":                                                              "not-supported",
 		"Observation?code:not-in=http://x.example/vs/lab":                                                             "bare other urine",
 		"Observation?combo-code:not-in=http://x.example/vs/lab":                                                       "bare urine",
 		"Observation?code:in=http://x.example/vs/lab&status=final":                                                    "hb",

@@ -331,7 +331,7 @@ func (c *call) conditional(it *item, criteria string, create bool) (err error) {
 // written, or the current one.
 func (c *call) answerTransaction(items []*item, list []result, out []store.Resource) error {
 	written := versions(out)
-	b, err := c.answering("transaction-response")
+	b, err := c.stream(newBundle("transaction-response"))
 	if err != nil {
 		return err
 	}
@@ -349,7 +349,7 @@ func (c *call) answerTransaction(items []*item, list []result, out []store.Resou
 			}
 			e = c.answerWrite(it, list[i].status, res)
 		}
-		if err := b.add(e); err != nil {
+		if err := b.entry(e); err != nil {
 			return err
 		}
 	}

@@ -31,10 +31,31 @@ func AnyContained(p fhir.Param) fhir.Param { return Contained(p, anyContained) }
 // ContainedPlace is the i that a number was made with by Contained.
 func ContainedPlace(p fhir.Param) int { return int(p & anyContained) }
 
+// A container is a resource with the types of what it contains by their ids.
+type container struct {
+	node  *fhir.Node
+	types map[string]string
+}
+
+// typeOf is the type of the contained resource of an id, or empty.
+func (c *container) typeOf(id string) string {
+	if c.types == nil {
+		c.types = map[string]string{}
+		if list := c.node.Get("contained"); list != nil {
+			for _, one := range list.Items {
+				if _, met := c.types[textOf(one, "id")]; !met && one.Kind == fhir.Object {
+					c.types[textOf(one, "id")] = textOf(one, "resourceType")
+				}
+			}
+		}
+	}
+	return c.types[id]
+}
+
 // contained adds the rows of the contained resources. Composites and places are
 // not among them.
 func (x *rows) contained() {
-	list := x.root.Get("contained")
+	list := x.root.node.Get("contained")
 	if list == nil {
 		return
 	}

@@ -18,7 +18,7 @@ type rows struct {
 	fhir.Index
 	values []found
 	// root is the resource, whose contained ones its references may name.
-	root *fhir.Node
+	root *container
 	// composites: those and places have rows too.
 	composites bool
 }
@@ -108,7 +108,7 @@ func (x *rows) reference(id fhir.Param, n *fhir.Node) {
 		return
 	}
 	if strings.HasPrefix(reference, "#") { // it is not missing; nothing leads there from elsewhere
-		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: contained(x.root, reference[1:]), ID: reference})
+		x.Refs = append(x.Refs, fhir.RefRow{Param: id, Type: x.root.typeOf(reference[1:]), ID: reference})
 		return
 	}
 	if t, rid, ok := local(reference); ok {
@@ -171,6 +171,10 @@ func Fold(s string) string {
 		}
 		if r = unicode.ToLower(r); b.Len()+utf8.RuneLen(r) > longest {
 			break
+		}
+		if r == 'ß' { // its capitals are SS
+			b.WriteString("ss") // as many bytes
+			continue
 		}
 		b.WriteRune(r)
 	}
@@ -274,26 +278,51 @@ func (x *rows) number(id fhir.Param, n *fhir.Node) {
 			x.sampled(id, n, origin)
 			return
 		}
-		for _, end := range []string{"low", "high"} {
-			if q := n.Get(end); q != nil && q.Kind == fhir.Object { // a Range, by its ends
+		low, high := n.Get("low"), n.Get("high")
+		for _, q := range []*fhir.Node{low, high} { // a Range, by its ends
+			if q != nil && q.Kind == fhir.Object {
 				x.number(id, q)
 			}
 		}
-		v := n.Get("value")
-		if v == nil || v.Kind != fhir.Number {
-			return
+		x.quantity(id, n, n.Get("value"), "")
+		switch comparator := textOf(n, "comparator"); { // what has no end on one side
+		case strings.HasPrefix(comparator, "<"):
+			x.quantity(id, n, n.Get("value"), least)
+		case strings.HasPrefix(comparator, ">"):
+			x.quantity(id, n, n.Get("value"), most)
+		case low == nil && high != nil:
+			x.quantity(id, high, high.Get("value"), least)
+		case low != nil && high == nil:
+			x.quantity(id, low, low.Get("value"), most)
 		}
-		value, unit := bounded(v.Text), textOf(n, "code")
-		if unit == "" {
-			unit = textOf(n, "unit")
-		}
-		if c := textOf(n, "currency"); c != "" {
-			unit = c
-		}
-		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: value})
-		if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
-			x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: value})
-		}
+	}
+}
+
+// The ends of what has none: no number that is searched for lies beyond.
+const (
+	least = "-1e300"
+	most  = "1e300"
+)
+
+// quantity adds the rows of a quantity that has a value, or those of another value
+// in its unit.
+func (x *rows) quantity(id fhir.Param, n, v *fhir.Node, value string) {
+	if v == nil || v.Kind != fhir.Number {
+		return
+	}
+	if value == "" {
+		value = bounded(v.Text)
+	}
+	unit := textOf(n, "code")
+	if unit == "" {
+		unit = textOf(n, "unit")
+	}
+	if c := textOf(n, "currency"); c != "" {
+		unit = c
+	}
+	x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, System: textOf(n, "system"), Unit: unit, Value: value})
+	if shown := textOf(n, "unit"); shown != "" && shown != unit { // 5.4||unit asks for either (search.html#quantity)
+		x.Numbers = append(x.Numbers, fhir.NumberRow{Param: id, Unit: shown, Value: value})
 	}
 }
 

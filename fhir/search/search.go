@@ -267,7 +267,7 @@ func textOf(n *fhir.Node, name string) string {
 // Index extracts the index rows of a resource. What does not have the form of
 // its type gives no row.
 func Index(typ string, n *fhir.Node) fhir.Index {
-	x := &rows{root: n, composites: true}
+	x := &rows{root: &container{node: n}, composites: true}
 	x.own(typ, n)
 	x.contained()
 	for _, name := range Names(typ, n) {

@@ -74,17 +74,3 @@ func BaseOf(now, before []fhir.RefRow) string {
 	}
 	return ""
 }
-
-// contained is the type of the contained resource of an id, or empty.
-func contained(root *fhir.Node, id string) string {
-	list := root.Get("contained")
-	if list == nil {
-		return ""
-	}
-	for _, one := range list.Items {
-		if one.Kind == fhir.Object && textOf(one, "id") == id {
-			return textOf(one, "resourceType")
-		}
-	}
-	return ""
-}

@@ -8,7 +8,7 @@ import (
 
 // rowsVersion is raised when the rows that Index makes of a resource change by the
 // code, not by the definitions.
-const rowsVersion = 4
+const rowsVersion = 5
 
 // Version names what Index makes its rows by: resources that were indexed by
 // another version are indexed again.

@@ -43,6 +43,9 @@ type System struct {
 	codes    []string // in their order
 	above    map[string][]string
 	below    map[string][]string
+	// properties are the values of each property by the code, of what was read
+	// from a CodeSystem.
+	properties map[string]map[string][]string
 }
 
 // A ValueSet is the definition of a value set.
@@ -117,6 +120,7 @@ func closure(code string, next map[string][]string) []string {
 // a kind of (CodeSystem.hierarchyMeaning).
 func SystemOf(n *fhir.Node) *System {
 	s := newSystem(text(n, "url"), text(n, "content") == "complete")
+	s.declare(n.Get("property"))
 	meaning := text(n, "hierarchyMeaning")
 	s.read(n.Get("concept"), "", meaning == "" || meaning == "is-a")
 	return s
@@ -133,17 +137,7 @@ func (s *System) read(list *fhir.Node, parent string, kinds bool) {
 		} else {
 			s.add(code, "")
 		}
-		if properties := c.Get("property"); properties != nil {
-			for _, p := range properties.Items {
-				other := text(p, "valueCode")
-				switch text(p, "code") { // codesystem.html#properties
-				case "parent", "subsumedBy":
-					s.add(code, other)
-				case "child":
-					s.add(other, code)
-				}
-			}
-		}
+		s.describe(code, c)
 		s.read(c.Get("concept"), code, kinds)
 	}
 }

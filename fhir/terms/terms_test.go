@@ -85,6 +85,52 @@ func TestExpand(t *testing.T) {
 	}
 }
 
+// TestFilters asks for each filter of a concept's properties (valueset-filter-operator).
+func TestFilters(t *testing.T) {
+	known := table(t, `{"resourceType":"CodeSystem","url":"urn:p","content":"complete","property":[{"code":"unused","type":"string"}],"concept":[
+		{"code":"a1","display":"Ant","property":[{"code":"legs","valueInteger":6},{"code":"inactive","valueBoolean":true},{"code":"eats","valueCoding":{"system":"urn:f","code":"leaf"}},{"code":"eats","valueString":"wood"}]},
+		{"code":"b2","display":"Bat","property":[{"code":"legs","valueInteger":2},{"code":"eats","valueCode":"fly"}],"concept":[{"code":"b21","display":"Bat, brown"}]},
+		{"code":"c","property":[{"code":"parent","valueCode":"a1"}]}]}`)
+	for text, want := range map[string]string{
+		`"legs","op":"=","value":"6"`:                                     "p|a1",
+		`"legs","op":"=","value":"7"`:                                     "",
+		`"legs","op":"in","value":"6, 2"`:                                 "p|a1 p|b2",
+		`"legs","op":"not-in","value":"6"`:                                "p|b2 p|b21 p|c",
+		`"legs","op":"exists","value":"false"`:                            "p|b21 p|c",
+		`"inactive","op":"=","value":"true"`:                              "p|a1",
+		`"inactive","op":"exists","value":"true"`:                         "p|a1",
+		`"eats","op":"=","value":"wood"`:                                  "p|a1",
+		`"eats","op":"=","value":"leaf"`:                                  "p|a1",
+		`"eats","op":"regex","value":"f.*|w.*"`:                           "p|a1 p|b2",
+		`"eats","op":"regex","value":"oo"`:                                "",
+		`"code","op":"regex","value":"[ab][0-9]"`:                         "p|a1 p|b2",
+		`"code","op":"exists","value":"true"`:                             "p|a1 p|b2 p|b21 p|c",
+		`"display","op":"regex","value":"Bat.*"`:                          "p|b2 p|b21",
+		`"parent","op":"=","value":"a1"`:                                  "p|c",
+		`"parent","op":"exists","value":"false"`:                          "p|a1 p|b2",
+		`"child","op":"in","value":"c,b21"`:                               "p|a1 p|b2",
+		`"unused","op":"exists","value":"true"`:                           "",
+		`"colour","op":"exists","value":"true"`:                           "not-supported",
+		`"legs","op":"is-a","value":"6"`:                                  "not-supported",
+		`"legs","op":"exists","value":"maybe"`:                            "not-supported",
+		`"legs","op":"regex","value":"("`:                                 "not-supported",
+		`"legs","op":"regex","value":"` + strings.Repeat("a", 1001) + `"`: "too-costly",
+	} {
+		n, err := fhir.Parse([]byte(`{"resourceType":"ValueSet","compose":{"include":[{"system":"urn:p","filter":[{"property":` + text + `}]}]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Expand(ValueSetOf(n), known)
+		got := listed(list)
+		if e, ok := errors.AsType[*Error](err); ok {
+			got = e.Code
+		}
+		if got != want {
+			t.Errorf("%.80s has %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestExpansions: an expansion that is whole counts where the definition cannot be
 // followed.
 func TestExpansions(t *testing.T) {

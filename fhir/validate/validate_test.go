@@ -34,6 +34,17 @@ var rulesOfR4 = map[string]map[string]string{
 		`{"resourceType":"Observation","status":"final","code":{"text":"a"},"valueQuantity":{"value":"1"}}`:            "Observation.value.ofType(Quantity).value structure",
 		`{"resourceType":"SampledData","period":1}`:                                                                    " structure",
 	},
+	"what later releases and other servers have": {
+		`{"resourceType":"Patient","meta":{"project":"urn:a"}}`:                          "Patient.meta structure",
+		`{"resourceType":"Patient","meta":{"account":{"reference":"Patient/a"}}}`:        "Patient.meta structure",
+		`{"resourceType":"Binary","contentType":"image/png","url":"http://a.example/b"}`: "Binary structure",
+		`{"resourceType":"ResearchStudy","status":"active","label":[{"value":"a"}]}`:     "ResearchStudy structure",
+		`{"resourceType":"DetectedIssue","status":"registered"}`:                         "",
+		`{"resourceType":"DetectedIssue","status":"mitigated"}`:                          "DetectedIssue.status code-invalid",
+		`{"resourceType":"EvidenceVariable","status":"draft","characteristic":[{"definitionCodeableConcept":{"text":"a"},"participantEffectiveDateTime":"2020","groupMeasure":"mean"}]}`: "",
+		`{"resourceType":"EvidenceVariable","status":"draft","characteristic":[{"definitionId":"a"}]}`:                                                                                   "EvidenceVariable.characteristic[0] structure; EvidenceVariable.characteristic[0] required",
+		bundleOf("batch-response", `{"response":{"status":"200","outcome":{"resourceType":"Basic","code":{"text":"a"}}}}`):                                                               "",
+	},
 	"extensions of primitives": {
 		`{"resourceType":"Patient","birthDate":"2020","_birthDate":{"extension":[{"url":"urn:a","valueDate":"2020"}]}}`: "",
 		`{"resourceType":"Patient","_birthDate":{"value":"2020"}}`:                                                      "Patient.birthDate structure",

@@ -54,6 +54,10 @@ func TestBothWays(t *testing.T) {
 			`{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","active":false},"request":{"method":"POST","url":"Patient"}}]}`,
 			`<Bundle xmlns="http://hl7.org/fhir"><type value="batch"/><entry><resource><Patient><active value="false"/></Patient></resource><request><method value="POST"/><url value="Patient"/></request></entry></Bundle>`,
 		},
+		"the outcome of an entry's response": {
+			`{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"404","outcome":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found"}]}}}]}`,
+			`<Bundle xmlns="http://hl7.org/fhir"><type value="batch-response"/><entry><response><status value="404"/><outcome><OperationOutcome><issue><severity value="error"/><code value="not-found"/></issue></OperationOutcome></outcome></response></entry></Bundle>`,
+		},
 		"elements that are defined at another": {
 			`{"resourceType":"Questionnaire","status":"draft","item":[{"linkId":"1","type":"group","item":[{"linkId":"2","type":"string"}]}]}`,
 			`<Questionnaire xmlns="http://hl7.org/fhir"><status value="draft"/><item><linkId value="1"/><type value="group"/><item><linkId value="2"/><type value="string"/></item></item></Questionnaire>`,

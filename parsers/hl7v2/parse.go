@@ -263,6 +263,9 @@ func (m *Message) segmentEnd(lines *lineEnds, at int) (end, next int) {
 			next = indented
 			break
 		}
+		if m.follows(text[at:end], text[next:], usual) {
+			break
+		}
 		m.warn("", m.rawEnd(int32(end)), "line-inside", "a line end stands inside a field: no segment follows it")
 	}
 	m.checkLine(text[at:end], at)
@@ -293,6 +296,30 @@ func (m *Message) begins(line string, usual bool) bool {
 	}
 	return definitions.Segment(strings.ToUpper(name))
 }
+
+// follows reports whether what stands behind a line end and begins as no segment
+// does is not the rest of the line before it either. MSH with all that it must have, up to MSH-12, has no rest: what
+// follows would be taken for that of the version. One without it has.
+func (m *Message) follows(line, next string, usual bool) bool {
+	if len(line) > 3 && line[:3] == "MSH" && line[3] == m.delims.Field {
+		return strings.Count(line, line[3:4]) >= 11
+	}
+	return usual && m.named(next)
+}
+
+// named reports whether a line begins as a segment does, though with a name of
+// another length: a few capitals or digits and the field separator. Text that goes
+// on behind a line end rarely does.
+func (m *Message) named(line string) bool {
+	n := 0
+	for n < len(line) && n < longName && upperDigit(line[n]) {
+		n++
+	}
+	return n > 0 && n < len(line) && upper(line[0]) && line[n] == m.delims.Field
+}
+
+// longName is the length of the longest word that is taken for a segment's name.
+const longName = 8
 
 // lineEnds finds line ends one after the other, looking at each byte at most
 // twice however the two sorts are mixed.

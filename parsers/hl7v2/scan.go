@@ -194,7 +194,8 @@ func (s *scanner) lineEnd(raw []byte) int {
 		}
 		as := raw[from-1] == usual || raw[end] == usual
 		indented := bytes.TrimLeft(raw[from:], " \t")
-		if m.begins(string(raw[from:min(len(raw), from+4)]), as) || len(indented) < len(raw)-from && m.begins(string(indented[:min(len(indented), 4)]), as) {
+		following := string(raw[from:min(len(raw), from+longName+1)])
+		if m.begins(following, as) || m.follows(string(raw[:end]), following, as) || len(indented) < len(raw)-from && m.begins(string(indented[:min(len(indented), 4)]), as) {
 			return end
 		}
 	}

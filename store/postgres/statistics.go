@@ -10,6 +10,9 @@ import (
 const (
 	analysedFirst = 200       // rows, in a new database
 	analysedMost  = 1_000_000 // above that the database's own daemon is in time
+	// analysedShare keeps what tables that grow fast cost in bounds: so many times
+	// as long as they were looked at they are not looked at again.
+	analysedShare = 10
 )
 
 // statistics keeps what PostgreSQL's planner knows of some tables up with them
@@ -44,7 +47,7 @@ func (s *statistics) wrote(n int) {
 }
 
 // analyst analyses the tables when they were never, and when they have grown by
-// half.
+// half, with a pause in between.
 func (s *Store) analyst(ctx context.Context, of *statistics) {
 	rows, err := s.rows(ctx, of)
 	for {
@@ -60,10 +63,19 @@ func (s *Store) analyst(ctx context.Context, of *statistics) {
 		}
 		select {
 		case <-of.wake:
+			began := time.Now()
 			rows, err = s.analyse(ctx, of)
+			rest(ctx, min(time.Since(began)*analysedShare, time.Minute))
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 

@@ -16,12 +16,16 @@ import (
 type querier interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // A tx runs the shared SQL.
 type tx struct{ q querier }
 
-var _ relational.Tx = (*tx)(nil)
+var (
+	_ relational.Tx   = (*tx)(nil)
+	_ relational.Pipe = (*tx)(nil)
+)
 
 // numbered keeps the statements with their arguments numbered: there are a few
 // hundred.
@@ -66,6 +70,18 @@ func (t *tx) Query(ctx context.Context, sql string, args ...any) (relational.Row
 		return nil, err
 	}
 	return rows{r}, nil
+}
+
+// Pipe sends several statements in one round trip.
+func (t *tx) Pipe(ctx context.Context, list []relational.Statement) error {
+	if len(list) == 0 {
+		return nil
+	}
+	b := &pgx.Batch{}
+	for _, s := range list {
+		b.Queue(number(s.SQL), s.Args...)
+	}
+	return t.q.SendBatch(ctx, b).Close() // the first error of any of them
 }
 
 type rows struct{ pgx.Rows }

@@ -24,21 +24,12 @@ func ApplyAPI(ctx context.Context, tx Tx, sets []WriteSet, by []store.Author, le
 			return nil, fmt.Errorf("idempotency key: %w", err)
 		}
 	}
-	if heads, err = applyHeads(ctx, tx, heads, led); err != nil {
+	if heads, err = applyHeads(ctx, tx, heads, led, auditOf); err != nil {
 		return nil, err
 	}
-	var audit []any
 	written := map[*WriteSet][]store.Resource{}
 	for _, h := range heads {
-		action := "fhir.write"
-		if h.w.Delete {
-			action = "fhir.delete"
-		}
-		audit = append(audit, Micros(h.set.Now), h.set.Actor, action, h.rtype, h.rid, h.comp)
 		written[h.set] = append(written[h.set], store.Resource{Type: h.w.Type, ID: h.w.ID, Version: h.version, Updated: FromMicros(h.updated), Deleted: h.w.Delete, Content: h.w.Content, Hash: h.w.Hash, Parts: h.w.Parts, Size: h.w.Size})
-	}
-	if _, err := insert(ctx, tx, `INSERT INTO audit (at, actor, action, rtype, rid, comp)`, 6, "", audit); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
 	}
 	out := make([][]store.Resource, len(sets))
 	for i := range sets {
@@ -51,6 +42,19 @@ func ApplyAPI(ctx context.Context, tx Tx, sets []WriteSet, by []store.Author, le
 		}
 	}
 	return out, nil
+}
+
+// auditOf are the audit rows of the API's writes.
+func auditOf(heads []*head) insertion {
+	var rows []any
+	for _, h := range heads {
+		action := "fhir.write"
+		if h.w.Delete {
+			action = "fhir.delete"
+		}
+		rows = append(rows, Micros(h.set.Now), h.set.Actor, action, h.rtype, h.rid, h.comp)
+	}
+	return insertion{`audit`, `INSERT INTO audit (at, actor, action, rtype, rid, comp)`, `bigint text text bigint bigint bigint`, "", rows}
 }
 
 func inOrder(list []store.Resource, writes []store.Write) []store.Resource {

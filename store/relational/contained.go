@@ -16,7 +16,7 @@ import (
 func containable(q *store.Query) bool {
 	for i := range q.Where {
 		c := &q.Where[i]
-		if c.Has != nil || len(c.Together) > 0 || c.Contained != nil || len(c.Either) > 0 || c.Shape == store.ShapeNear || c.Shape == store.ShapeLastUpdated {
+		if c.Has != nil || len(c.Together) > 0 || c.Contained != nil || len(c.Either) > 0 || c.Shape == store.ShapeNear {
 			return false
 		}
 		for _, list := range c.Or {

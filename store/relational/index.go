@@ -1,13 +1,11 @@
 package relational
 
 import (
-	"context"
-	"fmt"
 	"strings"
 )
 
-// writeIndex inserts the index rows of everything that was written.
-func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
+// indexOf are the index rows of everything that was written.
+func indexOf(heads []*head) []insertion {
 	var tokens, dates, texts, refs, numbers []any
 	for _, h := range heads {
 		if h.skip || h.w.Delete {
@@ -20,22 +18,14 @@ func writeIndex(ctx context.Context, tx Tx, heads []*head) error {
 		refs = appendRows(refs, h.rows.refs, rid)
 		numbers = appendRows(numbers, h.rows.numbers, rid, comp)
 	}
-	for _, t := range []struct {
-		into  string
-		width int
-		args  []any
-	}{
-		{`INSERT INTO ix_token (pid, val, sys, rid, comp)`, 5, tokens},
-		{`INSERT INTO ix_date (pid, lo, hi, rid, comp)`, 5, dates},
-		{`INSERT INTO ix_string (pid, norm, val, rid)`, 4, texts},
-		{`INSERT INTO ix_ref (pid, ttype, tkey, rid)`, 4, refs},
-		{`INSERT INTO ix_number (pid, sys, unit, val, rid, comp)`, 6, numbers},
-	} {
-		if _, err := insert(ctx, tx, t.into, t.width, ` ON CONFLICT DO NOTHING`, t.args); err != nil {
-			return fmt.Errorf("index: %w", err)
-		}
+	const tail = ` ON CONFLICT DO NOTHING`
+	return []insertion{
+		{`index`, `INSERT INTO ix_token (pid, val, sys, rid, comp)`, `bigint bytea bigint bigint bigint`, tail, tokens},
+		{`index`, `INSERT INTO ix_date (pid, lo, hi, rid, comp)`, `bigint bigint bigint bigint bigint`, tail, dates},
+		{`index`, `INSERT INTO ix_string (pid, norm, val, rid)`, `bigint text bytea bigint`, tail, texts},
+		{`index`, `INSERT INTO ix_ref (pid, ttype, tkey, rid)`, `bigint bigint text bigint`, tail, refs},
+		{`index`, `INSERT INTO ix_number (pid, sys, unit, val, rid, comp)`, `bigint bigint text numeric bigint bigint`, tail, numbers},
 	}
-	return nil
 }
 
 func appendRows(args []any, rows [][]any, last ...any) []any {
@@ -61,12 +51,10 @@ func noNUL(s string) string {
 	return strings.ReplaceAll(s, "\x00", "\uFFFD")
 }
 
-// unindex deletes the index rows of a resource.
-func unindex(ctx context.Context, tx Tx, rid int64) error {
+// unindexed delete the index rows of a resource.
+func unindexed(rid int64) (list []Statement) {
 	for _, table := range []string{"ix_token", "ix_date", "ix_string", "ix_ref", "ix_number"} {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE rid = ?`, rid); err != nil {
-			return err
-		}
+		list = append(list, Statement{`DELETE FROM ` + table + ` WHERE rid = ?`, []any{rid}})
 	}
-	return nil
+	return list
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -165,7 +166,9 @@ func headsOf(sets []WriteSet) ([]*head, error) {
 	return heads, nil
 }
 
-func applyHeads(ctx context.Context, tx Tx, heads []*head, led *Ledger) ([]*head, error) {
+// applyHeads writes heads with all that belongs to them; also gives further rows
+// once their places are known.
+func applyHeads(ctx context.Context, tx Tx, heads []*head, led *Ledger, also ...func([]*head) insertion) ([]*head, error) {
 	patients := map[string]int64{}
 	var others []*head
 	var first []*head
@@ -189,19 +192,22 @@ func applyHeads(ctx context.Context, tx Tx, heads []*head, led *Ledger) ([]*head
 	if err := writeHeads(ctx, tx, others); err != nil {
 		return nil, err
 	}
-	if err := ownComp(ctx, tx, first); err != nil {
-		return nil, err
+	if tx.Dialect() == SQLite { // see createMany
+		if err := ownComp(ctx, tx, first); err != nil {
+			return nil, err
+		}
 	}
 	if err := writeKeys(ctx, tx, heads); err != nil {
 		return nil, err
 	}
-	if err := writeIndex(ctx, tx, heads); err != nil {
+	rows := append(indexOf(heads), logOf(heads))
+	for _, f := range also {
+		rows = append(rows, f(heads))
+	}
+	if err := insertAll(ctx, tx, rows...); err != nil {
 		return nil, err
 	}
-	if err := startMessages(ctx, tx, heads, led); err != nil {
-		return nil, err
-	}
-	return heads, writeLog(ctx, tx, heads)
+	return heads, startMessages(ctx, tx, heads, led)
 }
 
 // compartments finds the patients that resources belong to.
@@ -308,7 +314,19 @@ func writeHeads(ctx context.Context, tx Tx, heads []*head) error {
 
 const headWidth = 12 // arguments of insertHead
 
-const insertHead = `INSERT INTO resource (rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, parts, size, content) VALUES `
+const (
+	mostHeads   = 512 // of one statement on PostgreSQL
+	headColumns = `rtype, id, version, last_updated, comp, codec, body_hash, source_at, indexed, parts, size, content`
+	insertHead  = `INSERT INTO resource (` + headColumns + `)`
+)
+
+var headTypes = strings.Fields(`bigint text bigint bigint bigint bigint bytea bigint bigint text bigint bytea`)
+
+// createMany inserts any number of heads on PostgreSQL. A patient is a member of
+// its own compartment from the first, so that its row is written once.
+var createMany = `INSERT INTO resource (rid, ` + headColumns + `) OVERRIDING SYSTEM VALUE
+SELECT rid, rtype, id, version, last_updated, CASE WHEN rtype = ` + strconv.Itoa(definitions.Number("Patient")) + ` THEN rid ELSE comp END, codec, body_hash, source_at, indexed, parts, size, content
+FROM (SELECT nextval('resource_rid_seq') AS rid, h.* FROM ` + unnested(headTypes) + ` AS h(` + headColumns + `)) h`
 
 // create inserts heads; one that stands there already is a conflict.
 func create(ctx context.Context, tx Tx, heads []*head) error {
@@ -317,19 +335,20 @@ func create(ctx context.Context, tx Tx, heads []*head) error {
 		byPlace[fmt.Sprint(h.rtype, "/", h.w.ID)] = h
 	}
 	for len(heads) > 0 {
-		size := 1
-		for _, s := range sizes {
-			if s <= len(heads) && s*headWidth <= 1200 {
-				size = s
-				break
-			}
+		size := min(mostHeads, len(heads))
+		if tx.Dialect() == SQLite {
+			size = sizes[slices.IndexFunc(sizes, func(s int) bool { return s <= len(heads) && s*headWidth <= 1200 })]
 		}
 		args := make([]any, 0, size*headWidth)
 		for _, h := range heads[:size] {
 			h.version, h.updated = 1, Micros(h.set.Now)
 			args = append(args, h.rtype, h.w.ID, 1, h.updated, h.comp, h.rows.codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, h.rows.content)
 		}
-		rows, err := tx.Query(ctx, insertHead+strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
+		text := insertHead + ` VALUES ` + strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?,?,?,?),", size), ",")
+		if tx.Dialect() == PostgreSQL {
+			text, args = createMany, columns(args, headTypes)
+		}
+		rows, err := tx.Query(ctx, text+` ON CONFLICT (tenant, rtype, id) DO NOTHING RETURNING rid, rtype, id`, args...)
 		if err != nil {
 			return err
 		}
@@ -380,9 +399,7 @@ func update(ctx context.Context, tx Tx, h *head) error {
 		h.skip = true
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, parts, size, content) SELECT rid, version, last_updated, deleted, codec, key_id, parts, size, content FROM resource WHERE rid = ?`, h.rid); err != nil {
-		return fmt.Errorf("history: %w", err)
-	}
+	past := Statement{`INSERT INTO resource_history (rid, version, last_updated, deleted, codec, key_id, parts, size, content) SELECT rid, version, last_updated, deleted, codec, key_id, parts, size, content FROM resource WHERE rid = ?`, []any{h.rid}}
 	h.version++
 	h.updated = Micros(h.set.Now)
 	codec, content := h.rows.codec, h.rows.content
@@ -390,12 +407,14 @@ func update(ctx context.Context, tx Tx, h *head) error {
 	if h.w.Delete {
 		codec, content, gone = codecJSON, nil, 1
 	}
-	_, err = tx.Exec(ctx, `UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
-		h.version, h.updated, gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid)
-	if err != nil {
-		return err
+	now := Statement{
+		`UPDATE resource SET version = ?, last_updated = ?, deleted = ?, comp = ?, codec = ?, body_hash = ?, source_at = ?, indexed = ?, parts = ?, size = ?, content = ? WHERE rid = ?`,
+		[]any{h.version, h.updated, gone, h.comp, codec, h.w.Hash[:], Micros(h.w.SourceAt), h.set.Extractor, h.w.Parts, h.w.Size, content, h.rid},
 	}
-	return unindex(ctx, tx, h.rid)
+	if err := run(ctx, tx, append(unindexed(h.rid), past, now)...); err != nil {
+		return fmt.Errorf("version: %w", err)
+	}
+	return nil
 }
 
 // ownComp makes new patients members of their own compartment.
@@ -440,9 +459,9 @@ func writeKeys(ctx context.Context, tx Tx, heads []*head) error {
 		}
 	}
 	// In one order everywhere: writers that meet wait, and do not deadlock.
-	args = sortKeys(args)
+	rows := insertion{`identities`, `INSERT INTO identity_key (rtype, k, rid)`, `bigint bytea bigint`, ` ON CONFLICT DO NOTHING`, sortKeys(args)}
 	claim := func() (bool, error) {
-		n, err := insert(ctx, tx, `INSERT INTO identity_key (rtype, k, rid)`, 3, ` ON CONFLICT DO NOTHING`, args)
+		n, err := rows.insert(ctx, tx)
 		return n == int64(len(claimed)), err
 	}
 	all, err := claim()
@@ -522,8 +541,8 @@ func verifyKeys(ctx context.Context, tx Tx, claimed []ownedKey) error {
 	})
 }
 
-// writeLog notes what changed.
-func writeLog(ctx context.Context, tx Tx, heads []*head) error {
+// logOf are the lines of the change log.
+func logOf(heads []*head) insertion {
 	var args []any
 	for _, h := range heads {
 		if h.skip {
@@ -542,6 +561,5 @@ func writeLog(ctx context.Context, tx Tx, heads []*head) error {
 		}
 		args = append(args, Micros(h.set.Now), h.rtype, h.rid, h.version, op, from)
 	}
-	_, err := insert(ctx, tx, `INSERT INTO change_log (at, rtype, rid, version, op, message)`, 6, "", args)
-	return err
+	return insertion{`change log`, `INSERT INTO change_log (at, rtype, rid, version, op, message)`, `bigint bigint bigint bigint text bigint`, "", args}
 }

@@ -295,8 +295,8 @@ func reindex(ctx context.Context, tx Tx, h *head) (bool, error) {
 	if _, err := tx.Exec(ctx, `UPDATE resource SET indexed = ?, comp = ? WHERE rid = ?`, h.set.Extractor, h.comp, h.rid); err != nil {
 		return false, err
 	}
-	if err := unindex(ctx, tx, h.rid); err != nil {
+	if err := run(ctx, tx, unindexed(h.rid)...); err != nil {
 		return false, err
 	}
-	return true, writeIndex(ctx, tx, []*head{h})
+	return true, insertAll(ctx, tx, indexOf([]*head{h})...)
 }

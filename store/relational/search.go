@@ -513,14 +513,19 @@ func (q *sqlText) own(c *store.Clause, alias string) error {
 	}
 	return q.anyOf(0, len(c.Any), func(i int) error {
 		m := &c.Any[i]
-		if q.within != "" { // only ids: see containable
-			q.add(q.within+`.tkey = ?`, "#"+noNUL(*m.Value))
+		switch {
+		case c.Shape != store.ShapeID && q.within != "": // it is as old as the resource it stands in
+			q.add(`EXISTS (SELECT 1 FROM resource o WHERE o.rid = ` + q.within + `.rid AND `)
+			q.lastUpdated(m, "o")
+			q.add(`)`)
 			return nil
-		}
-		if c.Shape != store.ShapeID {
+		case c.Shape != store.ShapeID:
 			q.add(`(`)
 			q.lastUpdated(m, alias)
 			q.add(`)`)
+			return nil
+		case q.within != "":
+			q.add(q.within+`.tkey = ?`, "#"+noNUL(*m.Value))
 			return nil
 		}
 		value := ""

@@ -62,6 +62,7 @@ func main() {
 	flag.Parse()
 	log.SetFlags(0)
 	types := append(structures(filepath.Join(*from, "profiles-types.json")), structures(filepath.Join(*from, "profiles-resources.json"))...)
+	official(types)
 	write(filepath.Join(*to, "elements.tsv"), elements(types, numbers(filepath.Join(*to, "elements.tsv"), "@", 1)))
 	write(filepath.Join(*to, "params.tsv"), params(filepath.Join(*from, "search-parameters.json"), types, numbers(filepath.Join(*to, "params.tsv"), "", 2)))
 	write(filepath.Join(*to, "summary.tsv"), summaries(types))
@@ -219,7 +220,7 @@ func params(path string, types []structure, known map[string]int) []byte {
 				on = resources
 			}
 			for _, typ := range on {
-				if x := part(p.Expression, base); x != "" {
+				if x := part(p.Expression, base); x != "" && !slices.Contains(ours, typ+" "+p.Code) {
 					for _, c := range p.Component {
 						x += " $ " + codes[c.Definition] + "=" + c.Expression
 					}
@@ -237,11 +238,17 @@ func params(path string, types []structure, known map[string]int) []byte {
 	return out.Bytes()
 }
 
-// part picks the alternatives of an expression that begin at a type.
+// part picks the alternatives of an expression that begin at a type. One that
+// begins with the name of an element is that of each of its types
+// (InsurancePlan-name).
 func part(expression, base string) string {
 	var out []string
 	for _, one := range alternatives(expression) {
 		bare := strings.TrimLeft(one, "( ")
+		if bare != "" && bare[0] >= 'a' && bare[0] <= 'z' {
+			one = base + "." + one
+			bare = one
+		}
 		if strings.HasPrefix(bare, base+".") || bare == base || strings.HasPrefix(bare, base+" ") {
 			out = append(out, one)
 		}

@@ -12,7 +12,7 @@ func (p *Search) contain() error {
 		return nil
 	}
 	if !simple(p.Where) {
-		return &Error{Code: "not-supported", Text: "_contained=true and both take no composites, _has, _list, near and _lastUpdated: contained resources are not found by them"}
+		return &Error{Code: "not-supported", Text: "_contained=true and both take no composites of a component, _has, _list and near: contained resources are not found by them"}
 	}
 	for _, key := range p.Sort {
 		if key.Shape != store.ShapeID && key.Shape != store.ShapeLastUpdated {
@@ -47,7 +47,7 @@ func (p *Search) Themselves() *store.Query {
 func simple(clauses []store.Clause) bool {
 	for i := range clauses {
 		c := &clauses[i]
-		if c.Has != nil || len(c.Together) > 0 || c.Shape == store.ShapeNear || c.Shape == store.ShapeLastUpdated {
+		if c.Has != nil || len(c.Together) > 0 || c.Shape == store.ShapeNear {
 			return false
 		}
 		for _, list := range c.Or {

@@ -37,10 +37,10 @@ func History(typ, id string, values url.Values, strict bool) (q store.HistoryQue
 			continue
 		}
 		if !known && name == "_page" {
-			return q, nil, bad("the page is not one of this server")
+			return q, nil, badOf(name, "the page is not one of this server")
 		}
 		if !known {
-			return q, nil, bad(name + " is no date or time")
+			return q, nil, badOf(name, name+" is no date or time")
 		}
 		used[name] = list
 	}

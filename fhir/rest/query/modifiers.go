@@ -19,6 +19,31 @@ func oneOf(name, value string, allowed ...string) error {
 	return nil
 }
 
+// everyone compiles what every resource has: its id and its time.
+func everyone(code, modifier, value string) (c store.Clause, err error) {
+	c.Shape = store.ShapeID
+	if code == "_lastUpdated" {
+		c.Shape = store.ShapeLastUpdated
+	}
+	switch {
+	case modifier == "missing":
+		lacks := value == "true"
+		c.Missing = &lacks
+		return c, oneOf(":missing", value, "true", "false")
+	case code == "_lastUpdated":
+		c.Any, err = dates(value)
+		return c, firstError(onlyModifier(modifier), err)
+	case modifier == "not":
+		c.Not = true
+	default:
+		err = onlyModifier(modifier)
+	}
+	for _, one := range list(value) {
+		c.Any = append(c.Any, store.Match{Value: &one})
+	}
+	return c, err
+}
+
 // anyType compiles a parameter that all types have, for a search of several.
 func (p *Search) anyType(code, modifier, value string) (c store.Clause, known bool, err error) {
 	if !slices.Contains([]string{"_tag", "_profile", "_security", "_source"}, code) {

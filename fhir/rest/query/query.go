@@ -67,7 +67,7 @@ type shared struct {
 	terms                 Terms
 }
 
-// Terms tell what :in, :not-in, :below and :above of tokens mean. Errors of type
+// Terms tell what :in, :not-in, :below and :above of tokens and references mean. Errors of type
 // *terms.Error are answered as those of the search.
 type Terms interface {
 	// In lists the codes of a value set, by its canonical URL or a reference to
@@ -75,6 +75,9 @@ type Terms interface {
 	In(valueSet string) ([]terms.Concept, error)
 	// System is a code system with all its codes.
 	System(url string) (*terms.System, error)
+	// Parts lists the ids of a resource and of those that are part of it, or above,
+	// that it is part of.
+	Parts(typ, id string, above bool) ([]string, error)
 }
 
 func costly(text string) error { return &Error{Code: "too-costly", Text: text} }
@@ -87,7 +90,7 @@ func PageSize(values url.Values) (int, error) {
 		return defaultPage, nil
 	}
 	if strings.Trim(text, "0123456789") != "" {
-		return 0, bad("_count is no number from 0")
+		return 0, badOf("_count", "_count is no number from 0")
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil { // more than a number holds
@@ -118,7 +121,9 @@ func readable(values url.Values) error {
 	return nil
 }
 
-func bad(text string) error { return &Error{Code: "invalid", Text: text} }
+func bad(text string) error { return badOf("", text) }
+
+func badOf(param, text string) error { return &Error{Code: "invalid", Text: text, Param: param} }
 
 // Parse reads search parameters (search.html). strict refuses what is not known;
 // else it is left out, also of the self link. The error is an *Error, or one that
@@ -242,17 +247,9 @@ func (p *Search) parameter(name, value string, depth int) (known bool, err error
 
 // clauseOf compiles code:modifier=value.
 func (p *Search) clauseOf(typ, code, modifier, value string) (c store.Clause, known bool, err error) {
-	switch code {
-	case "_id":
-		c.Shape = store.ShapeID
-		for _, one := range list(value) {
-			c.Any = append(c.Any, store.Match{Value: &one})
-		}
-		return c, true, onlyModifier(modifier)
-	case "_lastUpdated":
-		c.Shape = store.ShapeLastUpdated
-		c.Any, err = dates(value)
-		return c, true, firstError(err, onlyModifier(modifier))
+	if code == "_id" || code == "_lastUpdated" {
+		c, err = everyone(code, modifier, value)
+		return c, true, err
 	}
 	if typ == "*" {
 		return p.anyType(code, modifier, value)
@@ -287,6 +284,9 @@ func (p *Search) valuesOf(param *definitions.Param, modifier, value string) (c s
 		c.Any, err = dates(value)
 		err = firstError(err, onlyModifier(modifier))
 	case "reference":
+		if modifier == "below" || modifier == "above" {
+			return c, p.hierarchy(&c, param, modifier, value)
+		}
 		err = references(&c, param, modifier, value)
 	case "composite":
 		c, err = p.composites(param, value)
@@ -396,8 +396,8 @@ func references(c *store.Clause, param *definitions.Param, modifier, value strin
 	case modifier == "text":
 		c.Param, c.Shape = search.Text(param.Row), store.ShapeString
 		return texts(c, "", value)
-	case modifier == "in", modifier == "not-in", modifier == "above", modifier == "below":
-		return bad("a modifier is not supported for references; supported: :Type, :identifier, :text, :missing")
+	case modifier == "in", modifier == "not-in":
+		return bad("a modifier is not supported for references; supported: :Type, :identifier, :text, :above, :below, :missing")
 	case modifier != "":
 		if _, known := definitions.Resource(modifier); !known {
 			return bad("a modifier of a reference is no resource type")

@@ -106,6 +106,8 @@ func TestHere(t *testing.T) {
 // r4 are the codes of R4.
 type r4 struct{}
 
+func (r4) Parts(_, id string, _ bool) ([]string, error) { return []string{id}, nil }
+
 func (r4) In(valueSet string) ([]terms.Concept, error) {
 	set, err := terms.Find(valueSet, terms.R4())
 	if err != nil {

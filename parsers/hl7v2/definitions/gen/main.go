@@ -59,6 +59,7 @@ func main() {
 	d := dictionary{}
 	read(*from, &d)
 	d.more(*newer, *later)
+	d.mend()
 	for _, v := range versions {
 		if len(d[v].Segments) == 0 {
 			log.Fatalf("the dictionary has no version %s", v)
