@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -142,6 +143,26 @@ func TestWarningsOfValidation(t *testing.T) {
 	if !found || m.State != message.Done || len(work) != 1 || work[0].Kind != "validation" || !strings.Contains(work[0].Text, ": ") {
 		t.Errorf("%s, trace %+v, work list %+v", m.State, trace, work)
 	}
+}
+
+// TestWarningsWithoutAPathHaveTheirByte: what no path leads to is found by its
+// byte in the trace.
+func TestWarningsWithoutAPathHaveTheirByte(t *testing.T) {
+	h := newHall(t)
+	h.start(checkedChannel("processed", "validate: syntax"))
+	raw := checkedMessage("2.5.1") + "NTE|1||first\nsecond\r"
+	h.give(raw)
+	trace, err := h.store.Trace(t.Context(), settled(h).Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "byte " + strconv.Itoa(strings.IndexByte(raw, '\n'))
+	for _, e := range trace {
+		if e.Step == "warning" && strings.HasPrefix(e.Text, "a line end stands inside a field") && e.Ref == want {
+			return
+		}
+	}
+	t.Errorf("no line end inside a field at %s in the trace %+v", want, trace)
 }
 
 // settled waits for the outcome of the newest message.

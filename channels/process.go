@@ -264,7 +264,7 @@ func (c *channel) decide(ctx context.Context, m *message.Message, raw []byte, v 
 		if i == 20 {
 			break
 		}
-		v.note("warning", w.Text, w.Where)
+		v.note("warning", w.Text, w.Place())
 	}
 	env := expression.Env{Message: &work, Root: doc.Root()}
 	c.merges(&work, v)

@@ -1,5 +1,7 @@
 package message
 
+import "strconv"
+
 // A Document is a parsed message: a lossless tree over the original bytes. What
 // is not touched is encoded byte for byte as it was received. A Document is
 // read by one goroutine at a time unless its parser says otherwise.
@@ -32,6 +34,14 @@ type Warning struct {
 	Offset int    `json:"offset"`         // byte offset from 0
 	Code   string `json:"code,omitempty"` // a stable word: "segment-end-lf"
 	Text   string `json:"text"`           // without values of the message
+}
+
+// Place is the path of the warning, else its byte.
+func (w Warning) Place() string {
+	if w.Where != "" {
+		return w.Where
+	}
+	return "byte " + strconv.Itoa(w.Offset)
 }
 
 // PathKind says what a path gives.

@@ -30,7 +30,8 @@ type Failure struct {
 	Kind Kind
 	// Where is a path of the format ("OBX[3]-5"), or empty.
 	Where string
-	// Offset is the byte offset in the message plus 1; 0 when not known.
+	// Offset is the byte offset in the message plus 1; 0 when not known. People
+	// see it as all bytes are counted, from 0.
 	Offset int
 	// Code is the HL7 table 0357 code that fits; 0 when none was chosen.
 	Code int
@@ -40,7 +41,7 @@ type Failure struct {
 	Err   error
 }
 
-// Error gives place and reason.
+// Error gives place and reason. Bytes are counted from 0.
 func (f *Failure) Error() string {
 	text := "no reason given"
 	if f.Err != nil {
@@ -50,7 +51,7 @@ func (f *Failure) Error() string {
 	case f.Where != "":
 		return f.Where + ": " + text
 	case f.Offset > 0:
-		return "byte " + strconv.Itoa(f.Offset) + ": " + text
+		return "byte " + strconv.Itoa(f.Offset-1) + ": " + text
 	}
 	return text
 }

@@ -73,15 +73,15 @@ func badInput() map[string]badCase {
 		},
 		"NUL bytes": {
 			raw:   strings.Replace(oru("B3", "M", "1", 1), "PATIENT", "PAT\x00IENT", 1),
-			reply: "AE B3 PID^1 102", journal: "refused: PID: the message holds NUL bytes, the first at byte 119",
+			reply: "AE B3 PID^1^5^1^2 102", journal: "refused: PID-5.2: the message holds NUL bytes, the first at byte 119",
 		},
 		"NUL bytes, enhanced mode": {
 			raw:   header("ORU^R01|5|P|2.5.1|||AL|NE") + "NTE|\x00\r",
-			reply: "CE 5 NTE^1 102", journal: "refused: NTE: the message holds NUL bytes, the first at byte 66",
+			reply: "CE 5 NTE^1^1^1 102", journal: "refused: NTE-1: the message holds NUL bytes, the first at byte 66",
 		},
 		"UTF-16": {
 			raw:   "\xff\xfeM\x00S\x00H\x00|\x00",
-			reply: "AE   102", journal: "refused: byte 1: the message is in UTF-16, which segments cannot be found in: UTF-8 is meant",
+			reply: "AE   102", journal: "refused: byte 0: the message is in UTF-16, which segments cannot be found in: UTF-8 is meant",
 		},
 		"unknown type": {
 			raw:   strings.Replace(oru("B1", "M", "1", 1), "ORU^R01^ORU_R01", "ORU^Z77^ORU_Z77", 1),
@@ -101,11 +101,11 @@ func badInput() map[string]badCase {
 		},
 		"bytes of another character set": {
 			raw:   header("ORU^R01|B6|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r",
-			reply: "AA B6", journal: "parked: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE",
+			reply: "AA B6", journal: "parked: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE-3",
 		},
 		"bytes above ASCII, declared as ASCII": {
 			raw:   header("ORU^R01|B7|P|2.5.1||||||ASCII") + "NTE|1||PATÜIENT\r",
-			reply: "AA B7", journal: "parked: validate: MSH-18: " + misfit + " read as UTF-8, the first at byte 76 in NTE",
+			reply: "AA B7", journal: "parked: validate: MSH-18: " + misfit + " read as UTF-8, the first at byte 76 in NTE-3",
 		},
 		"a character set that nobody knows": {
 			raw:   header("ORU^R01|B8|P|2.5.1||||||PATIENT-8"),
@@ -113,7 +113,7 @@ func badInput() map[string]badCase {
 		},
 		"bytes of another character set, who waits is told": {
 			raw: header("ADT^A01|B9|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r", processed: true,
-			reply: "AE B9 MSH^1^18^1 102", journal: "refused: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE",
+			reply: "AE B9 MSH^1^18^1 102", journal: "refused: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE-3",
 		},
 		"a character set that nobody knows, who waits is told": {
 			raw: header("ADT^A01|B10|P|2.3||||||PATIENT-8"), processed: true,
@@ -198,7 +198,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("answered %s, want AA", code)
 		}
 		eventually(t, "half a frame is in the journal", func() bool { return len(s.rows("control=HALF")) > 0 })
-		if r := s.one("HALF"); r.State != "refused" || r.Reason != "byte 101: the connection ended inside the message" {
+		if r := s.one("HALF"); r.State != "refused" || r.Reason != "byte 100: the connection ended inside the message" {
 			t.Errorf("got %+v, want refused for its missing end", r)
 		}
 	})
@@ -217,7 +217,7 @@ func TestBadInput(t *testing.T) {
 		}
 		var found []row
 		eventually(t, "the bytes are in the journal", func() bool {
-			found = slices.DeleteFunc(s.rows("state=refused"), func(r row) bool { return r.Reason != "byte 1: bytes outside of frames" })
+			found = slices.DeleteFunc(s.rows("state=refused"), func(r row) bool { return r.Reason != "byte 0: bytes outside of frames" })
 			return len(found) > 0
 		})
 		if _, body := s.get("/api/messages/"+found[0].ID+"/raw", nil); len(found) != 1 || string(body) != stray {
@@ -247,7 +247,7 @@ func TestBadInput(t *testing.T) {
 		if got := verdictOf(p.raw(t, "\x0b"+raw+"\x1c\r")); got != "AE HUGE  102" {
 			t.Errorf("answered %q, want AE and 102", got)
 		}
-		if r := s.one("HUGE"); r.State != "refused" || r.Reason != "byte 8388609: the message is larger than this channel takes" {
+		if r := s.one("HUGE"); r.State != "refused" || r.Reason != "byte 8388608: the message is larger than this channel takes" {
 			t.Errorf("got %+v, want refused for its size", r)
 		}
 		if code, err := p.exchange(oru("AFTERHUGE", "M", "1", 1)); err != nil || code != "AA" {
@@ -273,9 +273,9 @@ func TestBadFilesAndRequests(t *testing.T) {
 		event   string
 	}{
 		"nothing":                             {"", []string{"refused  the file is empty"}, "empty-file"},
-		"9 MB of nothing that is known":       {strings.Repeat("x", 9<<20), []string{"refused  byte 8388609: the message is longer than 8388608 bytes"}, "message-too-large"},
-		"a message of 9 MB":                   {oru("F1", "M", "1", 1) + "NTE|1||" + strings.Repeat("x", 9<<20) + "\r", []string{"refused F1 byte 8388609: the message is longer than 8388608 bytes"}, "message-too-large"},
-		"a message of 9 MB behind a good one": {oru("F2", "M", "1", 1) + oru("F3", "M", "1", 1) + "NTE|1||" + strings.Repeat("x", 9<<20) + "\r", []string{"refused F3 byte 8388609: the message is longer than 8388608 bytes", "done F2 "}, "message-too-large"},
+		"9 MB of nothing that is known":       {strings.Repeat("x", 9<<20), []string{"refused  byte 8388608: the message is longer than 8388608 bytes"}, "message-too-large"},
+		"a message of 9 MB":                   {oru("F1", "M", "1", 1) + "NTE|1||" + strings.Repeat("x", 9<<20) + "\r", []string{"refused F1 byte 8388608: the message is longer than 8388608 bytes"}, "message-too-large"},
+		"a message of 9 MB behind a good one": {oru("F2", "M", "1", 1) + oru("F3", "M", "1", 1) + "NTE|1||" + strings.Repeat("x", 9<<20) + "\r", []string{"refused F3 byte 8388608: the message is longer than 8388608 bytes", "done F2 "}, "message-too-large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, counted := len(s.rows("")), s.counted("files", c.event)

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,24 +52,58 @@ func diffCommand(a *app) *cobra.Command {
 }
 
 func (d *differ) run(files []string) error {
-	var sides [2][]*hl7v2.Message
+	next, stop := [2]func() (*hl7v2.Message, error, bool){}, [2]func(){}
 	for i, file := range files {
-		messages, err := messagesOf(file)
+		next[i], stop[i] = iter.Pull2(messagesIn(file))
+		defer stop[i]()
+	}
+	// Of each side the message in hand and the one behind it: a message has its
+	// number in front of what is said of it where there are several.
+	var ahead [2]*hl7v2.Message
+	pull := func(i int) (*hl7v2.Message, error) {
+		m, err, _ := next[i]()
 		if err != nil {
-			return &exit{code: exitUsage, err: fmt.Errorf("%s: %w", file, err)}
+			return nil, &exit{code: exitUsage, err: fmt.Errorf("%s: %w", files[i], err)}
 		}
-		sides[i] = messages
+		return m, nil
 	}
-	a, b := sides[0], sides[1]
-	for i := range min(len(a), len(b)) {
-		if len(a) > 1 || len(b) > 1 {
-			d.message = "message " + strconv.Itoa(i+1) + ": "
+	counts := [2]int{}
+	for n := 0; ; n++ {
+		var hand [2]*hl7v2.Message
+		for i := range files {
+			var err error
+			if hand[i] = ahead[i]; n == 0 {
+				if hand[i], err = pull(i); err != nil {
+					return err
+				}
+			}
+			if ahead[i] = nil; hand[i] == nil {
+				continue
+			}
+			counts[i]++
+			if ahead[i], err = pull(i); err != nil {
+				return err
+			}
 		}
-		d.compare(a[i], b[i])
+		if hand[0] == nil && hand[1] == nil {
+			break
+		}
+		if hand[0] == nil || hand[1] == nil {
+			continue // only counted
+		}
+		if n > 0 || ahead[0] != nil || ahead[1] != nil {
+			d.message = "message " + strconv.Itoa(n+1) + ": "
+		}
+		d.compare(hand[0], hand[1])
 	}
+	return d.end(counts)
+}
+
+// end says what is to be said of all messages.
+func (d *differ) end(counts [2]int) error {
 	d.message = ""
-	if len(a) != len(b) {
-		d.say("%d messages against %d", len(a), len(b))
+	if counts[0] != counts[1] {
+		d.say("%d messages against %d", counts[0], counts[1])
 	}
 	if d.found > maxDifferences {
 		fmt.Fprintf(d.w, "and %d more\n", d.found-maxDifferences)
@@ -81,27 +117,50 @@ func (d *differ) run(files []string) error {
 	return nil
 }
 
-// messagesOf reads the messages of a file, of each frame where there are frames.
-func messagesOf(file string) ([]*hl7v2.Message, error) {
-	raw, err := readBounded(file)
-	if err != nil {
-		return nil, err
-	}
-	var all []*hl7v2.Message
-	for _, f := range frames(raw, &inspection{}) {
-		err := hl7v2.New(hl7v2.Options{}).Split(bytes.NewReader(raw[f.start:f.end]), maxInspect, func(one []byte) error {
-			m, err := hl7v2.Parse(slices.Clone(one))
-			if err == nil {
-				all = append(all, m)
-			}
-			return err
+// errEnough ends the reading of a file that is not wanted any further.
+var errEnough = errors.New("enough was read")
+
+// messagesIn reads the messages of a file, of each frame where there are frames,
+// as they are asked for. An error is the last thing it yields.
+func messagesIn(file string) iter.Seq2[*hl7v2.Message, error] {
+	return func(yield func(*hl7v2.Message, error) bool) {
+		in, err := openInput(file)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer in.close()
+		found := false
+		err = frames(in.reader, &inspection{}, func([]byte) {}, func(r io.Reader, _ int) error {
+			return hl7v2.New(hl7v2.Options{}).Split(r, maxInspect, func(one []byte) error {
+				m, err := hl7v2.Parse(one)
+				if err != nil {
+					return err
+				}
+				if found = true; !yield(m, nil) {
+					return errEnough
+				}
+				return nil
+			})
 		})
+		switch {
+		case errors.Is(err, errEnough):
+		case err != nil:
+			yield(nil, err)
+		case !found:
+			yield(nil, errors.New("no message in the file"))
+		}
+	}
+}
+
+// messagesOf reads them all.
+func messagesOf(file string) ([]*hl7v2.Message, error) {
+	var all []*hl7v2.Message
+	for m, err := range messagesIn(file) {
 		if err != nil {
 			return nil, err
 		}
-	}
-	if len(all) == 0 {
-		return nil, errors.New("no message in the file")
+		all = append(all, m)
 	}
 	return all, nil
 }

@@ -103,14 +103,14 @@ func edited(m *hl7v2.Message, changes []change) ([]byte, error) {
 		switch c.does {
 		case "set":
 			if p, wrong := (hl7v2.Grammar{}).Compile(path); wrong == nil && p.Kind() == message.Places {
-				err = e.Replace(path, []byte(strings.ReplaceAll(rest, "\n", "\r")))
+				err = asGiven(e, path, rest, e.Replace)
 				break
 			}
 			err = e.Set(path, rest)
 		case "delete":
 			err = e.Delete(c.what)
 		case "insert":
-			err = e.Insert(path, []byte(strings.ReplaceAll(rest, "\n", "\r")))
+			err = asGiven(e, path, rest, e.Insert)
 		case "move":
 			err = e.Move(path, rest)
 		}
@@ -119,4 +119,14 @@ func edited(m *hl7v2.Message, changes []change) ([]byte, error) {
 		}
 	}
 	return e.Bytes(), nil
+}
+
+// asGiven hands on the segments or the repetition of a flag, in the character set
+// of the message.
+func asGiven(e *hl7v2.Editor, path, text string, take func(string, []byte) error) error {
+	raw, err := e.Encode(strings.ReplaceAll(text, "\n", "\r"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return take(path, raw)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,7 @@ type sending struct {
 	ca          string
 	cert, key   string
 	json        bool
+	acks        bool
 	newControl  bool
 	sameControl bool
 }
@@ -57,6 +59,10 @@ A message that asks for no answer when all is well (an acknowledgement; NE or ER
 MSH-15 and MSH-16) is waited for a second at most, and is no error when none comes.
 More than 20 messages are counted each second on standard error.
 
+Each message has a line, in the order in which they are sent, with what was answered
+(MSA-1, and for a refusal MSA-3 and ERR), its file and its control id, also when the run
+breaks off; with --repeat or --rate only with --acks. --json has the same as "messages".
+
 Exit code 0: everything was accepted (AA or CA), 1: something was not, 3: no
 connection could be made.`,
 		Args: cobra.MinimumNArgs(1),
@@ -75,6 +81,7 @@ connection could be made.`,
 	f.StringVar(&s.cert, "tls-cert", "", "file of our certificate, PEM, for mutual TLS")
 	f.StringVar(&s.key, "tls-key", "", "file of our certificate's key, PEM")
 	f.BoolVar(&s.json, "json", false, "print JSON")
+	f.BoolVar(&s.acks, "acks", false, "a line for each message also with --repeat and --rate")
 	f.BoolVar(&s.newControl, "new-control", false, "give each message sent a control id (MSH-10) of its own; the default with --repeat")
 	f.BoolVar(&s.sameControl, "same-control", false, "keep control ids also with --repeat")
 	cmd.MarkFlagsMutuallyExclusive("new-control", "same-control")
@@ -123,9 +130,14 @@ func (a *app) send(ctx context.Context, s *sending, args []string) error {
 			return &exit{code: exitUsage, err: fmt.Errorf("tls: %w", err)}
 		}
 	}
-	tally := &tally{letters: letters, codes: map[string]int{}, errors: map[message.Kind]int{}}
 	total := len(letters) * s.repeat
-	tally.each = s.repeat == 1 && total <= 20
+	tally := &tally{
+		letters: letters, codes: map[string]int{}, errors: map[message.Kind]int{},
+		each: s.acks || s.repeat == 1 && s.rate == 0, many: total > 20, waiting: map[int]line{},
+	}
+	if !s.json {
+		tally.out = a.stdout
+	}
 	prefix := "S" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "-"
 	load := mllp.Load{
 		Client: client, Connections: min(s.connections, total), Count: total, Rate: s.rate, Timeout: s.timeout,
@@ -178,10 +190,9 @@ func runs(ctx context.Context, all mllp.Load, letters []letter) (elapsed time.Du
 	return elapsed, err
 }
 
-// watched sends, and says each second how far it has come where there is no line
-// for each message.
+// watched sends, and says each second how far it has come where there are many.
 func (a *app) watched(t *tally, total int, send func() (time.Duration, error)) (time.Duration, error) {
-	if t.each {
+	if !t.many {
 		return send()
 	}
 	ended := make(chan struct{})
@@ -266,7 +277,9 @@ func splitMessages(data []byte) ([][]byte, error) {
 // A tally counts what was answered.
 type tally struct {
 	letters []letter
-	each    bool // keep a line for each message
+	each    bool      // a line for each message
+	many    bool      // so many messages that they are counted meanwhile
+	out     io.Writer // where lines are printed as answers come; nil: they are kept
 
 	mu         sync.Mutex
 	codes      map[string]int
@@ -275,6 +288,9 @@ type tally struct {
 	silent     int // not answered, as asked
 	latencies  mllp.Latencies
 	lines      []line
+	next       int          // the message whose line is to be printed next
+	waiting    map[int]line // lines of messages behind it
+	broken     error        // of printing
 }
 
 // A line is what was answered to one message.
@@ -286,6 +302,7 @@ type line struct {
 	Matched bool     `json:"matched"`
 	Silent  bool     `json:"silent,omitempty"`
 	Error   string   `json:"error,omitempty"`
+	Text    string   `json:"text,omitempty"` // MSA-3 of a refusal
 	ERR     []string `json:"err,omitempty"`
 	Millis  float64  `json:"ms"`
 }
@@ -313,13 +330,62 @@ func (t *tally) take(i int, sent, reply []byte, err error, latency time.Duration
 			t.mismatched++
 		}
 		if !accepted(l.Code) {
-			l.ERR = segmentsOf(reply, "ERR")
+			l.ERR, l.Text = segmentsOf(reply, "ERR"), textOf(reply)
 		}
 		t.latencies.Add(latency)
 	}
-	if t.each {
+	switch {
+	case !t.each:
+	case t.out == nil:
 		t.lines = append(t.lines, l)
+	default: // in the order in which they are sent
+		t.waiting[i] = l
+		for next, there := t.waiting[t.next]; there; next, there = t.waiting[t.next] {
+			t.line(&next)
+			delete(t.waiting, t.next)
+			t.next++
+		}
 	}
+}
+
+// line prints what was answered to one message.
+func (t *tally) line(l *line) {
+	code, said := l.Code, "MSA-2 ok"
+	switch {
+	case l.Silent:
+		code, said = "--", "not answered, as asked"
+	case l.Error != "":
+		code, said = "--", l.Error
+	case !l.Matched:
+		said = "MSA-2 is not the control id sent"
+	}
+	text := fmt.Sprintf("%s  %s  %s  %s", code, l.File, printable(l.Control), said)
+	if code != "--" {
+		text += fmt.Sprintf("  %.1fms", l.Millis)
+	}
+	if l.Text != "" {
+		text += "\n    " + printable(l.Text)
+	}
+	for _, e := range l.ERR {
+		text += "\n    " + e
+	}
+	if _, err := fmt.Fprintln(t.out, text); t.broken == nil {
+		t.broken = err
+	}
+}
+
+// textOf is MSA-3 of a reply.
+func textOf(reply []byte) string {
+	m, err := hl7v2.Parse(reply)
+	if err != nil {
+		return ""
+	}
+	for i := range m.Len() {
+		if s := m.Segment(i); s.Name() == "MSA" {
+			return s.Field(3).Text()
+		}
+	}
+	return ""
 }
 
 func segmentsOf(reply []byte, name string) []string {
@@ -396,26 +462,14 @@ func (t *tally) print(w io.Writer, asJSON bool, elapsed time.Duration) error {
 			"seconds": elapsed.Seconds(), "rate": rate, "latency_ms": latency, "messages": append([]line{}, t.lines...),
 		})
 	}
-	for _, l := range t.lines {
-		switch {
-		case l.Silent:
-			fmt.Fprintf(w, "--  %s  not answered, as asked\n", l.File)
-		case l.Error != "":
-			fmt.Fprintf(w, "--  %s  %s\n", l.File, l.Error)
-		case l.Matched:
-			fmt.Fprintf(w, "%s  %s  MSA-2 ok  %.1fms\n", l.Code, l.File, l.Millis)
-		default:
-			fmt.Fprintf(w, "%s  %s  MSA-2 is not the control id sent  %.1fms\n", l.Code, l.File, l.Millis)
-		}
-		for _, e := range l.ERR {
-			fmt.Fprintf(w, "    %s\n", e)
-		}
+	for _, number := range slices.Sorted(maps.Keys(t.waiting)) { // behind one that was never sent
+		l := t.waiting[number]
+		t.line(&l)
 	}
-	if t.each && len(t.lines) == 1 {
-		return nil
+	if !t.each || len(t.letters) > 1 || t.sent() > 1 {
+		t.summary(w, elapsed, rate)
 	}
-	t.summary(w, elapsed, rate)
-	return nil
+	return t.broken
 }
 
 func (t *tally) summary(w io.Writer, elapsed time.Duration, rate float64) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,8 @@ func (l *lab) answer(_ context.Context, m *message.Message) (message.Reply, erro
 	l.mu.Unlock()
 	code, named := "AA", control
 	switch {
+	case strings.HasPrefix(control, "BADTEXT"):
+		code, named = "AE", control+`|try\F\again`
 	case strings.HasPrefix(control, "BAD"):
 		code = "AE"
 	case strings.HasPrefix(control, "OTHER"):
@@ -79,6 +82,7 @@ func TestSend(t *testing.T) {
 	files := map[string]string{
 		"good.hl7": simple("G1"), "bad.hl7": simple("BAD1"), "other.hl7": simple("OTHER1"), "gone.hl7": simple("GONE1"),
 		"mute.hl7": strings.Replace(simple("MUTE1"), "|2.5.1", "|2.5.1|||NE|NE", 1), "ack.hl7": strings.Replace(simple("MUTE2"), "ADT^A01", "ACK", 1) + "MSA|AA|1\r",
+		"texted.hl7":   simple("BADTEXT1"),
 		"told.hl7":     strings.Replace(simple("TOLD1"), "|2.5.1", "|2.5.1|||NE|NE", 1),
 		"batch.hl7":    "FHS|^~\\&\rBHS|^~\\&\r" + simple("B1") + simple("B2") + "BTS|2\rFTS|1\r",
 		"two.hl7":      simple("T1") + simple("T2"),
@@ -106,20 +110,23 @@ func TestSend(t *testing.T) {
 		stderr   string
 		controls string // what arrived; "*": not looked at
 	}{
-		"one message":                  {"good.hl7", exitOK, `^AA  \S*good.hl7  MSA-2 ok  [0-9.]+ms\n$`, "", "G1"},
-		"a refusal with its reason":    {"bad.hl7", exitSome, `^AE  \S*bad.hl7  MSA-2 ok  [0-9.]+ms\n    ERR\|\|PID\^1\|101\|E\n$`, "", "BAD1"},
-		"another control id in MSA-2":  {"other.hl7", exitSome, `^AA  \S*other.hl7  MSA-2 is not the control id sent  `, "", "OTHER1"},
-		"no answer":                    {"gone.hl7", exitSome, `^--  \S*gone.hl7  `, "", "GONE1"},
-		"no answer, as asked":          {"mute.hl7 --timeout 1h", exitOK, `^--  \S*mute.hl7  not answered, as asked\n$`, "", "MUTE1"},
-		"an answer nobody asked for":   {"told.hl7 --timeout 1h", exitOK, `^AA  \S*told.hl7  MSA-2 ok  `, "", "TOLD1"},
+		"one message":                  {"good.hl7", exitOK, `^AA  \S*good.hl7  G1  MSA-2 ok  [0-9.]+ms\n$`, "", "G1"},
+		"a refusal with its reason":    {"bad.hl7", exitSome, `^AE  \S*bad.hl7  BAD1  MSA-2 ok  [0-9.]+ms\n    ERR\|\|PID\^1\|101\|E\n$`, "", "BAD1"},
+		"another control id in MSA-2":  {"other.hl7", exitSome, `^AA  \S*other.hl7  OTHER1  MSA-2 is not the control id sent  `, "", "OTHER1"},
+		"no answer":                    {"gone.hl7", exitSome, `^--  \S*gone.hl7  GONE1  `, "", "GONE1"},
+		"no answer, as asked":          {"mute.hl7 --timeout 1h", exitOK, `^--  \S*mute.hl7  MUTE1  not answered, as asked\n$`, "", "MUTE1"},
+		"an answer nobody asked for":   {"told.hl7 --timeout 1h", exitOK, `^AA  \S*told.hl7  TOLD1  MSA-2 ok  `, "", "TOLD1"},
 		"some ask, others do not":      {"good.hl7 mute.hl7 ack.hl7 bad.hl7 --timeout 1h", exitSome, `4 messages in .*\nAA +1\nAE +1\nsilent +2 not answered, as asked\n`, "", "G1 MUTE1 MUTE2 BAD1"},
 		"how far it has come":          {"good.hl7 --repeat 30 --rate 20", exitOK, `AA +30\n`, " of 30 messages sent, 0 not accepted\n", "*"},
 		"the messages of a batch":      {"batch.hl7", exitOK, `2 messages in .*\nAA +2\nlatency +p50 `, "", "B1 B2"},
 		"several messages in a file":   {"two.hl7", exitOK, `AA +2\n`, "", "T1 T2"},
 		"frames in a file":             {"framed.bin", exitOK, `AA +2\n`, "", "F1 F2"},
-		"what is no message, as it is": {"none.hl7", exitOK, `^AA  \S*none.hl7  MSA-2 ok`, "", ""},
+		"what is no message, as it is": {"none.hl7", exitOK, `^AA  \S*none.hl7    MSA-2 ok`, "", ""},
 		"an empty file":                {"empty.hl7", exitUsage, `^$`, "there is no message", "*"},
-		"a folder":                     {"many", exitOK, `AA +2\n`, "", "M1 M2"},
+		"a folder":                     {"many", exitOK, `(?s)^AA  \S*1.hl7  M1  MSA-2 ok  [0-9.]+ms\nAA  \S*2.hl7  M2  .*AA +2\n`, "", "M1 M2"},
+		"a line for each of a load":    {"good.hl7 --repeat 3 --acks --same-control", exitOK, `^(AA  \S*good.hl7  G1  MSA-2 ok  [0-9.]+ms\n){3}3 messages in `, "", "G1 G1 G1"},
+		"no lines of a load":           {"good.hl7 bad.hl7 --rate 1000", exitSome, `^2 messages in `, "", "G1 BAD1"},
+		"a text with a refusal":        {"texted.hl7", exitSome, `^AE  \S*texted.hl7  BADTEXT1  MSA-2 ok  [0-9.]+ms\n    try\|again\n    ERR`, "", "BADTEXT1"},
 		"folders in folders":           {"deep", exitOK, `^AA `, "", "D1"},
 		"files of several sorts":       {"good.hl7 bad.hl7 gone.hl7", exitSome, `3 messages in .*\nAA +1\nAE +1\nunknown +1 without an answer\n`, "", "G1 BAD1 GONE1"},
 		"repeat, the same control ids": {"good.hl7 --repeat 3 --same-control", exitOK, `AA +3\n`, "", "G1 G1 G1"},
@@ -165,6 +172,44 @@ func runSend(address, folder, args string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(context.Background(), words, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// TestSendListsEachMessage: of many files it is known which were accepted and
+// which were not, in text and in JSON, whatever the order of the answers.
+func TestSendListsEachMessage(t *testing.T) {
+	l, folder := newLab(t), t.TempDir()
+	const n = 50
+	var want []string
+	for i := range n {
+		control, code := fmt.Sprintf("N%03d", i), "AA"
+		if i%7 == 0 {
+			control, code = fmt.Sprintf("BAD%03d", i), "AE"
+		}
+		want = append(want, code+" "+control)
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%03d.hl7", i)), []byte(simple(control)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, stdout, _ := runSend(l.address, "", folder+" --connections 4")
+	var got []string
+	for _, f := range regexp.MustCompile(`(?m)^(A.)  \S*\.hl7  (\S+)  MSA-2 ok`).FindAllStringSubmatch(stdout, -1) {
+		got = append(got, f[1]+" "+f[2])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("lines %q, want %q", got, want)
+	}
+	_, stdout, _ = runSend(l.address, "", folder+" --connections 4 --json")
+	var result struct{ Messages []line }
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, m := range result.Messages {
+		got = append(got, m.Code+" "+m.Control)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("JSON has %q, want %q", got, want)
+	}
 }
 
 func TestSendRepeat(t *testing.T) {

@@ -29,7 +29,7 @@ func TestSlowPeers(t *testing.T) {
 		event  string
 		damage string
 	}{
-		"a frame that does not end in time":  {"\x0b" + m1, "frame-timeout", "byte 42: the message did not end within the time for a frame"},
+		"a frame that does not end in time":  {"\x0b" + m1, "frame-timeout", "byte 41: the message did not end within the time for a frame"},
 		"a connection that says nothing":     {"", "idle-closed", ""},
 		"line ends do not keep a connection": {"\r\n", "idle-closed", ""},
 	}

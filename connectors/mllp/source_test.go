@@ -286,12 +286,12 @@ func TestFraming(t *testing.T) {
 		},
 		"bytes before the start byte belong to no frame": {
 			sent:    "\r\nGET / HTTP/1.0\r\n\r\n" + framed(m1),
-			taken:   []taken{{raw: "GET / HTTP/1.0\r\n\r\n", damage: "byte 1: bytes outside of frames"}, {raw: m1}},
+			taken:   []taken{{raw: "GET / HTTP/1.0\r\n\r\n", damage: "byte 0: bytes outside of frames"}, {raw: m1}},
 			answers: "AA:1", events: map[string]int{"gap-bytes": 20}, strict: "none",
 		},
 		"bytes behind a frame, then the connection ends": {
 			sent:    framed(m1) + "PID|1\r",
-			taken:   []taken{{raw: m1}, {raw: "PID|1\r", damage: "byte 1: bytes outside of frames"}},
+			taken:   []taken{{raw: m1}, {raw: "PID|1\r", damage: "byte 0: bytes outside of frames"}},
 			answers: "AA:1", events: map[string]int{"gap-bytes": 6},
 		},
 		"controls between frames do no harm": {
@@ -300,7 +300,7 @@ func TestFraming(t *testing.T) {
 		},
 		"bytes around every frame": {
 			sent:    strings.Repeat("x"+framed(m1), strays+1) + "x",
-			taken:   slices.Concat(slices.Repeat([]taken{{raw: "x", damage: "byte 1: bytes outside of frames"}, {raw: m1}}, strays), []taken{{raw: m1}}),
+			taken:   slices.Concat(slices.Repeat([]taken{{raw: "x", damage: "byte 0: bytes outside of frames"}, {raw: m1}}, strays), []taken{{raw: m1}}),
 			answers: strings.TrimSpace(strings.Repeat("AA:1 ", strays+1)), events: map[string]int{"gap-bytes": strays + 2}, strict: "none",
 		},
 		"line ends between frames do no harm": {
@@ -321,18 +321,18 @@ func TestFraming(t *testing.T) {
 		},
 		"end byte inside the message": {
 			sent:   "\x0b" + m1 + "\x1cNTE|1\r\x1c\r" + framed(m2),
-			taken:  []taken{{raw: m1 + "\x1cNTE|1\r", damage: "byte 42: end byte 1C inside the message, without the carriage return that ends a frame"}, {raw: m2}},
+			taken:  []taken{{raw: m1 + "\x1cNTE|1\r", damage: "byte 41: end byte 1C inside the message, without the carriage return that ends a frame"}, {raw: m2}},
 			events: map[string]int{"end-inside": 1}, answers: "AE:1 AA:2", strict: "AE:1",
 		},
 		"a message broken off by the next": {
 			sent:  "\x0b" + m1 + framed(m2),
-			taken: []taken{{raw: m1, damage: "byte 42: the message was broken off by the start of another"}, {raw: m2}},
+			taken: []taken{{raw: m1, damage: "byte 41: the message was broken off by the start of another"}, {raw: m2}},
 			// One answer: a second would pass for the answer to another message.
 			answers: "AA:2", events: map[string]int{"start-inside": 1}, strict: "none",
 		},
 		"a start byte in the middle of a message": {
 			sent:   "\x0b" + m1 + "NTE|1||a\x0bb\r\x1c\r" + framed(m2),
-			taken:  []taken{{raw: m1 + "NTE|1||a\x0bb\r", damage: "byte 50: start byte 0B inside the message"}, {raw: m2}},
+			taken:  []taken{{raw: m1 + "NTE|1||a\x0bb\r", damage: "byte 49: start byte 0B inside the message"}, {raw: m2}},
 			events: map[string]int{"start-inside": 1}, answers: "AE:1 AA:2", strict: "AE:1",
 		},
 		"the start byte twice": {
@@ -345,7 +345,7 @@ func TestFraming(t *testing.T) {
 		},
 		"the connection ends inside a frame": {
 			sent:   framed(m1) + "\x0b" + m2[:20],
-			taken:  []taken{{raw: m1}, {raw: m2[:20], damage: "byte 21: the connection ended inside the message"}},
+			taken:  []taken{{raw: m1}, {raw: m2[:20], damage: "byte 20: the connection ended inside the message"}},
 			events: map[string]int{"frame-cut": 1}, answers: "AA:1", strict: "AA:1",
 		},
 		"the connection ends after a start byte": {
@@ -354,19 +354,19 @@ func TestFraming(t *testing.T) {
 		},
 		"a message without a frame": {
 			sent:   m1,
-			taken:  []taken{{raw: m1, damage: "byte 1: the message came without an MLLP frame: start byte 0B is missing"}},
+			taken:  []taken{{raw: m1, damage: "byte 0: the message came without an MLLP frame: start byte 0B is missing"}},
 			events: map[string]int{"unframed": 1}, answers: "AE:1", strict: "AE:1",
 		},
 		"a message whose start byte is missing": {
 			sent:   m1 + "\x1c\r" + framed(m2),
-			taken:  []taken{{raw: m1, damage: "byte 1: the message came without an MLLP frame: start byte 0B is missing"}},
+			taken:  []taken{{raw: m1, damage: "byte 0: the message came without an MLLP frame: start byte 0B is missing"}},
 			events: map[string]int{"unframed": 1}, answers: "AE:1", strict: "AE:1",
 		},
 		"a frame above the size limit": {
 			sent: framed(big) + framed(m2),
 			taken: []taken{
-				{raw: sumOf(big[:64<<10]), stream: errTest("byte 65537: the message is larger than this channel takes")},
-				{raw: big[:16<<10], damage: "byte 65537: the message is larger than this channel takes"},
+				{raw: sumOf(big[:64<<10]), stream: errTest("byte 65536: the message is larger than this channel takes")},
+				{raw: big[:16<<10], damage: "byte 65536: the message is larger than this channel takes"},
 				{raw: m2},
 			},
 			events: map[string]int{"frame-too-large": 1}, answers: "AE:1 AA:2", strict: "AE:1",
@@ -377,8 +377,8 @@ func TestFraming(t *testing.T) {
 		"a large frame broken off by the next": {
 			sent: "\x0b" + middle + framed(m2),
 			taken: []taken{
-				{raw: sumOf(middle), stream: errTest("byte 41002: the message was broken off by the start of another")},
-				{raw: middle[:16<<10], damage: "byte 41002: the message was broken off by the start of another"},
+				{raw: sumOf(middle), stream: errTest("byte 41001: the message was broken off by the start of another")},
+				{raw: middle[:16<<10], damage: "byte 41001: the message was broken off by the start of another"},
 				{raw: m2},
 			},
 			events: map[string]int{"start-inside": 1}, answers: "AA:2", strict: "none",

@@ -184,6 +184,11 @@ func (m *Message) fill(raw []byte) {
 	}
 }
 
+// ascii reports whether nothing above ASCII stands behind a byte order mark.
+func (m *Message) ascii() bool {
+	return firstHigh(bytes.TrimPrefix(m.raw, []byte(byteOrderMark))) < 0
+}
+
 // byteOrderMark is that of UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
@@ -203,7 +208,7 @@ func (m *Message) misfit(raw []byte, at int, readAs string) {
 	}
 	where := "MSH-18"
 	if m.override != "" {
-		where = placeOf(raw, at, m.delims.Field)
+		where = placeOf(raw, at, nil, m.delims, m.override)
 	}
 	m.warn(where, at, "charset-wrong", "bytes are not of the declared character set"+readAs)
 }

@@ -294,7 +294,7 @@ func TestTheChannelsWordOverridesMSH18(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	// What the channel says may be wrong, too: the place is not that of MSH-18.
-	for set, want := range map[string]string{"windows-1251": "", "us-ascii": "PID charset-wrong", "utf-8": "PID charset-wrong", "shift_jis": "NTE charset-wrong"} {
+	for set, want := range map[string]string{"windows-1251": "", "us-ascii": "PID-5 charset-wrong", "utf-8": "PID-5 charset-wrong", "shift_jis": "NTE-3 charset-wrong"} {
 		m, err := parse(append(raw, "NTE|1||\xff\r"...), Options{Charset: set})
 		if err != nil {
 			t.Fatal(err)

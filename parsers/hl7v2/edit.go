@@ -21,10 +21,17 @@ func Edit(m *Message) *Editor { return &Editor{m} }
 // Bytes are those of the message as it is now. They must not be modified.
 func (e *Editor) Bytes() []byte { return e.m.raw }
 
-// compiled reads a path.
-func compiled(text string) (*path, error) {
+// Encode writes text in the character set of the message, for Insert and
+// Replace: delimiters in it mean themselves.
+func (e *Editor) Encode(text string) ([]byte, error) { return e.m.encode(text) }
+
+// compiled reads a path, of groups that the structure of the message has.
+func (e *Editor) compiled(text string) (*path, error) {
 	p, err := Grammar{}.Compile(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.m.Lacks(p); err != nil {
 		return nil, err
 	}
 	return p.(*path), nil //nolint:forcetypeassert // the grammar makes no others
@@ -64,7 +71,7 @@ func (e *Editor) guessed(text, value string) bool {
 	if e.m.plain || e.m.delims.Escape == 0 || firstHigh(value) < 0 || e.m.charset != nil && e.m.charset.encoding != nil {
 		return true
 	}
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return false
 	}
@@ -75,7 +82,7 @@ func (e *Editor) guessed(text, value string) bool {
 // SetRaw is Set of what is encoded already: delimiters mean themselves.
 func (e *Editor) SetRaw(text string, raw []byte) error {
 	if at := slices.IndexFunc(raw, func(b byte) bool { return b == '\r' || b == '\n' || b == e.m.delims.Field }); at >= 0 {
-		return fmt.Errorf("byte %d ends the field or the segment", at+1)
+		return fmt.Errorf("byte %d ends the field or the segment", at)
 	}
 	edits, err := e.writes(text, raw)
 	if err != nil {
@@ -86,7 +93,7 @@ func (e *Editor) SetRaw(text string, raw []byte) error {
 
 // writes are the edits that write bytes to every place of a path.
 func (e *Editor) writes(text string, raw []byte) ([]edit, error) {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return nil, err
 	}
@@ -302,12 +309,17 @@ func (p *path) within(rep Value) ([]spotted, error) {
 // segments, a repetition that has an index with its separator; fields,
 // components and subcomponents become empty. What is not there is no error.
 func (e *Editor) Delete(text string) error {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return err
 	}
 	if p.field == 0 {
-		return e.apply(e.cut(p.Nodes(e.m)))
+		edits := e.cut(p.Nodes(e.m))
+		header, _ := e.m.Segment(0).Span()
+		if slices.ContainsFunc(edits, func(d edit) bool { return d.start <= header }) {
+			return fmt.Errorf("%s: the header cannot be deleted", text)
+		}
+		return e.apply(edits)
 	}
 	edits, err := e.removal(p)
 	if err == nil {
@@ -411,7 +423,7 @@ func (e *Editor) line(i int) (start, end int) {
 // behind the last one, as in OBX[4] where there are three, is that behind it;
 // where there is no such segment at all, the end of the message.
 func (e *Editor) Insert(text string, raw []byte) error {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	switch {
 	case err != nil:
 		return err
@@ -477,7 +489,7 @@ func (e *Editor) before(text string, p *path) (int, error) {
 	}
 	if last > 1 {
 		shorter := strings.TrimSuffix(text, "["+strconv.Itoa(last)+"]") + "[" + strconv.Itoa(last-1) + "]"
-		q, err := compiled(shorter)
+		q, err := e.compiled(shorter)
 		if err != nil {
 			return 0, err
 		}

@@ -40,7 +40,7 @@ var replies = map[string]string{
 
 // functionalOf finds the reply to a request: none (ACK) for most messages.
 func functionalOf(msh Segment) functional {
-	code, event := strings.Clone(msh.Field(9).Comp(1).Text()), strings.Clone(msh.Field(9).Comp(2).Text())
+	code, event := strings.Clone(msh.Field(9).Comp(1).trimmed().Text()), strings.Clone(msh.Field(9).Comp(2).trimmed().Text())
 	switch {
 	case replies[code] != "":
 		if next := after(event); next != "" {

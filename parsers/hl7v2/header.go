@@ -53,7 +53,7 @@ func headerOf(msh Segment) message.Header {
 		}
 	}
 	nine := msh.Field(9)
-	code, event := strings.Clone(nine.Comp(1).Text()), nine.Comp(2).Text()
+	code, event := strings.Clone(nine.Comp(1).trimmed().Text()), nine.Comp(2).trimmed().Text()
 	h := message.Header{
 		Type:     code,
 		Sender:   pair(msh.Field(3), msh.Field(4)),
@@ -63,8 +63,17 @@ func headerOf(msh Segment) message.Header {
 	if event != "" {
 		h.Type = code + "^" + event
 	}
-	h.Structure = strings.Clone(structureOf(code, event, nine.Comp(3).Text()))
+	h.Structure = strings.Clone(structureOf(code, event, nine.Comp(3).trimmed().Text()))
 	return h
+}
+
+// trimmed is a component without the empty subcomponents at its end, which say
+// nothing (2.5.3): A01& is A01.
+func (v Value) trimmed() Value {
+	for v.m != nil && v.end > v.start && v.m.delims.Subcomponent != 0 && v.m.text[v.end-1] == v.m.delims.Subcomponent {
+		v.end--
+	}
+	return v
 }
 
 func pair(a, b Value) string {
@@ -91,37 +100,6 @@ func structureOf(code, event, said string) string {
 	return code + "_" + event
 }
 
-// envelope checks what a file says of itself (2.10.3): BTS-1 is the number of
-// messages of a batch, FTS-1 that of batches. Messages are never lost for it.
-func (m *Message) envelope() {
-	messages, inBatch, batches, trailer := 0, 0, 0, false
-	for i := range m.segments {
-		p := m.segments[i]
-		if p.end-p.start < 3 {
-			continue
-		}
-		switch m.text[p.start : p.start+3] {
-		case "MSH":
-			messages++
-			inBatch++
-			m.conditions(Segment{m, i})
-		case "BHS":
-			inBatch = 0
-		case "BTS":
-			trailer = true
-			batches++
-			m.count(Segment{m, i}, inBatch, "messages")
-			inBatch = 0
-		case "FTS":
-			trailer = true
-			m.count(Segment{m, i}, batches, "batches")
-		}
-	}
-	if first := (Segment{m, 0}); messages > 1 && !trailer && first.Name() == "MSH" {
-		m.warn("", m.rawEnd(m.segments[0].start), "several-messages", strconv.Itoa(messages)+" messages stand here without the envelope of a batch")
-	}
-}
-
 // conditions warns of words in MSH-15 and MSH-16 that table 0155 does not have:
 // they count as empty (2.9.3). v2.1 has no such fields.
 func (m *Message) conditions(msh Segment) {
@@ -144,14 +122,6 @@ func (m *Message) conditions(msh Segment) {
 			return
 		}
 		rest = rest[at+1:]
-	}
-}
-
-func (m *Message) count(s Segment, got int, of string) {
-	said := s.Field(1).Text()
-	if n, err := strconv.Atoi(strings.TrimSpace(said)); said != "" && (err != nil || n != got) {
-		start, _ := s.Span()
-		m.warn(s.Name()+"-1", start, "batch-count", "the count is not that of the "+of+" that stand here, "+strconv.Itoa(got))
 	}
 }
 

@@ -175,17 +175,24 @@ func (c *charset) decodeSwitching(raw []byte) (text string, offsets []int32, bad
 // errCharacter is why text cannot be written: it says nothing of it.
 var errCharacter = errors.New("the text has a character that the character set of the message does not have")
 
+// errUndeclared is the same of a message that declares no set and has no
+// characters from which it could be told.
+var errUndeclared = errors.New("MSH-18 declares no character set, so that the message is ASCII, which does not have a character of the text; set MSH-18 first, to UNICODE UTF-8")
+
 // encode writes text as the message would be read: where its declaration is wrong,
-// as its bytes are.
+// as its bytes are. One that declares nothing and has no byte above ASCII is ASCII.
 func (m *Message) encode(text string) ([]byte, error) {
-	if !m.plain && (m.charset == nil || m.charset.encoding == nil) {
+	switch {
+	case !m.plain && (m.charset == nil || m.charset.encoding == nil):
 		return latin1.encode(text)
+	case m.charset == nil && firstHigh(text) >= 0 && m.ascii():
+		return nil, errUndeclared
 	}
 	return m.charset.encode(text)
 }
 
 // encode writes text in the set of a message; nil is that of one which declares
-// nothing: ASCII, and UTF-8 above it.
+// nothing and whose bytes above ASCII are UTF-8.
 func (c *charset) encode(text string) ([]byte, error) {
 	switch {
 	case firstHigh(text) < 0, c == nil, c.utf8:

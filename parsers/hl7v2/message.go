@@ -381,6 +381,10 @@ func (v Value) Span() (start, end int) {
 // Empty reports whether nothing was sent.
 func (v Value) Empty() bool { return v.start == v.end }
 
+// Absent reports whether there is no such place: a field behind the last one, or
+// one of a segment that is not there.
+func (v Value) Absent() bool { return v.m == nil }
+
 // Null reports whether the value is "" (two quotes): to be deleted (2.5.3).
 func (v Value) Null() bool {
 	return v.end-v.start == 2 && v.m.text[v.start] == '"' && v.m.text[v.start+1] == '"'

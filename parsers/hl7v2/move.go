@@ -13,11 +13,11 @@ import (
 // Insert finds it, byte for byte. A repetition that is taken to the place of one
 // is put before it; another value replaces what stands where it is taken.
 func (e *Editor) Move(from, to string) error {
-	p, err := compiled(from)
+	p, err := e.compiled(from)
 	if err != nil {
 		return err
 	}
-	q, err := compiled(to)
+	q, err := e.compiled(to)
 	if err != nil {
 		return err
 	}

@@ -236,7 +236,7 @@ func (p *Parser) oddities(m *Message) []parsers.Finding {
 		if strings.HasPrefix(w.Code, "charset-") {
 			code = 102
 			text += fmt.Sprintf(", the first at byte %d", w.Offset)
-			if at := placeOf(m.raw, w.Offset, m.delims.Field); at != "" && w.Where == "MSH-18" {
+			if at := placeOf(m.raw, w.Offset, m.find("MSH", 1).Raw(), m.delims, m.override); at != "" && w.Where == "MSH-18" {
 				text += " in " + at
 			}
 		}

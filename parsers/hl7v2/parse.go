@@ -75,7 +75,7 @@ func parse(raw []byte, o Options) (*Message, error) {
 	if set := field(firstLine(raw[first:]), m.delims.Field, 2); len(set) > 5 {
 		m.warn("MSH-2", first+4, "extra-delimiters", "MSH-2 has more characters than the standard gives a meaning")
 	}
-	if err := noNUL(raw, m.delims.Field); err != nil {
+	if err := noNUL(raw, firstLine(raw[first:]), m.delims, o.Charset); err != nil {
 		return nil, err
 	}
 	if start > 0 {
@@ -197,23 +197,13 @@ func punctuation(c byte) bool {
 	return c > ' ' && c < 0x7f && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 }
 
-// noNUL refuses NUL bytes: no character set of HL7 v2 has them in a message,
-// databases cannot keep them in text, and where they come from bytes were lost.
-func noNUL(raw []byte, sep byte) error {
-	at := bytes.IndexByte(raw, 0)
-	if at < 0 {
-		return nil
-	}
-	return malformed(placeOf(raw, at, sep), at, 102, "the message holds NUL bytes, the first at byte %d", at)
-}
-
 // split finds the segments: CR ends one; LF and CR LF are tolerated (2.5.2). A
 // line end that no segment follows is part of the value it stands in.
 func (m *Message) split(start int) {
 	text := m.text
 	m.segments = make([]span, 0, 8+len(text)/64)
 	lines := lineEnds{text: text}
-	lf, crlf := false, false
+	lf, crlf := -1, -1 // the first of each sort that is not CR
 	if m.offsets != nil {
 		start, _ = slices.BinarySearch(m.offsets, int32(start))
 	}
@@ -224,18 +214,19 @@ func (m *Message) split(start int) {
 			m.warn("", len(m.raw), "no-final-cr", "the last segment has no end")
 			break
 		}
-		if text[end] == '\n' {
-			lf = true
-		} else if end+1 < next && text[end+1] == '\n' {
-			crlf = true
+		switch {
+		case lf < 0 && text[end] == '\n':
+			lf = m.rawEnd(int32(end))
+		case crlf < 0 && text[end] == '\r' && end+1 < next && text[end+1] == '\n':
+			crlf = m.rawEnd(int32(end))
 		}
 		at = next
 	}
-	if lf {
-		m.warn("", m.rawEnd(int32(start)), "segment-end-lf", "segments end with LF, not CR")
+	if lf >= 0 {
+		m.warn("", lf, "segment-end-lf", "segments end with LF, not CR")
 	}
-	if crlf {
-		m.warn("", m.rawEnd(int32(start)), "segment-end-crlf", "segments end with CR LF, not CR")
+	if crlf >= 0 {
+		m.warn("", crlf, "segment-end-crlf", "segments end with CR LF, not CR")
 	}
 }
 
@@ -367,25 +358,3 @@ func (m *Message) checkLine(line string, at int) {
 
 func upper(c byte) bool      { return c >= 'A' && c <= 'Z' }
 func upperDigit(c byte) bool { return upper(c) || c >= '0' && c <= '9' }
-
-// placeOf names the segment that a byte stands in: "OBX[3]", the number left
-// out where it is the first.
-func placeOf(raw []byte, at int, sep byte) string {
-	start := 1 + bytes.LastIndexAny(raw[:at], "\r\n")
-	name := raw[start:]
-	if len(name) < 4 || name[3] != sep || !segmentWord(string(name[:3])) {
-		return ""
-	}
-	count := 0
-	for from := 0; from <= start; {
-		if bytes.HasPrefix(raw[from:], name[:4]) {
-			count++
-		}
-		next := bytes.IndexAny(raw[from:], "\r\n")
-		if next < 0 {
-			break
-		}
-		from += next + 1
-	}
-	return numbered(string(name[:3]), count)
-}

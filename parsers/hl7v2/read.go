@@ -24,14 +24,35 @@ func (p *path) Text(from message.Node) string { return p.pick(p.first(from)).Tex
 // Texts reads all values, empty ones too.
 func (p *path) Texts(from message.Node) []string {
 	var out []string
+	for _, v := range p.values(from) {
+		out = append(out, v.Text())
+	}
+	return out
+}
+
+// Values are what a path of values leads to in the message, one for each text
+// that the path gives: null and what is absent can be told from empty.
+func (m *Message) Values(p message.Path) []Value {
+	own, ok := p.(*path)
+	switch {
+	case !ok || own.kind == message.Places:
+		return nil
+	case own.kind == message.One:
+		return []Value{own.pick(own.first(m))}
+	}
+	return own.values(m)
+}
+
+// values are those of all segments.
+func (p *path) values(from message.Node) []Value {
+	var out []Value
 	for _, s := range p.segments(from) {
 		if !p.rep.all {
-			out = append(out, p.pick(s).Text())
+			out = append(out, p.pick(s))
 			continue
 		}
-		f := s.Field(p.field)
-		for _, rep := range f.EachRep() {
-			out = append(out, p.below(rep).Text())
+		for _, rep := range s.Field(p.field).EachRep() {
+			out = append(out, p.below(rep))
 		}
 	}
 	return out

@@ -10,7 +10,7 @@ import (
 // Replace puts segments (each with or without its end) in place of the segment or
 // group of a path; with [*] in place of each.
 func (e *Editor) Replace(text string, raw []byte) error {
-	p, err := compiled(text)
+	p, err := e.compiled(text)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (s *scanner) header() (message.Header, *message.Failure) {
 	if h.Part, _, _ = s.part(msh, s.head); h.Part != "" {
 		h.Merge = false // nothing is done before all of it is there
 	}
-	if fault := noNUL(s.head, s.delims.Field); fault != nil {
+	if fault := noNUL(s.head, firstLine(s.head[at:]), s.delims, s.override); fault != nil {
 		return h, asFailure(fault)
 	}
 	if second := s.find("MSH", at+3); second >= 0 {

@@ -27,6 +27,33 @@ func TestScanFindsTheHeader(t *testing.T) {
 	}
 }
 
+// TestEmptySubcomponentsOfTheTypeAreLeftOut: they say nothing, so that the type
+// is the one that conditions and maps name.
+func TestEmptySubcomponentsOfTheTypeAreLeftOut(t *testing.T) {
+	for nine, want := range map[string][2]string{
+		"ADT^A01&^ADT_A01":    {"ADT^A01", "ADT_A01"},
+		"ADT&^A04&&^ADT_A01&": {"ADT^A04", "ADT_A01"},
+		"ADT^&":               {"ADT", "ADT"},
+		"ADT^A01&B":           {"ADT^A01&B", "ADT_A01&B"},
+		`ADT^A01\T\`:          {"ADT^A01&", "ADT_A01&"},
+	} {
+		raw := []byte("MSH|^~\\&|A|B|C|D|1||" + nine + "|1|P|2.5\rPID|1\r")
+		scanned, err := New(Options{}).Scan(raw, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []message.Header{scanned, m.Header()} {
+			if got := [2]string{h.Type, h.Structure}; got != want {
+				t.Errorf("%s is %q, want %q", nine, got, want)
+			}
+		}
+	}
+}
+
 func TestReceiveKeys(t *testing.T) {
 	for name, c := range map[string]struct{ segments, key, key2 string }{
 		"of type MR":                        {"PID|1||1^^^A^PI~2^^^B&1.2&ISO^MR", "patient:1:B2", ""},
@@ -74,7 +101,7 @@ func TestScanRefuses(t *testing.T) {
 		"no MSH-9.1":                  {"MSH|^~\\&|A|B|C|D|1||^R01|1|P|2.5\r", "", "MSH-9", 0, 200},
 		"no MSH-10":                   {"\nMSH|^~\\&|A|B|C|D|1||ORU^R01||P|2.5\r", "", "MSH-10", 1, 101},
 		"two quotes in MSH-10":        {"MSH|^~\\&|A|B|C|D|1||ORU^R01|\"\"|P|2.5\r", "", "MSH-10", 0, 101},
-		"NUL":                         {scanHeader + "OBX|1\rOBX|2\x00\r", "", "OBX[2]", len(scanHeader) + 11, 102},
+		"NUL":                         {scanHeader + "OBX|1\rOBX|2\x00\r", "", "OBX[2]-1", len(scanHeader) + 11, 102},
 		"NUL far behind":              {scanHeader, "OBX|1\rOBX|\x00", "", len(scanHeader) + 10, 102},
 		"two messages":                {scanHeader + scanHeader, "", "MSH[2]", len(scanHeader), 100},
 		"the second far behind":       {scanHeader, "OBX|1\r" + scanHeader, "MSH[2]", len(scanHeader) + 6, 100},

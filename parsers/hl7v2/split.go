@@ -17,9 +17,31 @@ func (p *Parser) Split(r io.Reader, limit int64, take func(raw []byte) error) er
 	return (&splitter{take: take, limit: limit}).read(r)
 }
 
+// A Piece is a part of a file: a message, or a line of an envelope with what
+// follows it.
+type Piece struct {
+	Raw     []byte // valid until the call returns
+	Offset  int    // where it begins in the file
+	Message bool
+}
+
+// Pieces goes through a file as Split does, and hands over every byte of it.
+func Pieces(r io.Reader, limit int64, take func(Piece) error) error {
+	at := 0
+	return (&splitter{limit: limit, all: func(raw []byte, is bool) error {
+		p := Piece{Raw: raw, Offset: at, Message: is}
+		at += len(raw)
+		return take(p)
+	}}).read(r)
+}
+
 // read goes through r to its end.
 func (s *splitter) read(r io.Reader) error {
-	buf := make([]byte, 64<<10)
+	size := 64 << 10
+	if known, ok := r.(interface{ Len() int }); ok { // in memory, and perhaps small
+		size = min(size, known.Len()+1)
+	}
+	buf := make([]byte, size)
 	for {
 		n, err := r.Read(buf)
 		s.held = append(s.held, buf[:n]...)
@@ -39,7 +61,8 @@ func (s *splitter) read(r io.Reader) error {
 // A splitter holds what has been read of the message in hand.
 type splitter struct {
 	take    func(raw []byte) error
-	around  func(line []byte) // is told of the lines of the envelope; nil: nobody asks
+	around  func(line []byte)                    // is told of the lines of the envelope; nil: nobody asks
+	all     func(raw []byte, message bool) error // takes all parts in place of take
 	limit   int64
 	held    []byte
 	scanned int // what of held has no further beginning in it
@@ -76,18 +99,19 @@ func (s *splitter) cut(ended bool) error {
 // part hands on one part, unless it is the envelope or empty.
 func (s *splitter) part(raw []byte) error {
 	first := bytes.TrimLeft(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), " \t\r\n\x0b\x1c\x1a")
+	envelope := envelopeBegins(first) && string(first[:3]) != "MSH"
+	is := len(first) > 0 && !envelope
 	switch {
-	case len(first) == 0:
-		return nil
-	case envelopeBegins(first) && string(first[:3]) != "MSH":
-		if s.around != nil {
-			s.around(firstLine(first))
-		}
-		return nil
-	case int64(len(raw)) > s.limit:
+	case is && int64(len(raw)) > s.limit:
 		return s.tooLong(raw)
+	case s.all != nil:
+		return s.all(raw, is)
+	case is:
+		return s.take(bytes.Clone(raw))
+	case envelope && s.around != nil:
+		s.around(firstLine(first))
 	}
-	return s.take(bytes.Clone(raw))
+	return nil
 }
 
 // tooLong is the error of a message above the limit.
