@@ -104,6 +104,7 @@ func TestCheck(t *testing.T) {
 :10:22: channel lab: parse hl7v2: texts[0].codes: "AX" is not known; known: AA, AE, AR, CA, CE, CR
 :10:36: channel lab: parse hl7v2: texts[0].text has the placeholder "name", which is not known; known: ack, channel, code, condition, control, reason, where
 :11:15: channel lab: parse hl7v2: texts[1].text is missing: what the acknowledgement says
+:12:23: channel lab: route ehr: to: ehr takes FHIR resources: add map:, such as map: v2-to-fhir
 `
 		if got := strings.ReplaceAll(out, file, ""); got != want || code != exitSome {
 			t.Errorf("exit %d, got\n%s\nwant\n%s", code, got, want)
