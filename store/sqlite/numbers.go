@@ -11,7 +11,9 @@ var _ store.Numbers = (*lease)(nil)
 
 // Number writes which number a delivery has.
 func (l *lease) Number(ctx context.Context, n, number int64) error {
-	return l.small(ctx, func(ctx context.Context, tx relational.Tx) error { return relational.Number(ctx, tx, l.unit, n, number) })
+	return l.small(ctx, func(ctx context.Context, tx relational.Tx) error {
+		return relational.Number(ctx, tx, l.unit, n, number)
+	})
 }
 
 // Numbered is the number of a delivery.
