@@ -58,7 +58,7 @@ func TestValidationOfAChannel(t *testing.T) {
 		"bytes of another set": {
 			"stored", "validate: syntax", "2.5.1||||||UNICODE UTF-8\rNTE|1||CANARY\xff", message.Parked,
 			[]string{"MSA|AA|C1"},
-			"validate: MSH-18: bytes are not of the declared character set; read as Windows-1252, the first at byte 86 in NTE",
+			"validate: MSH-18: bytes are not of the declared character set; they can be read as Windows-1252, the first at byte 86 in NTE",
 		},
 		"bytes of another set, who waits is told": {
 			"processed", "", "2.5.1||||||UNICODE UTF-8\rNTE|1||CANARY\xff", message.Refused,

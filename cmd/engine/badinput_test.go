@@ -101,11 +101,11 @@ func badInput() map[string]badCase {
 		},
 		"bytes of another character set": {
 			raw:   header("ORU^R01|B6|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r",
-			reply: "AA B6", journal: "parked: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE-3",
+			reply: "AA B6", journal: "parked: validate: MSH-18: " + misfit + " they can be read as Windows-1252, the first at byte 84 in NTE-3",
 		},
 		"bytes above ASCII, declared as ASCII": {
 			raw:   header("ORU^R01|B7|P|2.5.1||||||ASCII") + "NTE|1||PATÜIENT\r",
-			reply: "AA B7", journal: "parked: validate: MSH-18: " + misfit + " read as UTF-8, the first at byte 76 in NTE-3",
+			reply: "AA B7", journal: "parked: validate: MSH-18: " + misfit + " they can be read as UTF-8, the first at byte 76 in NTE-3",
 		},
 		"a character set that nobody knows": {
 			raw:   header("ORU^R01|B8|P|2.5.1||||||PATIENT-8"),
@@ -113,7 +113,7 @@ func badInput() map[string]badCase {
 		},
 		"bytes of another character set, who waits is told": {
 			raw: header("ADT^A01|B9|P|2.5.1||||||UNICODE UTF-8") + "NTE|1||PAT\xfcIENT\r", processed: true,
-			reply: "AE B9 MSH^1^18^1 102", journal: "refused: validate: MSH-18: " + misfit + " read as Windows-1252, the first at byte 84 in NTE-3",
+			reply: "AE B9 MSH^1^18^1 102", journal: "refused: validate: MSH-18: " + misfit + " they can be read as Windows-1252, the first at byte 84 in NTE-3",
 		},
 		"a character set that nobody knows, who waits is told": {
 			raw: header("ADT^A01|B10|P|2.3||||||PATIENT-8"), processed: true,

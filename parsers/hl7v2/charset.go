@@ -168,14 +168,14 @@ func (m *Message) fill(raw []byte) {
 		m.plain = true
 	case c == nil:
 		m.plain = utf8.Valid(raw)
-		m.warn("MSH-18", mark+high, "charset-undeclared", "bytes above ASCII although MSH-18 declares no such character set"+m.readAs())
+		m.warn("MSH-18", mark+high, "charset-undeclared", "bytes above ASCII although MSH-18 declares no such character set; read as "+m.readAs())
 	case c.utf8:
 		if m.plain = utf8.Valid(raw); !m.plain {
-			m.misfit(raw, invalidAt(raw), m.readAs())
+			m.misfit(raw, invalidAt(raw), "; they can be read as "+m.readAs())
 		}
 	case c.encoding == nil: // ASCII, said in so many words
 		m.plain = utf8.Valid(raw)
-		m.misfit(raw, mark+high, m.readAs())
+		m.misfit(raw, mark+high, "; they can be read as "+m.readAs())
 	default:
 		m.misfit(raw, c.lacks(raw), "")
 		if _, single := c.encoding.(*charmap.Charmap); single && m.override == "" && utf8.Valid(raw) {
@@ -192,12 +192,12 @@ func (m *Message) ascii() bool {
 // byteOrderMark is that of UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// readAs says how bytes are read that no declaration explains.
+// readAs is the set in which bytes are read that no declaration explains.
 func (m *Message) readAs() string {
 	if m.plain {
-		return "; read as UTF-8"
+		return "UTF-8"
 	}
-	return "; read as Windows-1252"
+	return "Windows-1252"
 }
 
 // misfit warns of the first byte that the character set does not have, where
