@@ -158,20 +158,23 @@ func TestFolderCorrupted(t *testing.T) {
 	}
 	set := 0
 	for seed := range rounds {
-		folder := filepath.Join(t.TempDir(), "jetstream")
-		once(t, folder, 20)
-		what := bend(t, folder, rand.New(rand.NewPCG(7, uint64(seed))))
-		q := open(t, jetstream.Options{Folder: folder})
-		if err := q.Failing(); err != nil {
-			t.Errorf("seed %d: %s: the stream is not used: %v", seed, what, err)
-		}
-		w := work(t, q, nil)
-		w.works("after")
-		if err := q.Failing(); err != nil {
-			t.Errorf("seed %d: %s: the stream failed later: %v", seed, what, err)
-		}
-		w.end()
-		set += len(aside(t, folder))
+		// Each has ended its server before the next begins its own.
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "jetstream")
+			once(t, folder, 20)
+			what := bend(t, folder, rand.New(rand.NewPCG(7, uint64(seed))))
+			q := open(t, jetstream.Options{Folder: folder})
+			if err := q.Failing(); err != nil {
+				t.Errorf("%s: the stream is not used: %v", what, err)
+			}
+			w := work(t, q, nil)
+			w.works("after")
+			if err := q.Failing(); err != nil {
+				t.Errorf("%s: the stream failed later: %v", what, err)
+			}
+			w.end()
+			set += len(aside(t, folder))
+		})
 	}
 	t.Logf("%d of %d folders were set aside, the others could be used", set, rounds)
 }
