@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -83,33 +81,12 @@ func (b *Bare) accept() {
 // serve takes the messages of one connection until it ends.
 func (b *Bare) serve(conn net.Conn) {
 	defer conn.Close()
-	in := bufio.NewReaderSize(conn, 64<<10)
 	r := &bareRecord{done: make(chan error, 1)}
-	var reply []byte
-	for {
-		frame, err := in.ReadBytes(0x1c)
-		if err != nil {
-			return
-		}
-		if _, err := in.Discard(1); err != nil {
-			return
-		}
-		fields := bytes.SplitN(frame, []byte("|"), 11)
-		if len(fields) < 11 {
-			return
-		}
+	acknowledge(conn, func(frame []byte) error {
 		r.body, r.key = frame[1:len(frame)-1], sha256.Sum256(frame)
 		b.records <- r
-		if <-r.done != nil {
-			return
-		}
-		reply = append(reply[:0], "\x0bMSH|^~\\&|L|L|E|E|20260101||ACK|"...)
-		reply = append(append(reply, fields[9]...), "|P|2.5\rMSA|AA|"...)
-		reply = append(append(reply, fields[9]...), "\r\x1c\r"...)
-		if _, err := conn.Write(reply); err != nil {
-			return
-		}
-	}
+		return <-r.done
+	}, nil)
 }
 
 // write is the one writer: what waits shares a commit.

@@ -78,6 +78,12 @@ func (r *Receiver) Close() error {
 
 // serve acknowledges the messages of one connection until it ends.
 func (r *Receiver) serve(conn net.Conn) {
+	acknowledge(conn, nil, func() { r.taken.Add(1) })
+}
+
+// acknowledge answers AA to the messages of one connection until it ends, or take,
+// if it is not nil, does not take one; said, if it is not nil, is called behind each answer.
+func acknowledge(conn net.Conn, take func(frame []byte) error, said func()) {
 	in := bufio.NewReaderSize(conn, 64<<10)
 	var reply []byte
 	for {
@@ -92,13 +98,18 @@ func (r *Receiver) serve(conn net.Conn) {
 		if len(fields) < 11 {
 			return
 		}
+		if take != nil && take(frame) != nil {
+			return
+		}
 		reply = append(reply[:0], "\x0bMSH|^~\\&|L|L|E|E|20260101||ACK|"...)
 		reply = append(append(reply, fields[9]...), "|P|2.5\rMSA|AA|"...)
 		reply = append(append(reply, fields[9]...), "\r\x1c\r"...)
 		if _, err := conn.Write(reply); err != nil {
 			return
 		}
-		r.taken.Add(1)
+		if said != nil {
+			said()
+		}
 	}
 }
 
