@@ -19,7 +19,7 @@ func (m *Message) Lacks(p message.Path) error {
 	name := m.Header().Structure
 	structure := definitions.Structure(name)
 	if structure == nil {
-		return fmt.Errorf("%s: the structure %s is not known, so that the message has no groups", own.text, name)
+		return fmt.Errorf("%s: the structure that MSH-9 names is not known, so that the message has no groups", own.text)
 	}
 	names := groupNames(structure, nil)
 	for _, step := range own.groups {
