@@ -39,7 +39,7 @@ func largeFiles(t *testing.T, folder string, size int) int64 {
 // frames message by message: what is in use does not grow with the file.
 func TestLargeFilesAreInspectedInLittleMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it reads large files")
+		t.Skip("short: it reads large files")
 	}
 	const size, bound = 30 << 20, 48 << 20
 	folder := t.TempDir()

@@ -7,7 +7,7 @@ import (
 
 // TestLacksHoldsNoValue: what stands in MSH-9 may be anything, and is not repeated.
 func TestLacksHoldsNoValue(t *testing.T) {
-	m, err := Parse([]byte("MSH|^~\\&|A|B|C|D|20260105||ORU^R01^CANARY|1|P|2.5\rPID|1\r"))
+	m, err := Parse([]byte("MSH|^~\\&|A|B|C|D|20260105||QQQ^Z99^CANARY|1|P|2.5\rPID|1\r"))
 	if err != nil {
 		t.Fatal(err)
 	}
